@@ -1,0 +1,17 @@
+"""The errors a user can act on."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A problem in the user's input or surroundings, with what to do about it.
+
+    Programs print the message as one line and exit with a non-zero status; anything else that
+    is raised is a defect of this package and keeps its traceback. The message says what is
+    wrong, in which file or flag, and what to do.
+    """
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, for a message that must stay one line."""
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -1,0 +1,89 @@
+"""What every program of the package shares: flags, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import tqdm
+from absl import app, flags
+from absl import logging as absl_logging
+
+from sound_pipeline.errors import UserError
+
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+
+
+def run(main: Callable[[list[str]], int | None]) -> NoReturn:
+    """Parses absl flags and runs `main`, turning user errors into one line on stderr.
+
+    Args:
+      main: takes the arguments left over after the flags, the program's name first; what it
+        returns is the exit status (None for 0).
+    """
+    # TensorFlow's start-up chatter (CUDA factories, CPU features) would bury the messages that
+    # matter; what goes wrong in it still arrives as a Python exception.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    program = os.path.basename(sys.argv[0])
+
+    def guarded(arguments: list[str]) -> int | None:
+        # TensorFlow's own remarks, made through absl, stay out of the program's messages.
+        absl_logging.set_verbosity(absl_logging.ERROR)
+        messages = logging.getLogger("sound_pipeline")
+        messages.setLevel(logging.INFO)
+        messages.propagate = False
+        messages.addHandler(_Messages())
+        try:
+            return main(arguments)
+        except UserError as error:
+            return _fail(program, str(error))
+        except KeyboardInterrupt:
+            print(f"{program}: interrupted", file=sys.stderr)
+            return EXIT_INTERRUPTED
+
+    def parse(arguments: list[str]) -> list[str]:
+        try:
+            return list(flags.FLAGS(arguments))
+        except flags.Error as error:
+            sys.exit(_fail(program, f"{_one_line(error)}; --help lists the flags"))
+
+    app.run(guarded, flags_parser=parse)
+    raise AssertionError("absl.app.run does not return")
+
+
+def no_arguments(arguments: list[str]) -> None:
+    """Raises UserError where words follow the flags of a program that takes none."""
+    if len(arguments) > 1:
+        raise UserError(f"unexpected argument {arguments[1]!r}: flags start with --")
+
+
+def integers(flag: str, words: list[str]) -> tuple[int, ...]:
+    """The whole numbers of a list flag.
+
+    Raises:
+      UserError: a word is none.
+    """
+    for word in words:
+        if not word.strip().lstrip("-").isdigit():
+            raise UserError(f"--{flag}: {word!r} is not a whole number; give some like 1,2")
+    return tuple(int(word) for word in words)
+
+
+class _Messages(logging.Handler):
+    """Prints the package's messages above a progress bar, should there be one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.tqdm.write(self.format(record), file=sys.stderr)
+
+
+def _fail(program: str, message: str) -> int:
+    print(f"{program}: error: {message}", file=sys.stderr)
+    return EXIT_ERROR
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,40 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_HOW_TO_GET = (
+    "set SOUND_PIPELINE_ASSETS to a folder with data/esc10 (the ESC-50 release of "
+    "github.com/karolpiczak/ESC-50, reduced to its ESC-10 rows) and hub/ (inception_v3_trunk and "
+    "yamnet: SavedModels of tfhub.dev/google/imagenet/inception_v3/feature_vector/5 and "
+    "tfhub.dev/google/yamnet/1)"
+)
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of real recordings and modules; skips, or fails in CI, where there is none."""
+    folder = os.environ.get("SOUND_PIPELINE_ASSETS")
+    if folder:
+        return Path(folder)
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI must run this test: {_HOW_TO_GET}")
+    pytest.skip(_HOW_TO_GET)
+
+
+@pytest.fixture(scope="session")
+def esc10(assets: Path) -> Path:
+    """400 real recordings in ESC-50's layout."""
+    return assets / "data" / "esc10"
+
+
+@pytest.fixture(scope="session")
+def inception(assets: Path) -> Path:
+    """The real Inception v3 weights up to mixed_8, as a TF Hub module."""
+    return assets / "hub" / "inception_v3_trunk"
