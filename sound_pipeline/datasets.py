@@ -1,0 +1,349 @@
+"""Manifests: which recordings a data set holds, their labels, folds and source recordings.
+
+Nothing here opens audio.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from sound_pipeline.errors import UserError
+from sound_pipeline.folders import files_below, find_files, list_folder
+from sound_pipeline.published import PUBLISHED, Published
+from sound_pipeline.tables import Row, read_table
+
+AUDIO_SUFFIXES = (
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc",
+    ".caf", ".au", ".snd", ".w64", ".rf64",
+)  # fmt: skip
+"""File name endings, in lower case, that `--dataset=folder` takes for recordings."""
+
+DATASETS = ("urbansound8k", "esc50", "folder", "csv")
+"""The values of `--dataset`."""
+
+_CUSTOM_CLIP_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One labelled audio file.
+
+    Attributes:
+      path: where it is, as openable from the current directory.
+      label: the name of its class.
+      fold: its cross-validation fold, or None when the data set has no folds.
+      group: the source recording it was cut from. Recordings of one group sound alike, so they
+        must stay on one side of a split.
+    """
+
+    path: str
+    label: str
+    fold: int | None
+    group: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The recordings of a data set.
+
+    Attributes:
+      name: for people, such as 'esc50 (esc10 subset)'.
+      recordings: in the order of the CSV, or sorted by class and path where there is none.
+      classes: the labels; a label's position is its class id.
+      clip_seconds: the natural length of a clip.
+    """
+
+    name: str
+    recordings: tuple[Recording, ...]
+    classes: tuple[str, ...]
+    clip_seconds: float
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """The class id of each recording: int32 [recordings], read-only."""
+        ids = {label: class_id for class_id, label in enumerate(self.classes)}
+        return _read_only(np.array([ids[r.label] for r in self.recordings], np.int32))
+
+    @cached_property
+    def folds(self) -> tuple[int, ...]:
+        """The fold numbers in ascending order; empty when the data set has no folds."""
+        return tuple(sorted({r.fold for r in self.recordings if r.fold is not None}))
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """The source recording of each recording: str [recordings], read-only."""
+        return _read_only(np.array([r.group for r in self.recordings], np.str_))
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """Which data set to load; each field is the flag of the same name.
+
+    Attributes:
+      dataset: one of `DATASETS`.
+      data_dir: the folder of the data set; for csv, the folder its paths are relative to (by
+        default the CSV's own).
+      subset: '' for all recordings, or 'esc10' (esc50 only).
+      manifest: the CSV file, UTF-8 with a header line (csv only).
+      path_column: the CSV's column of file names.
+      label_column: the CSV's column of labels.
+      fold_column: the CSV's column of fold numbers; the default name need not exist.
+      group_column: the CSV's column of source recordings; the default name need not exist, and
+        each recording is then a group of its own.
+
+    Raises:
+      UserError: a value is unknown, or doesn't go with the chosen data set.
+    """
+
+    dataset: str
+    data_dir: str
+    subset: str = ""
+    manifest: str = ""
+    path_column: str = "path"
+    label_column: str = "label"
+    fold_column: str = "fold"
+    group_column: str = "group"
+
+    def __post_init__(self) -> None:
+        """Checks the values one by one and against the data set."""
+        if self.dataset not in DATASETS:
+            raise UserError(
+                f"--dataset={self.dataset!r} is unknown: use one of {', '.join(DATASETS)}"
+            )
+        if self.subset not in ("", "esc10"):
+            raise UserError(
+                f"--subset={self.subset!r} is unknown: use esc10, or leave it out for all clips"
+            )
+        if self.subset and self.dataset != "esc50":
+            raise UserError(
+                f"--subset={self.subset} is a part of ESC-50: use it with --dataset=esc50, "
+                f"not {self.dataset}"
+            )
+        if self.dataset == "csv":
+            self._check_csv()
+        else:
+            self._check_other_than_csv()
+
+    def _check_csv(self) -> None:
+        if not self.manifest:
+            raise UserError(
+                "--dataset=csv needs --manifest: name the CSV file that lists the recordings"
+            )
+        for field in fields(self):
+            if field.name.endswith("_column") and not getattr(self, field.name):
+                raise UserError(
+                    f"--{field.name} is empty: name a column of {self.manifest}, "
+                    f"or leave the flag out for {field.default!r}"
+                )
+
+    def _check_other_than_csv(self) -> None:
+        if not self.data_dir:
+            raise UserError(
+                f"--data_dir is empty: name the folder of the data set (--dataset={self.dataset})"
+            )
+        for field in fields(self):
+            applies = field.name != "manifest" and not field.name.endswith("_column")
+            if not applies and getattr(self, field.name) != field.default:
+                raise UserError(
+                    f"--{field.name} goes with --dataset=csv only: "
+                    f"leave it out for --dataset={self.dataset}"
+                )
+
+
+def load_manifest(config: DatasetConfig) -> Manifest:
+    """Lists the recordings of a data set.
+
+    Args:
+      config: which data set, and where it is.
+
+    Returns:
+      A manifest of at least two classes, each of at least two recordings; every file exists.
+
+    Raises:
+      UserError: a folder, file or column is missing, or a value in a CSV is unusable.
+    """
+    if config.dataset == "folder":
+        return _load_folder(config)
+    if config.dataset == "csv":
+        return _load_csv(config)
+    return _load_published(config, PUBLISHED[config.dataset])
+
+
+def _load_published(config: DatasetConfig, source: Published) -> Manifest:
+    data_dir = os.path.expanduser(config.data_dir)
+    _check_data_dir(data_dir, f"unpack {source.title} there or correct the flag ({source.obtain})")
+    table = read_table(source.metadata_path(data_dir))
+    for column in (*source.columns, config.subset) if config.subset else source.columns:
+        table.require(column, f"restore the file as published ({source.obtain})")
+
+    listed = []
+    by_label: dict[str, tuple[int, str]] = {}
+    by_id: dict[int, tuple[int, str]] = {}
+    for row in table.rows:
+        if config.subset and row.cells[config.subset].lower() != "true":
+            continue
+        file, label = row.text(source.file_column), row.text(source.label_column)
+        fold = row.whole_number(source.fold_column)
+        class_id = row.whole_number(source.class_id_column)
+        here = (class_id, label)
+        for before in by_label.setdefault(label, here), by_id.setdefault(class_id, here):
+            if before != here:
+                raise UserError(
+                    f"{row.where}: {source.class_id_column} {class_id} is class {label!r}, but "
+                    f"{before[0]} is {before[1]!r} before: make them agree"
+                )
+        path = os.path.join(data_dir, source.audio.format(fold=fold, file=file))
+        listed.append((row, Recording(path, label, fold, row.text(source.group_column))))
+    advice = f"unpack {source.title} again or correct --data_dir"
+    return _checked(
+        Manifest(
+            name=config.dataset + (f" ({config.subset} subset)" if config.subset else ""),
+            recordings=_located(listed, table.path, advice),
+            classes=tuple(label for _, label in sorted(by_id.values())),
+            clip_seconds=source.clip_seconds,
+        ),
+        where=table.path + (f" (--subset={config.subset})" if config.subset else ""),
+    )
+
+
+def _load_csv(config: DatasetConfig) -> Manifest:
+    csv_path = os.path.expanduser(config.manifest)
+    data_dir = os.path.expanduser(config.data_dir) or os.path.dirname(csv_path)
+    if config.data_dir:
+        _check_data_dir(data_dir, f"name the folder that the paths in {csv_path} start from")
+    if not os.path.isfile(csv_path):
+        inside = os.path.join(data_dir, csv_path)
+        hint = f"did you mean --manifest={inside}?" if os.path.isfile(inside) else "name a CSV file"
+        raise UserError(f"--manifest={config.manifest}: there is no such file: {hint}")
+    table = read_table(csv_path)
+    for flag in ("path_column", "label_column", "fold_column", "group_column"):
+        column = getattr(config, flag)
+        is_default = column == getattr(DatasetConfig, flag)
+        optional = is_default and flag in ("fold_column", "group_column")
+        if column in table.columns or not optional:
+            table.require(column, f"name one of them with --{flag}")
+
+    listed = []
+    has_folds, has_groups = (
+        column in table.columns for column in (config.fold_column, config.group_column)
+    )
+    for row in table.rows:
+        recording = Recording(
+            path=os.path.join(data_dir, row.text(config.path_column)),
+            label=row.text(config.label_column),
+            fold=row.whole_number(config.fold_column) if has_folds else None,
+            group=row.text(config.group_column if has_groups else config.path_column),
+        )
+        listed.append((row, recording))
+    start = "--data_dir" if config.data_dir else "the CSV's folder, as --data_dir is not set"
+    advice = f"paths start from {data_dir or '.'} ({start}): correct them or the flag"
+    return _checked(
+        Manifest(
+            name=f"csv ({os.path.basename(csv_path)})",
+            recordings=_located(listed, csv_path, advice),
+            classes=tuple(sorted({recording.label for _, recording in listed})),
+            clip_seconds=_CUSTOM_CLIP_SECONDS,
+        ),
+        where=csv_path,
+    )
+
+
+def _load_folder(config: DatasetConfig) -> Manifest:
+    data_dir = os.path.expanduser(config.data_dir)
+    _check_data_dir(data_dir, "name the folder that holds one folder of recordings a class")
+    recordings: list[Recording] = []
+    classes = [e for e in list_folder(data_dir) if e.is_dir() and not e.name.startswith(".")]
+    for entry in classes:
+        # With "/" on every system, so that the order and the splits are the same there.
+        paths = {
+            os.path.relpath(path, data_dir).replace(os.sep, "/"): path
+            for path in files_below(entry.path, AUDIO_SUFFIXES)
+        }
+        if not paths:
+            raise UserError(
+                f"--data_dir={data_dir}: class folder {entry.name!r} holds no recordings "
+                f"({', '.join(AUDIO_SUFFIXES)}): add some or move the folder away"
+            )
+        recordings.extend(
+            Recording(path, entry.name, None, group) for group, path in sorted(paths.items())
+        )
+    return _checked(
+        Manifest(
+            name=f"folder ({os.path.basename(os.path.abspath(data_dir))})",
+            recordings=tuple(recordings),
+            classes=tuple(entry.name for entry in classes),
+            clip_seconds=_CUSTOM_CLIP_SECONDS,
+        ),
+        where=f"--data_dir={data_dir} (one folder a class)",
+    )
+
+
+def _located(
+    listed: Sequence[tuple[Row, Recording]], csv_path: str, advice: str
+) -> tuple[Recording, ...]:
+    """Finds the file of each row; every row must have its own."""
+    recordings = []
+    missing = []
+    lines: dict[str, int] = {}
+    found = find_files(recording.path for _, recording in listed)
+    for (row, recording), path in zip(listed, found, strict=True):
+        if path is None:
+            missing.append(f"{recording.path!r} (line {row.line})")
+            continue
+        first = lines.setdefault(os.path.normpath(path), row.line)
+        if first != row.line:
+            raise UserError(
+                f"{row.where}: {path!r} is on line {first} already: "
+                "a recording has one label; remove one of the lines"
+            )
+        recordings.append(Recording(path, recording.label, recording.fold, recording.group))
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(listed)} files named in {csv_path} are missing: "
+            f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}: {advice}"
+        )
+    return tuple(recordings)
+
+
+def _check_data_dir(data_dir: str, advice: str) -> None:
+    if not os.path.isdir(data_dir):
+        problem = "is not a folder" if os.path.exists(data_dir) else "does not exist"
+        raise UserError(f"--data_dir={data_dir} {problem}: {advice}")
+
+
+def _checked(manifest: Manifest, where: str) -> Manifest:
+    """Returns the manifest if a classifier can be trained and tested on it."""
+    if not manifest.recordings:
+        raise UserError(f"{where} holds no recordings: add at least two for each class")
+    if len(manifest.classes) == 1:
+        raise UserError(
+            f"{where} holds only one class, {manifest.classes[0]!r}: "
+            "a classifier needs at least two; add recordings of another"
+        )
+    counts = Counter(recording.label for recording in manifest.recordings)
+    single = [label for label in manifest.classes if counts[label] == 1]
+    if single:
+        raise UserError(
+            f"{where}: only one clip of class {', '.join(map(repr, single))}, which cannot be "
+            "split into training and test: add clips of it or remove it"
+        )
+    for label in manifest.classes:
+        if len(label.splitlines()) > 1:
+            raise UserError(f"{where}: the label {label!r} has a line break: remove it")
+    for recording in manifest.recordings:
+        try:
+            recording.path.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{recording.path!r}: the file name is not UTF-8: rename it") from error
+    return manifest
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

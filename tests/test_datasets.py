@@ -1,0 +1,514 @@
+"""Manifests of the public data sets, of folders and of CSV files; audio is never opened."""
+
+from __future__ import annotations
+
+import csv
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sound_pipeline.datasets import DatasetConfig, Manifest, Recording, load_manifest
+from sound_pipeline.errors import UserError
+
+URBANSOUND8K_COLUMNS = [
+    "slice_file_name",
+    "fsID",
+    "start",
+    "end",
+    "salience",
+    "fold",
+    "classID",
+    "class",
+]
+ESC50_COLUMNS = ["filename", "fold", "target", "category", "esc10", "src_file", "take"]
+
+
+def error_of(action: Callable[[], object], *words: str) -> str:
+    """Returns the message of the UserError that `action` raises; it must hold the words."""
+    with pytest.raises(UserError) as caught:
+        action()
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    for word in words:
+        assert word in message
+    return message
+
+
+def touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+def urbansound8k(root: Path, clips: Iterable[tuple[int, int, int, str]]) -> Path:
+    """Writes a data set of (fsID, fold, classID, class) clips."""
+    rows = []
+    for take, (source, fold, class_id, label) in enumerate(clips):
+        name = f"{source}-{class_id}-0-{take}.wav"
+        touch(root / "audio" / f"fold{fold}" / name)
+        rows.append((name, source, 0.0, 4.0, 1, fold, class_id, label))
+    write_csv(root / "metadata" / "UrbanSound8K.csv", URBANSOUND8K_COLUMNS, rows)
+    return root
+
+
+URBAN_CLIPS = [
+    (100, 1, 3, "dog_bark"),
+    (100, 1, 3, "dog_bark"),
+    (7, 2, 0, "air_conditioner"),
+    (8, 10, 0, "air_conditioner"),
+]
+
+
+def esc50(root: Path) -> Path:
+    rows = [
+        ("1-17-A-40.wav", 1, 40, "helicopter", True, 17, "A"),
+        ("1-17-B-40.wav", 1, 40, "helicopter", True, 17, "B"),
+        ("2-18-A-0.wav", 2, 0, "dog", True, 18, "A"),
+        ("2-19-A-0.wav", 2, 0, "dog", True, 19, "A"),
+        ("2-20-A-1.wav", 2, 1, "rooster", False, 20, "A"),
+        ("2-20-B-1.wav", 2, 1, "rooster", False, 20, "B"),
+    ]
+    for row in rows:
+        touch(root / "audio" / str(row[0]))
+    write_csv(root / "meta" / "esc50.csv", ESC50_COLUMNS, rows)
+    return root
+
+
+def csv_dataset(
+    folder: Path,
+    text: str = "path,label\na.wav,cat\nb.wav,cat\nc.wav,dog\nd.wav,dog\n",
+    files: Iterable[str] = ("a.wav", "b.wav", "c.wav", "d.wav"),
+    encoding: str = "utf-8",
+) -> str:
+    """Writes a CSV and the files beside it; returns the path of the CSV."""
+    path = folder / "list.csv"
+    for name in (*files, path.name):
+        touch(folder / name)
+    path.write_bytes(text.encode(encoding))
+    return str(path)
+
+
+def load_csv(manifest: str, data_dir: str = "", **columns: str) -> Manifest:
+    return load_manifest(DatasetConfig("csv", data_dir, manifest=manifest, **columns))
+
+
+def load_text(folder: Path, text: str, **columns: str) -> Manifest:
+    return load_csv(csv_dataset(folder, text), **columns)
+
+
+def names(manifest: Manifest) -> list[str]:
+    return [os.path.basename(recording.path) for recording in manifest.recordings]
+
+
+# ---- The manifest ----------------------------------------------------------------------------
+
+
+def test_manifest_arrays_follow_the_recordings() -> None:
+    manifest = Manifest(
+        "three",
+        (
+            Recording("a.wav", "dog", 10, "s1"),
+            Recording("b.wav", "cat", 2, "s2"),
+            Recording("c.wav", "dog", 2, "s1"),
+        ),
+        ("cat", "dog"),
+        4.0,
+    )
+    assert manifest.labels.dtype == np.int32
+    assert manifest.labels.tolist() == [1, 0, 1]
+    assert manifest.folds == (2, 10)
+    assert manifest.groups.tolist() == ["s1", "s2", "s1"]
+    with pytest.raises(ValueError, match="read-only"):
+        manifest.labels[0] = 0
+
+
+# ---- UrbanSound8K and ESC-50 -----------------------------------------------------------------
+
+
+def test_urbansound8k(tmp_path: Path) -> None:
+    root = urbansound8k(tmp_path / "us8k", URBAN_CLIPS)
+    manifest = load_manifest(DatasetConfig("urbansound8k", str(root)))
+    assert manifest.name == "urbansound8k"
+    assert manifest.classes == ("air_conditioner", "dog_bark")
+    assert manifest.folds == (1, 2, 10)
+    assert manifest.groups.tolist() == ["100", "100", "7", "8"]
+    assert manifest.labels.tolist() == [1, 1, 0, 0]
+    assert manifest.clip_seconds == 4.0
+    assert manifest.recordings[3].path == str(root / "audio" / "fold10" / "8-0-0-3.wav")
+    assert all(os.path.isfile(recording.path) for recording in manifest.recordings)
+
+
+def test_paths_open_from_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urbansound8k(tmp_path / "us8k", URBAN_CLIPS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for data_dir in ("us8k", "~/us8k", "us8k/"):
+        manifest = load_manifest(DatasetConfig("urbansound8k", data_dir))
+        assert all(os.path.isfile(recording.path) for recording in manifest.recordings)
+
+
+def test_classes_are_ordered_by_id(tmp_path: Path) -> None:
+    clips = [(i, 1 + i % 2, i // 2, name) for i, name in enumerate("zzbbaa")]
+    root = urbansound8k(tmp_path, clips)
+    manifest = load_manifest(DatasetConfig("urbansound8k", str(root)))
+    assert manifest.classes == ("z", "b", "a")
+    assert manifest.labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_esc50_and_its_subset(tmp_path: Path) -> None:
+    root = esc50(tmp_path)
+    whole = load_manifest(DatasetConfig("esc50", str(root)))
+    assert whole.classes == ("dog", "rooster", "helicopter")
+    assert whole.labels.tolist() == [2, 2, 0, 0, 1, 1]
+    assert whole.clip_seconds == 5.0
+    subset = load_manifest(DatasetConfig("esc50", str(root), subset="esc10"))
+    assert subset.name == "esc50 (esc10 subset)"
+    assert subset.classes == ("dog", "helicopter")
+    assert subset.labels.tolist() == [1, 1, 0, 0]
+    assert subset.groups.tolist() == ["17", "17", "18", "19"]
+
+
+def test_esc10_as_published(assets: Path) -> None:
+    config = DatasetConfig("esc50", str(assets / "data" / "esc10"), subset="esc10")
+    manifest = load_manifest(config)
+    assert len(manifest.recordings) == 400
+    assert manifest.folds == (1, 2, 3, 4, 5)
+    assert np.bincount(manifest.labels).tolist() == [40] * 10
+    assert manifest.classes[:2] == ("dog", "rooster")
+    for recording in manifest.recordings:
+        fold, source, _, target = Path(recording.path).stem.split("-")
+        assert recording.fold == int(fold)
+        assert recording.group == source
+        with open(recording.path, "rb") as file:
+            assert file.read(4) == b"RIFF"
+        assert manifest.classes.index(recording.label) == sorted(
+            {0, 1, 10, 11, 12, 20, 21, 38, 40, 41}
+        ).index(int(target))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "site"),
+    [
+        ("urbansound8k", "urbansounddataset.weebly.com"),
+        ("esc50", "github.com/karolpiczak/ESC-50"),
+    ],
+)
+def test_missing_folder_or_metadata_says_where_to_get_the_data(
+    tmp_path: Path, dataset: str, site: str
+) -> None:
+    archive, empty = tmp_path / "archive.tar.gz", tmp_path / "empty"
+    touch(archive)
+    empty.mkdir()
+    for data_dir, words in (
+        (tmp_path / "absent", ("does not exist",)),
+        (archive, ("not a folder", "unpack")),
+        (empty, (".csv",)),
+    ):
+        config = DatasetConfig(dataset, str(data_dir))
+        error_of(partial(load_manifest, config), f"--data_dir={data_dir}", site, *words)
+
+
+def test_missing_metadata_names_the_folder_that_holds_it(tmp_path: Path) -> None:
+    root = urbansound8k(tmp_path / "sounds" / "UrbanSound8K", URBAN_CLIPS)
+    for wrong in (root.parent, root / "audio", root / "metadata", root / "audio" / "fold1"):
+        error_of(
+            partial(load_manifest, DatasetConfig("urbansound8k", str(wrong))),
+            "metadata/UrbanSound8K.csv",
+            f"use --data_dir={root}",
+        )
+
+
+def test_missing_recordings_are_counted_with_their_lines(tmp_path: Path) -> None:
+    root = urbansound8k(tmp_path, [(i, 1, i % 2, "ab"[i % 2]) for i in range(10)])
+    for name in ("1-1-0-1.wav", "3-1-0-3.wav", "4-0-0-4.wav", "8-0-0-8.wav"):
+        (root / "audio" / "fold1" / name).unlink()
+    message = error_of(
+        lambda: load_manifest(DatasetConfig("urbansound8k", str(root))),
+        "4 of 10",
+        "UrbanSound8K.csv",
+        "1-1-0-1.wav",
+        "(line 3)",
+        "(line 5)",
+        "(line 6)",
+        "--data_dir",
+    )
+    assert "8-0-0-8.wav" not in message
+
+
+def test_missing_fold_folder(tmp_path: Path) -> None:
+    root = urbansound8k(tmp_path, URBAN_CLIPS)
+    (root / "audio" / "fold10").rename(root / "audio" / "fold11")
+    error_of(lambda: load_manifest(DatasetConfig("urbansound8k", str(root))), "1 of 4", "fold10")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (("x.wav", 5, 0, 4, 1, "two", 0, "a"), ("fold", "'two'", "line 4")),
+        (("x.wav", 5, 0, 4, 1, 1, "c", "a"), ("classID", "'c'", "line 4")),
+        (("x.wav", 5, 0, 4, 1, 1, 7, "a"), ("classID", "'a'", "7", "line 4")),
+        (("x.wav", 5, 0, 4, 1, 1, 0, "b"), ("classID", "'a'", "'b'", "line 4")),
+        (("x.wav", "", 0, 4, 1, 1, 0, "a"), ("fsID", "empty", "line 4")),
+        (("x.wav", 5, 0, 4, 1, 1), ("line 4", "6 values", "8 columns")),
+    ],
+)
+def test_unusable_metadata_row(tmp_path: Path, row: Sequence[object], words: Sequence[str]) -> None:
+    good = [("x.wav", 1, 0, 4, 1, 1, 0, "a"), ("y.wav", 1, 0, 4, 1, 1, 0, "a")]
+    for name in ("x.wav", "y.wav"):
+        touch(tmp_path / "audio" / "fold1" / name)
+    write_csv(tmp_path / "metadata/UrbanSound8K.csv", URBANSOUND8K_COLUMNS, [*good, row])
+    config = DatasetConfig("urbansound8k", str(tmp_path))
+    error_of(lambda: load_manifest(config), "UrbanSound8K.csv", *words)
+
+
+def test_metadata_without_a_column(tmp_path: Path) -> None:
+    root = esc50(tmp_path)
+    write_csv(root / "meta" / "esc50.csv", ["filename", "fold", "Target", "category"], [])
+    error_of(
+        lambda: load_manifest(DatasetConfig("esc50", str(root))),
+        "esc50.csv",
+        "'target'",
+        "did you mean 'Target'",
+        "github.com/karolpiczak/ESC-50",
+    )
+
+
+def test_empty_subset(tmp_path: Path) -> None:
+    root = esc50(tmp_path)
+    write_csv(root / "meta" / "esc50.csv", ESC50_COLUMNS, [("a.wav", 1, 1, "c", False, 2, "A")])
+    error_of(
+        lambda: load_manifest(DatasetConfig("esc50", str(root), subset="esc10")),
+        "esc50.csv",
+        "--subset=esc10",
+        "no recordings",
+    )
+
+
+# ---- Folders ---------------------------------------------------------------------------------
+
+
+def load_folder(root: Path) -> Manifest:
+    return load_manifest(DatasetConfig("folder", str(root)))
+
+
+def folder_of(root: Path, files: Mapping[str, Sequence[str]]) -> Path:
+    for label, paths in files.items():
+        for path in paths:
+            touch(root / label / path)
+    return root
+
+
+def test_folder(tmp_path: Path) -> None:
+    root = folder_of(
+        tmp_path / "my sounds",
+        {
+            "grüne Tür": ["b.WAV", "a.flac", "deep/er/c.Opus", ".hidden.wav", "notes.txt"],
+            "Ärger": ["x.mp3", "y.aif", ".trash/z.wav"],
+            ".git": ["hook.wav", "other.wav"],
+        },
+    )
+    touch(root / "unlabelled.wav")
+    manifest = load_folder(root)
+    assert manifest.name == "folder (my sounds)"
+    assert manifest.classes == ("grüne Tür", "Ärger")
+    assert manifest.groups.tolist() == [
+        "grüne Tür/a.flac",
+        "grüne Tür/b.WAV",
+        "grüne Tür/deep/er/c.Opus",
+        "Ärger/x.mp3",
+        "Ärger/y.aif",
+    ]
+    assert manifest.folds == ()
+    assert manifest.clip_seconds == 4.0
+    assert all(os.path.isfile(recording.path) for recording in manifest.recordings)
+
+
+def test_folder_of_links(tmp_path: Path) -> None:
+    real = folder_of(tmp_path / "real", {"a": ["1.wav", "2.wav"]})
+    root = folder_of(tmp_path / "root", {"b": ["1.wav", "2.wav"]})
+    (root / "a").symlink_to(real / "a")
+    (root / "b" / "loop").symlink_to(root / "b")
+    assert load_folder(root).groups.tolist() == ["a/1.wav", "a/2.wav", "b/1.wav", "b/2.wav"]
+    (root / "b" / "3.wav").symlink_to(tmp_path / "absent.wav")
+    error_of(lambda: load_folder(root), "3.wav", "broken link")
+
+
+def test_folder_errors(tmp_path: Path) -> None:
+    absent = tmp_path / "absent"
+    error_of(lambda: load_folder(absent), f"--data_dir={absent}", "does not exist")
+    loose = tmp_path / "loose"
+    touch(loose / "a.wav")
+    error_of(lambda: load_folder(loose), f"--data_dir={loose}", "no recordings", "folder a class")
+    silent = folder_of(tmp_path / "silent", {"a": ["1.wav", "2.wav"], "b": ["1.m4a"]})
+    error_of(lambda: load_folder(silent), f"--data_dir={silent}", "'b'", ".flac")
+    lonely = folder_of(tmp_path / "lonely", {"a": ["1.wav", "2.wav"]})
+    error_of(lambda: load_folder(lonely), f"--data_dir={lonely}", "only one class", "'a'")
+    single = folder_of(
+        tmp_path / "single", {"a": ["1.wav", "2.wav"], "b": ["1.wav"], "c": ["1.wav"]}
+    )
+    message = error_of(lambda: load_folder(single), f"--data_dir={single}", "'b', 'c'", "add")
+    assert "'a'" not in message
+
+
+def test_folder_with_names_that_cannot_be_written_out(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "lines", {"a\nb": ["1.wav", "2.wav"], "c": ["1.wav", "2.wav"]})
+    error_of(lambda: load_folder(root), "line break", r"'a\nb'")
+    root = folder_of(tmp_path / "latin", {"a": ["1.wav", "2.wav"], "b": ["1.wav", "2.wav"]})
+    try:
+        with open(os.fsencode(root / "b") + b"/\xe9.wav", "wb"):
+            pass
+    except OSError:
+        pytest.skip("this file system holds UTF-8 names only")
+    error_of(lambda: load_folder(root), "not UTF-8", r"\udce9.wav").encode()
+
+
+def test_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = folder_of(tmp_path, {"a": ["1.wav", "2.wav"], "b": ["1.wav", "2.wav"]})
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith("b"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    error_of(lambda: load_folder(root), str(root / "b"), "Permission denied")
+
+
+# ---- CSV files -------------------------------------------------------------------------------
+
+
+def test_csv_with_the_least_columns(tmp_path: Path) -> None:
+    manifest = load_csv(csv_dataset(tmp_path))
+    assert manifest.name == "csv (list.csv)"
+    assert manifest.classes == ("cat", "dog")
+    assert manifest.labels.tolist() == [0, 0, 1, 1]
+    assert manifest.folds == ()
+    assert manifest.groups.tolist() == ["a.wav", "b.wav", "c.wav", "d.wav"]
+    assert manifest.clip_seconds == 4.0
+    assert manifest.recordings[0].path == str(tmp_path / "a.wav")
+
+
+def test_csv_with_folds_and_groups(tmp_path: Path) -> None:
+    text = "group,fold,path,label\ns1,1,a.wav,cat\ns1,1.0,b.wav,cat\ns2,2,c.wav,dog\ns3,2,d.wav,dog"
+    manifest = load_text(tmp_path, text)
+    assert manifest.folds == (1, 2)
+    assert [recording.fold for recording in manifest.recordings] == [1, 1, 2, 2]
+    assert manifest.groups.tolist() == ["s1", "s1", "s2", "s3"]
+
+
+def test_csv_with_named_columns(tmp_path: Path) -> None:
+    text = "file,species,part,from\na.wav,x,1,p\nb.wav,x,2,q\nc.wav,y,1,r\nd.wav,y,2,s\n"
+    columns = {"path_column": "file", "label_column": "species"}
+    manifest = load_text(tmp_path, text, **columns, fold_column="part", group_column="from")
+    assert manifest.folds == (1, 2)
+    assert manifest.groups.tolist() == ["p", "q", "r", "s"]
+    assert load_text(tmp_path, text, **columns).folds == ()
+    for column in ("fold_column", "group_column"):
+        error_of(
+            partial(load_text, tmp_path, text, **columns, **{column: "parts"}),
+            "list.csv",
+            "'parts'",
+            f"--{column}",
+            "did you mean 'part'",
+        )
+
+
+def test_csv_paths_start_from_data_dir_when_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audio = tmp_path / "audio"
+    for name in "abcd":
+        touch(audio / f"{name}.wav")
+    manifest = csv_dataset(tmp_path / "lists", files=())
+    assert load_csv(manifest, str(audio)).recordings[0].path == str(audio / "a.wav")
+    lists = str(tmp_path / "lists")
+    error_of(lambda: load_csv(manifest), "4 of 4", "list.csv", lists, "--data_dir")
+    monkeypatch.chdir(audio)
+    csv_dataset(audio)
+    assert load_csv("list.csv").recordings[0].path == "a.wav"
+    absolute = f"path,label\n{audio / 'a.wav'},cat\nb.wav,cat\nc.wav,dog\nd.wav,dog"
+    assert load_text(audio, absolute).recordings[0].path == str(audio / "a.wav")
+
+
+def test_csv_files_are_found_as_other_systems_spell_them(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "Tür.wav")
+    text = "path,label\nclips/A.WAV,cat\nclips\\b.wav,cat\nclips/Tür.wav,dog\nclips/d.wav,dog\n"
+    files = ["clips/a.wav", "clips/b.wav", f"clips/{decomposed}", "clips/d.wav", "clips/D.wav"]
+    manifest = load_csv(csv_dataset(tmp_path, text, files))
+    assert all(os.path.isfile(recording.path) for recording in manifest.recordings)
+    assert names(manifest)[0].lower() == "a.wav"
+    assert names(manifest)[3] == "d.wav"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("path,label\n", ("no recordings",)),
+        ("path,label\na.wav,cat\nb.wav,cat\n", ("only one class", "'cat'")),
+        ("path,label\na.wav,cat\nb.wav,cat\nc.wav,dog\n", ("'dog'", "only one clip")),
+        (
+            "path,lable\na.wav,cat\n",
+            ("'label'", "'path', 'lable'", "did you mean 'lable'", "--label_column"),
+        ),
+        ("path,species\na.wav,cat\n", ("'label'", "'path', 'species'", "--label_column")),
+        ("file,label\na.wav,cat\n", ("'path'", "--path_column")),
+        ("path,label\na.wav,\n", ("line 2", "label", "empty")),
+        ("path,label\n,cat\n", ("line 2", "path", "empty")),
+        ("path,label\na.wav,cat\n\nb.wav,cat\n./a.wav,dog\n", ("line 5", "a.wav", "line 2")),
+        ("path,label\na.wav,cat\nA.WAV,cat\n", ("line 3", "a.wav", "line 2")),
+        ("path,label,fold\na.wav,cat,1\nb.wav,cat,x\n", ("line 3", "fold", "'x'")),
+        ("path,label,group\na.wav,cat,\n", ("line 2", "group", "empty")),
+        ('path,label\na.wav,"c\nat"\nb.wav,"c\nat"\nc.wav,dog\nd.wav,dog', ("line break",)),
+        ('path,label\na.wav,"c\nat"\ngone.wav,cat\n', ("1 of 2", "(line 4)")),
+    ],
+)
+def test_csv_errors(tmp_path: Path, text: str, words: Sequence[str]) -> None:
+    path = csv_dataset(tmp_path, text, ["a.wav", "b.wav", "c.wav", "d.wav"])
+    error_of(lambda: load_csv(path), "list.csv", *words)
+
+
+def test_csv_file_or_folder_absent(tmp_path: Path) -> None:
+    path = csv_dataset(tmp_path / "lists")
+    error_of(lambda: load_csv("absent.csv"), "--manifest=absent.csv", "no such file")
+    error_of(
+        lambda: load_csv("list.csv", str(tmp_path / "lists")),
+        "--manifest=list.csv",
+        f"did you mean --manifest={path}",
+    )
+    error_of(lambda: load_csv(path, str(tmp_path / "x")), "--data_dir", "does not exist", path)
+
+
+# ---- The configuration -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"dataset": "esc5"}, ("--dataset", "esc5", "urbansound8k, esc50, folder, csv")),
+        ({"dataset": "esc50", "subset": "esc20"}, ("--subset", "esc20", "esc10")),
+        ({"dataset": "urbansound8k", "subset": "esc10"}, ("--subset=esc10", "--dataset=esc50")),
+        ({"dataset": "csv"}, ("--dataset=csv", "--manifest")),
+        ({"dataset": "csv", "manifest": "a.csv", "label_column": ""}, ("--label_column",)),
+        ({"dataset": "csv", "manifest": "a.csv", "fold_column": ""}, ("--fold_column",)),
+        ({"dataset": "esc50", "data_dir": ""}, ("--data_dir", "esc50")),
+        ({"dataset": "esc50", "manifest": "a.csv"}, ("--manifest", "--dataset=csv")),
+        ({"dataset": "folder", "group_column": "who"}, ("--group_column", "--dataset=csv")),
+    ],
+)
+def test_config_errors(values: dict[str, str], words: Sequence[str]) -> None:
+    error_of(lambda: DatasetConfig(**{"data_dir": "data", **values}), *words)

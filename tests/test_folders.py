@@ -1,0 +1,101 @@
+"""Files found below folders, and found as lists from other systems spell them."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from sound_pipeline.errors import UserError
+from sound_pipeline.folders import files_below, find_files, list_folder
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_list_folder_is_sorted(tmp_path: Path) -> None:
+    touch(*(tmp_path / name for name in ("b", "C", "a")))
+    assert [entry.name for entry in list_folder(str(tmp_path))] == ["C", "a", "b"]
+
+
+def test_folder_that_cannot_be_listed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"absent.*No such file or directory"):
+        list_folder(str(tmp_path / "absent"))
+
+
+def test_files_below(tmp_path: Path) -> None:
+    names = ["a.wav", "deep/er/b.WAV", "deep/c.mp3", ".d.wav", ".git/e.wav", "dir.wav/f.txt"]
+    touch(*(tmp_path / name for name in names))
+    found = {os.path.relpath(path, tmp_path) for path in files_below(str(tmp_path), (".wav",))}
+    assert found == {"a.wav", os.path.join("deep", "er", "b.WAV")}
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    touch(tmp_path / "real" / "a.wav", tmp_path / "root" / "b.wav")
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "root" / "loop").symlink_to(tmp_path / "root")
+    found = sorted(map(os.path.basename, files_below(str(tmp_path / "root"), (".wav",))))
+    assert found == ["a.wav", "b.wav"]
+
+
+def test_broken_link(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").symlink_to(tmp_path / "absent")
+    assert list(files_below(str(tmp_path), (".wav",))) == []
+    (tmp_path / "a.wav").symlink_to(tmp_path / "absent")
+    with pytest.raises(UserError, match=r"a\.wav.*broken link"):
+        list(files_below(str(tmp_path), (".wav",)))
+
+
+def test_files_are_found_as_other_systems_spell_them(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "Tür.wav")
+    touch(*(tmp_path / name for name in ("a.wav", decomposed, "d.wav", "D.wav", "sub/e.wav")))
+    asked = ["A.WAV", "Tür.wav", "d.wav", "sub\\e.wav", "gone.wav", "gone/e.wav"]
+    *found, gone, gone_folder = find_files(str(tmp_path / name) for name in asked)
+    assert gone is None
+    assert gone_folder is None
+    assert all(path and os.path.isfile(path) for path in found)
+    assert [os.path.basename(path or "").lower() for path in found] == [
+        "a.wav",
+        decomposed.lower(),
+        "d.wav",
+        "e.wav",
+    ]
+    assert found[2] == str(tmp_path / "d.wav")
+
+
+def test_path_without_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "a.wav")
+    monkeypatch.chdir(tmp_path)
+    assert find_files(["a.wav", "./a.wav", "A.wav"]) == ["a.wav", "./a.wav", "a.wav"]
+
+
+def test_file_of_ambiguous_spelling_is_not_found(tmp_path: Path) -> None:
+    touch(tmp_path / "ab.wav", tmp_path / "AB.wav")
+    if len(os.listdir(tmp_path)) < 2:
+        pytest.skip("this file system ignores letter case")
+    assert find_files([str(tmp_path / "Ab.wav")]) == [None]
+
+
+def test_folder_in_place_of_a_file_is_not_found(tmp_path: Path) -> None:
+    touch(tmp_path / "a.wav" / "inside.wav")
+    assert find_files([str(tmp_path / "a.wav"), str(tmp_path)]) == [None, None]
+
+
+def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / str(i % 4) / f"{i}.wav" for i in range(400)]
+    touch(*paths)
+    listed = []
+    real = os.scandir
+
+    def scandir(folder: str) -> object:
+        listed.append(folder)
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert find_files(map(str, paths)) == list(map(str, paths))
+    assert sorted(listed) == [str(tmp_path / str(i)) for i in range(4)]
