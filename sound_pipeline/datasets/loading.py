@@ -1,181 +1,43 @@
-"""Manifests: which recordings a data set holds, their labels, folds and source recordings.
-
-Nothing here opens audio.
-"""
+"""The manifest of a data set, from its CSV of metadata or its folders; no audio is opened."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
 
-import numpy as np
-
+from sound_pipeline.datasets.config import DatasetConfig
+from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below, find_files, list_folder
+from sound_pipeline.datasets.manifest import Manifest, Recording
+from sound_pipeline.datasets.published import PUBLISHED, Published
+from sound_pipeline.datasets.tables import Row, read_table
 from sound_pipeline.errors import UserError
-from sound_pipeline.folders import files_below, find_files, list_folder
-from sound_pipeline.published import PUBLISHED, Published
-from sound_pipeline.tables import Row, read_table
-
-AUDIO_SUFFIXES = (
-    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc",
-    ".caf", ".au", ".snd", ".w64", ".rf64",
-)  # fmt: skip
-"""File name endings, in lower case, that `--dataset=folder` takes for recordings."""
-
-DATASETS = ("urbansound8k", "esc50", "folder", "csv")
-"""The values of `--dataset`."""
 
 _CUSTOM_CLIP_SECONDS = 4.0
 
 
-@dataclass(frozen=True)
-class Recording:
-    """One labelled audio file.
-
-    Attributes:
-      path: where it is, as openable from the current directory.
-      label: the name of its class.
-      fold: its cross-validation fold, or None when the data set has no folds.
-      group: the source recording it was cut from. Recordings of one group sound alike, so they
-        must stay on one side of a split.
-    """
-
-    path: str
-    label: str
-    fold: int | None
-    group: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The recordings of a data set.
-
-    Attributes:
-      name: for people, such as 'esc50 (esc10 subset)'.
-      recordings: in the order of the CSV, or sorted by class and path where there is none.
-      classes: the labels; a label's position is its class id.
-      clip_seconds: the natural length of a clip.
-    """
-
-    name: str
-    recordings: tuple[Recording, ...]
-    classes: tuple[str, ...]
-    clip_seconds: float
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """The class id of each recording: int32 [recordings], read-only."""
-        ids = {label: class_id for class_id, label in enumerate(self.classes)}
-        return _read_only(np.array([ids[r.label] for r in self.recordings], np.int32))
-
-    @cached_property
-    def folds(self) -> tuple[int, ...]:
-        """The fold numbers in ascending order; empty when the data set has no folds."""
-        return tuple(sorted({r.fold for r in self.recordings if r.fold is not None}))
-
-    @cached_property
-    def groups(self) -> np.ndarray:
-        """The source recording of each recording: str [recordings], read-only."""
-        return _read_only(np.array([r.group for r in self.recordings], np.str_))
-
-
-@dataclass(frozen=True)
-class DatasetConfig:
-    """Which data set to load; each field is the flag of the same name.
-
-    Attributes:
-      dataset: one of `DATASETS`.
-      data_dir: the folder of the data set; for csv, the folder its paths are relative to (by
-        default the CSV's own).
-      subset: '' for all recordings, or 'esc10' (esc50 only).
-      manifest: the CSV file, UTF-8 with a header line (csv only).
-      path_column: the CSV's column of file names.
-      label_column: the CSV's column of labels.
-      fold_column: the CSV's column of fold numbers; the default name need not exist.
-      group_column: the CSV's column of source recordings; the default name need not exist, and
-        each recording is then a group of its own.
-
-    Raises:
-      UserError: a value is unknown, or doesn't go with the chosen data set.
-    """
-
-    dataset: str
-    data_dir: str
-    subset: str = ""
-    manifest: str = ""
-    path_column: str = "path"
-    label_column: str = "label"
-    fold_column: str = "fold"
-    group_column: str = "group"
-
-    def __post_init__(self) -> None:
-        """Checks the values one by one and against the data set."""
-        if self.dataset not in DATASETS:
-            raise UserError(
-                f"--dataset={self.dataset!r} is unknown: use one of {', '.join(DATASETS)}"
-            )
-        if self.subset not in ("", "esc10"):
-            raise UserError(
-                f"--subset={self.subset!r} is unknown: use esc10, or leave it out for all clips"
-            )
-        if self.subset and self.dataset != "esc50":
-            raise UserError(
-                f"--subset={self.subset} is a part of ESC-50: use it with --dataset=esc50, "
-                f"not {self.dataset}"
-            )
-        if self.dataset == "csv":
-            self._check_csv()
-        else:
-            self._check_other_than_csv()
-
-    def _check_csv(self) -> None:
-        if not self.manifest:
-            raise UserError(
-                "--dataset=csv needs --manifest: name the CSV file that lists the recordings"
-            )
-        for field in fields(self):
-            if field.name.endswith("_column") and not getattr(self, field.name):
-                raise UserError(
-                    f"--{field.name} is empty: name a column of {self.manifest}, "
-                    f"or leave the flag out for {field.default!r}"
-                )
-
-    def _check_other_than_csv(self) -> None:
-        if not self.data_dir:
-            raise UserError(
-                f"--data_dir is empty: name the folder of the data set (--dataset={self.dataset})"
-            )
-        for field in fields(self):
-            applies = field.name != "manifest" and not field.name.endswith("_column")
-            if not applies and getattr(self, field.name) != field.default:
-                raise UserError(
-                    f"--{field.name} goes with --dataset=csv only: "
-                    f"leave it out for --dataset={self.dataset}"
-                )
-
-
-def load_manifest(config: DatasetConfig) -> Manifest:
+def load_manifest(config: DatasetConfig, require_files: bool = True) -> Manifest:
     """Lists the recordings of a data set.
 
     Args:
       config: which data set, and where it is.
+      require_files: whether every file must exist; if not, the manifest names those that are
+        missing too, as they are listed.
 
     Returns:
-      A manifest of at least two classes, each of at least two recordings; every file exists.
+      A manifest of at least two classes, each of at least two recordings.
 
     Raises:
       UserError: a folder, file or column is missing, or a value in a CSV is unusable.
     """
     if config.dataset == "folder":
-        return _load_folder(config)
+        return _load_folder(config, require_files)
     if config.dataset == "csv":
-        return _load_csv(config)
-    return _load_published(config, PUBLISHED[config.dataset])
+        return _load_csv(config, require_files)
+    return _load_published(config, PUBLISHED[config.dataset], require_files)
 
 
-def _load_published(config: DatasetConfig, source: Published) -> Manifest:
+def _load_published(config: DatasetConfig, source: Published, require_files: bool) -> Manifest:
     data_dir = os.path.expanduser(config.data_dir)
     _check_data_dir(data_dir, f"unpack {source.title} there or correct the flag ({source.obtain})")
     table = read_table(source.metadata_path(data_dir))
@@ -204,7 +66,7 @@ def _load_published(config: DatasetConfig, source: Published) -> Manifest:
     return _checked(
         Manifest(
             name=config.dataset + (f" ({config.subset} subset)" if config.subset else ""),
-            recordings=_located(listed, table.path, advice),
+            recordings=_located(listed, table.path, advice, require_files),
             classes=tuple(label for _, label in sorted(by_id.values())),
             clip_seconds=source.clip_seconds,
         ),
@@ -212,7 +74,7 @@ def _load_published(config: DatasetConfig, source: Published) -> Manifest:
     )
 
 
-def _load_csv(config: DatasetConfig) -> Manifest:
+def _load_csv(config: DatasetConfig, require_files: bool) -> Manifest:
     csv_path = os.path.expanduser(config.manifest)
     data_dir = os.path.expanduser(config.data_dir) or os.path.dirname(csv_path)
     if config.data_dir:
@@ -246,7 +108,7 @@ def _load_csv(config: DatasetConfig) -> Manifest:
     return _checked(
         Manifest(
             name=f"csv ({os.path.basename(csv_path)})",
-            recordings=_located(listed, csv_path, advice),
+            recordings=_located(listed, csv_path, advice, require_files),
             classes=tuple(sorted({recording.label for _, recording in listed})),
             clip_seconds=_CUSTOM_CLIP_SECONDS,
         ),
@@ -254,7 +116,7 @@ def _load_csv(config: DatasetConfig) -> Manifest:
     )
 
 
-def _load_folder(config: DatasetConfig) -> Manifest:
+def _load_folder(config: DatasetConfig, require_files: bool) -> Manifest:
     data_dir = os.path.expanduser(config.data_dir)
     _check_data_dir(data_dir, "name the folder that holds one folder of recordings a class")
     recordings: list[Recording] = []
@@ -263,7 +125,7 @@ def _load_folder(config: DatasetConfig) -> Manifest:
         # With "/" on every system, so that the order and the splits are the same there.
         paths = {
             os.path.relpath(path, data_dir).replace(os.sep, "/"): path
-            for path in files_below(entry.path, AUDIO_SUFFIXES)
+            for path in files_below(entry.path, AUDIO_SUFFIXES, broken_links=not require_files)
         }
         if not paths:
             raise UserError(
@@ -285,9 +147,9 @@ def _load_folder(config: DatasetConfig) -> Manifest:
 
 
 def _located(
-    listed: Sequence[tuple[Row, Recording]], csv_path: str, advice: str
+    listed: Sequence[tuple[Row, Recording]], csv_path: str, advice: str, require_files: bool
 ) -> tuple[Recording, ...]:
-    """Finds the file of each row; every row must have its own."""
+    """Finds the file of each row; no two rows may have the same."""
     recordings = []
     missing = []
     lines: dict[str, int] = {}
@@ -295,6 +157,7 @@ def _located(
     for (row, recording), path in zip(listed, found, strict=True):
         if path is None:
             missing.append(f"{recording.path!r} (line {row.line})")
+            recordings.append(recording)
             continue
         first = lines.setdefault(os.path.normpath(path), row.line)
         if first != row.line:
@@ -303,7 +166,7 @@ def _located(
                 "a recording has one label; remove one of the lines"
             )
         recordings.append(Recording(path, recording.label, recording.fold, recording.group))
-    if missing:
+    if missing and require_files:
         raise UserError(
             f"{len(missing)} of {len(listed)} files named in {csv_path} are missing: "
             f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}: {advice}"
@@ -342,8 +205,3 @@ def _checked(manifest: Manifest, where: str) -> Manifest:
         except UnicodeEncodeError as error:
             raise UserError(f"{recording.path!r}: the file name is not UTF-8: rename it") from error
     return manifest
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from sound_pipeline.datasets.folders import list_folder
 from sound_pipeline.errors import UserError
-from sound_pipeline.folders import list_folder
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sound_pipeline.datasets.tables import Row, Table, read_table
 from sound_pipeline.errors import UserError
-from sound_pipeline.tables import Row, Table, read_table
 
 
 def table_of(folder: Path, text: str, encoding: str = "utf-8") -> Table:

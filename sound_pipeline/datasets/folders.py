@@ -12,6 +12,12 @@ from functools import cache
 
 from sound_pipeline.errors import UserError
 
+AUDIO_SUFFIXES = (
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc",
+    ".caf", ".au", ".snd", ".w64", ".rf64",
+)  # fmt: skip
+"""File name endings, in lower case, that `--dataset=folder` takes for recordings."""
+
 
 def list_folder(folder: str) -> list[os.DirEntry[str]]:
     """Lists a folder, sorted by name.
@@ -28,15 +34,19 @@ def list_folder(folder: str) -> list[os.DirEntry[str]]:
         ) from error
 
 
-def files_below(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
+def files_below(
+    folder: str, suffixes: tuple[str, ...], broken_links: bool = False
+) -> Iterator[str]:
     """Yields the files of a folder and all folders below it; no hidden ones.
 
     Args:
       folder: where to look. Links to folders are followed.
       suffixes: the endings, in lower case, of the names to yield.
+      broken_links: whether to yield links to nothing too.
 
     Raises:
-      UserError: a folder can't be listed, or a link of such a name is broken.
+      UserError: a folder can't be listed, or a link of such a name is broken and `broken_links`
+        is False.
     """
     pending = [folder]
     visited = set()  # a link to a folder above would never end
@@ -52,7 +62,7 @@ def files_below(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
             if entry.is_dir():
                 pending.append(entry.path)
             elif entry.name.lower().endswith(suffixes):
-                if not entry.is_file():
+                if not (broken_links or entry.is_file()):
                     raise UserError(f"{entry.path!r} is a broken link: mend or remove it")
                 yield entry.path
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sound_pipeline.datasets.folders import files_below, find_files, list_folder
 from sound_pipeline.errors import UserError
-from sound_pipeline.folders import files_below, find_files, list_folder
 
 
 def touch(*paths: Path) -> None:

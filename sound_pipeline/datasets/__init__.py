@@ -1,0 +1,18 @@
+"""Manifests: which recordings a data set holds, their labels, folds and source recordings.
+
+Nothing here opens audio but the program `python -m sound_pipeline.datasets check`.
+"""
+
+from sound_pipeline.datasets.config import DATASETS, DatasetConfig
+from sound_pipeline.datasets.folders import AUDIO_SUFFIXES
+from sound_pipeline.datasets.loading import load_manifest
+from sound_pipeline.datasets.manifest import Manifest, Recording
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "DATASETS",
+    "DatasetConfig",
+    "Manifest",
+    "Recording",
+    "load_manifest",
+]

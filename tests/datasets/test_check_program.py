@@ -1,0 +1,218 @@
+"""`python -m sound_pipeline.datasets`, run as users run it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from absl import flags
+
+from sound_pipeline.datasets import DATASETS
+from sound_pipeline.datasets.__main__ import config_from_flags, guess_dataset
+from sound_pipeline.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+RATE_HZ = 8000
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sound_pipeline.datasets", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def write(path: Path, seed: int, subtype: str = "PCM_16", rate: int = RATE_HZ) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = np.random.default_rng(seed).uniform(-0.5, 0.5, rate)
+    soundfile.write(path, samples, rate, subtype=subtype)
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """UrbanSound8K in small, with one fault of each kind."""
+    root = tmp_path_factory.mktemp("faulty")
+    clips = [  # fsID, fold, classID, class
+        (1, 1, 0, "air_conditioner"),
+        (2, 2, 0, "air_conditioner"),
+        (3, 1, 8, "siren"),
+        (106905, 1, 8, "siren"),
+        (106905, 2, 0, "air_conditioner"),
+        (4, 2, 8, "siren"),
+        (5, 2, 8, "siren"),
+        (6, 2, 8, "siren"),
+    ]
+    rows = [
+        {"slice_file_name": f"{source}-{class_id}-0-0.wav", "fsID": source, "start": 0, "end": 1,
+         "salience": 1, "fold": fold, "classID": class_id, "class": label}
+        for source, fold, class_id, label in clips
+    ]  # fmt: skip
+    (root / "metadata").mkdir()
+    with (root / "metadata" / "UrbanSound8K.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+
+    fold1, fold2 = root / "audio" / "fold1", root / "audio" / "fold2"
+    write(fold1 / "1-0-0-0.wav", seed=1)
+    write(fold2 / "2-0-0-0.wav", seed=1)  # the same sound
+    write(fold1 / "3-8-0-0.wav", seed=1)  # and again, under another label
+    write(fold1 / "106905-8-0-0.wav", seed=2, subtype="IMA_ADPCM")
+    write(fold2 / "106905-0-0-0.wav", seed=3, subtype="PCM_24", rate=22050)
+    write(fold2 / "4-8-0-0.wav", seed=4)
+    (fold2 / "5-8-0-0.wav").write_bytes(b"RIFF, but no WAV file")
+    return root  # 6-8-0-0.wav is missing
+
+
+@pytest.fixture(scope="module")
+def outcome(
+    faulty: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """The check of it, with its JSON."""
+    path = tmp_path_factory.mktemp("json") / "findings.json"
+    done = run("check", faulty, f"--json={path}")
+    return done, json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_faults_are_printed_and_decide_the_status(
+    faulty: Path, outcome: tuple[subprocess.CompletedProcess[str], dict[str, Any]]
+) -> None:
+    done, _ = outcome
+    audio = faulty / "audio"
+    assert done.returncode == 1
+    assert f"{faulty}: taken for --dataset=urbansound8k" in done.stderr
+    assert "8/8" in done.stderr  # the progress bar's end
+    assert "Traceback" not in done.stderr
+    assert "urbansound8k: 8 recordings, 6 usable, 1 missing, 1 unreadable\n" in done.stdout
+    assert "air_conditioner       1       2    3\n" in done.stdout
+    assert f"missing: 1\n  {audio / 'fold2' / '6-8-0-0.wav'}\n" in done.stdout
+    assert f"unreadable: 1\n  {audio / 'fold2' / '5-8-0-0.wav'}: " in done.stdout
+    assert (
+        f"  {audio / 'fold1' / '1-0-0-0.wav'} = {audio / 'fold2' / '2-0-0-0.wav'} = "
+        f"{audio / 'fold1' / '3-8-0-0.wav'} (different labels air_conditioner, siren; "
+        "folds 1, 2; source recordings 1, 2, 3)\n"
+    ) in done.stdout
+    assert "  106905: folds 1, 2; air_conditioner, siren; 2 clips\n" in done.stdout
+
+
+def test_faults_in_json(
+    faulty: Path, outcome: tuple[subprocess.CompletedProcess[str], dict[str, Any]]
+) -> None:
+    _, findings = outcome
+    audio = faulty / "audio"
+    assert (findings["recordings"], findings["usable"]) == (8, 6)
+    assert findings["missing"] == [str(audio / "fold2" / "6-8-0-0.wav")]
+    (unreadable,) = findings["unreadable"].items()
+    assert unreadable[0] == str(audio / "fold2" / "5-8-0-0.wav")
+    assert unreadable[1]
+    # ADPCM, which the graph doesn't decode, is usable all the same.
+    assert findings["encodings"] == {"WAV PCM_16": 4, "WAV IMA_ADPCM": 1, "WAV PCM_24": 1}
+    assert findings["sample_rates_hz"] == {"8000": 5, "22050": 1}
+    assert findings["durations"]["min_seconds"] == 1.0
+    (same,) = findings["duplicates"]
+    assert same["straddles_folds"]
+    assert same["different_labels"]
+    (straddling,) = findings["straddling_groups"]
+    assert straddling["group"] == "106905"
+    assert straddling["folds"] == [1, 2]
+
+
+def test_usable_data_set_with_duplicates_on_standard_output(tmp_path: Path) -> None:
+    for name, seed in (("a/1.flac", 1), ("a/2.wav", 2), ("b/1.wav", 2), ("b/2.ogg", 3)):
+        subtype = "VORBIS" if name.endswith("ogg") else "PCM_16"
+        write(tmp_path / name, seed, subtype)
+    done = run("check", tmp_path, "--json=-")
+    assert done.returncode == 0
+    findings = json.loads(done.stdout)
+    assert findings["usable"] == 4
+    assert findings["encodings"] == {"WAV PCM_16": 2, "FLAC PCM_16": 1, "OGG VORBIS": 1}
+    (same,) = findings["duplicates"]
+    assert same["labels"] == ["a", "b"]
+    assert same["different_labels"]
+    assert not same["straddles_folds"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("check",), ("chek", "DIR"), ("check", "A", "B")])
+def test_usage(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == (
+        "python -m sound_pipeline.datasets: error: name a command and a data set: "
+        "python -m sound_pipeline.datasets check DIR\n"
+    )
+
+
+def test_help_names_the_command_and_the_flags() -> None:
+    done = run("--help")
+    assert "python -m sound_pipeline.datasets check DIR" in done.stdout
+    assert "\npython -m sound_pipeline.datasets:\n" in done.stdout
+    for flag in ("--dataset", "--subset", "--data_dir", "--label_column", "--json"):
+        assert f"{flag}:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("absent",), ("absent: no such file or folder",)),
+        (("README.md",), ("README.md", "CSV")),
+        ((".", "--json=no/folder/x.json"), ("--json=no/folder/x.json", "no folder")),
+        ((".", "--data_dir=elsewhere"), ("--data_dir", "CSV file")),
+        ((".", "--dataset=csv"), ("--dataset=csv", "CSV file itself")),
+        (("README.md", "--dataset=esc50"), ("--dataset=esc50", "folder")),
+        ((".", "--dataset=esc50"), ("meta/esc50.csv",)),
+        ((".", "--subset=esc10", "--dataset=folder"), ("--subset=esc10", "--dataset=esc50")),
+    ],
+)
+def test_errors(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    done = run("check", *arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    *messages, error = done.stderr.splitlines()
+    assert error.startswith("python -m sound_pipeline.datasets: error: ")
+    assert all("taken for" in message for message in messages)
+    for word in words:
+        assert word in error
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "dataset"),
+    [
+        (["metadata/UrbanSound8K.csv", "audio/fold1/a.wav"], "", "urbansound8k"),
+        (["meta/esc50.csv", "audio/a.wav"], "", "esc50"),
+        (["dog/a.wav", "cat/b.wav"], "", "folder"),
+        (["list.CSV"], "list.CSV", "csv"),
+    ],
+)
+def test_layouts_are_guessed(tmp_path: Path, files: list[str], path: str, dataset: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert guess_dataset(str(tmp_path / path)) == dataset
+
+
+def test_configuration_of_a_csv_file(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.touch()
+    values = flags.FlagValues()
+    flags.DEFINE_enum("dataset", "csv", DATASETS, "", flag_values=values)
+    for name, value in (
+        ("data_dir", "sounds"), ("subset", ""), ("path_column", "file"),
+        ("label_column", "species"),
+        ("fold_column", "fold"), ("group_column", "site"),
+    ):  # fmt: skip
+        flags.DEFINE_string(name, value, "", flag_values=values)
+    values.mark_as_parsed()
+    config = config_from_flags(str(path), "csv", values)
+    assert (config.manifest, config.data_dir) == (str(path), "sounds")
+    assert (config.path_column, config.label_column) == ("file", "species")
+    assert (config.fold_column, config.group_column) == ("fold", "site")
+    with pytest.raises(UserError, match="folder of the data set"):
+        config_from_flags(str(path), "folder", values)
