@@ -67,10 +67,14 @@ def integers(flag: str, words: list[str]) -> tuple[int, ...]:
     Raises:
       UserError: a word is none.
     """
+    numbers = []
     for word in words:
-        if not word.strip().lstrip("-").isdigit():
-            raise UserError(f"--{flag}: {word!r} is not a whole number; give some like 1,2")
-    return tuple(int(word) for word in words)
+        try:
+            numbers.append(int(word))
+        except ValueError:
+            message = f"--{flag}: {word!r} is not a whole number; give some like 1,2"
+            raise UserError(message) from None
+    return tuple(numbers)
 
 
 class _Messages(logging.Handler):

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from sound_pipeline import g711, wav_header
+from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.wav_header import is_wav
 
-__all__ = ["MAX_CHANNELS", "MAX_SAMPLE_RATE_HZ", "DecodedAudio", "decode_wav", "is_wav"]
+__all__ = ["MAX_CHANNELS", "DecodedAudio", "decode_wav", "is_wav"]
 
 MAX_CHANNELS = 32
-MAX_SAMPLE_RATE_HZ = 384_000
 
 _PCM, _FLOAT, _A_LAW, _MU_LAW = 0x0001, 0x0003, 0x0006, 0x0007
 
@@ -78,7 +78,7 @@ def decode_wav(contents: tf.Tensor) -> DecodedAudio:
     """Decodes one WAV file to mono.
 
     Read are integer PCM of 8 (unsigned), 16, 24 and 32 bits, floats of 32 and 64 bits, A-law and
-    mu-law, of 1 to 32 channels and 1 to 384,000 Hz, by format tag or by the sub-format GUID of
+    mu-law, of 1 to 32 channels and 1 to 384 kHz, by format tag or by the sub-format GUID of
     EXTENSIBLE, in RIFF, RF64 and BW64 files below 2 GiB. Samples of fewer bits than the bytes
     that hold them are left-justified, as the specification has them. The sizes in the file are
     never trusted: see `wav_header.find_data` for a truncated or streamed file.
@@ -161,9 +161,10 @@ def _format_checks(fmt: wav_header.Format, has_decoder: tf.Tensor) -> list[_Chec
             lambda: tf.strings.format(f"{{}} channels are not 1 to {MAX_CHANNELS}", fmt.channels),
         ),
         _Check(
-            (fmt.sample_rate_hz >= 1) & (fmt.sample_rate_hz <= MAX_SAMPLE_RATE_HZ),
+            (fmt.sample_rate_hz >= MIN_SAMPLE_RATE_HZ) & (fmt.sample_rate_hz <= MAX_SAMPLE_RATE_HZ),
             lambda: tf.strings.format(
-                f"a sample rate of {{}} Hz is not 1 to {MAX_SAMPLE_RATE_HZ}", fmt.sample_rate_hz
+                f"a sample rate of {{}} Hz is not {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}",
+                fmt.sample_rate_hz,
             ),
         ),
         _Check(

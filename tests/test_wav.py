@@ -14,7 +14,8 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from sound_pipeline.wav import MAX_SAMPLE_RATE_HZ, DecodedAudio, decode_wav, is_wav
+from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.wav import DecodedAudio, decode_wav, is_wav
 from sound_pipeline.wav_header import MAX_CHUNKS
 from tests import wav_files as wf
 
@@ -99,7 +100,7 @@ def written_by_hand() -> dict[str, tuple[bytes, bytes]]:
             wf.fmt(bits=24, channels=32, rate_hz=384000),
             wf.chunk(b"data", wf.samples(wf.PCM, 24, 32 * FRAMES)),
         ),
-        "1 Hz": wf.riff(wf.fmt(rate_hz=1), body16),
+        "1 kHz": wf.riff(wf.fmt(rate_hz=1000), body16),
         "RF64 with a table": wf.riff(
             wf.ds64(0, len(data16), table=b"LIST" + bytes(8)),
             wf.fmt(),
@@ -216,14 +217,18 @@ BROKEN = {
         wf.riff(wf.fmt(channels=65535), _DATA),
         "65535 channels are not 1 to 32",
     ),
-    "rate 0": (wf.riff(wf.fmt(rate_hz=0), _DATA), "a sample rate of 0 Hz is not 1 to 384000"),
+    "rate 0": (wf.riff(wf.fmt(rate_hz=0), _DATA), "a sample rate of 0 Hz is not 1000 to 384000"),
+    "rate 999": (
+        wf.riff(wf.fmt(rate_hz=999), _DATA),
+        "a sample rate of 999 Hz is not 1000 to 384000",
+    ),
     "rate 384001": (
         wf.riff(wf.fmt(rate_hz=384001), _DATA),
-        "a sample rate of 384001 Hz is not 1 to 384000",
+        "a sample rate of 384001 Hz is not 1000 to 384000",
     ),
     "rate 2**32-1": (
         wf.riff(wf.fmt(rate_hz=2**32 - 1), _DATA),
-        "a sample rate of 4294967295 Hz is not 1 to 384000",
+        "a sample rate of 4294967295 Hz is not 1000 to 384000",
     ),
     "24 bits in 4 bytes": (
         wf.riff(wf.fmt(bits=24, frame_bytes=4), _DATA),
@@ -506,7 +511,7 @@ def fuzz(count: int) -> None:
         if audio.reason == b"":
             assert audio.waveform.size > 0
             assert np.all(np.isfinite(audio.waveform))
-            assert 1 <= audio.sample_rate_hz <= MAX_SAMPLE_RATE_HZ
+            assert MIN_SAMPLE_RATE_HZ <= audio.sample_rate_hz <= MAX_SAMPLE_RATE_HZ
             assert not audio.unsupported_encoding
             outcomes["decoded"] += 1
         else:

@@ -1,0 +1,256 @@
+"""What a model hears and how its head is trained: frozen, validated, saved as JSON.
+
+The configuration is written beside every run and inside every exported model, so that a model
+can be rebuilt from its own files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from sound_pipeline.datasets import DatasetConfig
+from sound_pipeline.errors import UserError
+from sound_pipeline.splits import SplitConfig
+
+REFERENCE_FRAME_LENGTH = 2048
+REFERENCE_HOP_LENGTH = 512
+REFERENCE_SAMPLE_RATE_HZ = 22050
+
+# Recordings outside these rates are refused: below, a frame is a handful of samples.
+MIN_SAMPLE_RATE_HZ = 1_000
+MAX_SAMPLE_RATE_HZ = 384_000
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise UserError(message)
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureConfig:
+    """The log-mel spectrogram and its picture.
+
+    Frames and hops are durations: at any sample rate the same stretch of sound is analysed, so
+    the spectrum's bins are `1 / frame_seconds` Hz apart at every rate and nothing is resampled.
+
+    Attributes:
+      sample_rate_hz: the rate assumed where a caller names none; its half is the highest
+        frequency a picture can show.
+      window_seconds: the stretch of sound that makes one picture.
+      window_overlap: share of a window that the next one shows again, in recordings longer than
+        a window.
+      quiet_window_db: a window at least this far below its recording's loudest one (mean power)
+        is neither learned from nor asked: what a clip is named after is not in it (negative).
+      frame_seconds: length of one short-time Fourier frame (Hann window).
+      hop_seconds: distance between the centres of two frames.
+      mel_bands: number of mel bands (Slaney's scale and area normalisation).
+      min_hz: lower edge of the lowest band.
+      max_hz: upper edge of the highest band.
+      floor_db: bottom of the picture, relative to the window's loudest cell (negative).
+      reference_floor_db: the loudest cell counts as at least this loud (mel power in dB, samples
+        in -1..1), so that digital silence is black and dither dark. A broadband noise of
+        about -48 dBFS or a tone of -58 dBFS reaches the default.
+      colormap: name of a matplotlib colormap.
+    """
+
+    sample_rate_hz: int = REFERENCE_SAMPLE_RATE_HZ
+    window_seconds: float = 4.0
+    window_overlap: float = 0.5
+    quiet_window_db: float = -30.0
+    frame_seconds: float = REFERENCE_FRAME_LENGTH / REFERENCE_SAMPLE_RATE_HZ
+    hop_seconds: float = REFERENCE_HOP_LENGTH / REFERENCE_SAMPLE_RATE_HZ
+    mel_bands: int = 128
+    min_hz: float = 0.0
+    max_hz: float = REFERENCE_SAMPLE_RATE_HZ / 2
+    floor_db: float = -80.0
+    reference_floor_db: float = -20.0
+    colormap: str = "magma"
+
+    def __post_init__(self) -> None:
+        """Raises UserError naming the flag of a value out of range."""
+        _check(
+            MIN_SAMPLE_RATE_HZ <= self.sample_rate_hz <= MAX_SAMPLE_RATE_HZ,
+            f"--sample_rate={self.sample_rate_hz}: give a rate from {MIN_SAMPLE_RATE_HZ} to "
+            f"{MAX_SAMPLE_RATE_HZ} Hz",
+        )
+        _check(
+            0.1 <= self.window_seconds <= 60,
+            f"--window_seconds={self.window_seconds:g}: give a length from 0.1 to 60 s",
+        )
+        _check(
+            0 <= self.window_overlap <= 0.95,
+            f"--window_overlap={self.window_overlap:g}: give a share from 0 to 0.95",
+        )
+        _check(
+            self.quiet_window_db < 0,
+            f"quiet_window_db={self.quiet_window_db:g}: give a level below 0 dB",
+        )
+        _check(
+            0.001 <= self.hop_seconds <= self.frame_seconds <= 1,
+            f"--hop_seconds={self.hop_seconds:g} and --frame_seconds={self.frame_seconds:g}: "
+            "a hop lies between 0.001 s and the frame, a frame is at most 1 s",
+        )
+        _check(
+            8 <= self.mel_bands <= 512, f"--mel_bands={self.mel_bands}: give a number from 8 to 512"
+        )
+        _check(
+            0 <= self.min_hz < self.max_hz <= self.sample_rate_hz / 2,
+            f"--min_hz={self.min_hz:g} and --max_hz={self.max_hz:g}: the band must lie between 0 "
+            f"and half the sample rate, {self.sample_rate_hz / 2:g} Hz",
+        )
+        _check(
+            -200 <= self.floor_db < 0,
+            f"--floor_db={self.floor_db:g}: give a level from -200 up to, not including, 0 dB",
+        )
+        _check(
+            math.isfinite(self.reference_floor_db) and self.reference_floor_db >= -100,
+            f"reference_floor_db={self.reference_floor_db:g}: give a finite level from -100 dB up",
+        )
+
+    @property
+    def window_hop_seconds(self) -> float:
+        """From the start of one window to the start of the next."""
+        return self.window_seconds * (1 - self.window_overlap)
+
+    @property
+    def frame_length(self) -> int:
+        """Samples in one Fourier frame at `sample_rate_hz`."""
+        return round(self.frame_seconds * self.sample_rate_hz)
+
+    @property
+    def bins(self) -> int:
+        """Bins of the spectrum from 0 Hz to half of `sample_rate_hz`, ends included."""
+        return self.frame_length // 2 + 1
+
+    @property
+    def frames(self) -> int:
+        """Frames in one window: the first is centred on its start, as librosa's `center=True`."""
+        return 1 + math.floor(self.window_seconds / self.hop_seconds + 1e-6)
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadConfig:
+    """The classifier on top of the embedding and how it is trained.
+
+    Attributes:
+      l2: weight decay in scikit-learn's convention: `l2 / 2 * ||W||^2` is added to the sum (not
+        the mean) of the clips' losses; 1 / C of its LogisticRegression.
+      hidden_units: width of one hidden ReLU layer; 0 for a linear head.
+      dropout: share of the hidden layer's units dropped in training.
+      learning_rate: Adam's, at the start; it falls to zero along a cosine.
+      epochs: passes over the training clips at the most.
+      patience: epochs without a better validation loss after which training stops.
+      batch_size: windows a step.
+      class_weights: "balanced" gives every class the same total weight; "none" every clip.
+      seed: of initialisation, shuffling and dropout.
+    """
+
+    l2: float = 10.0
+    hidden_units: int = 0
+    dropout: float = 0.3
+    learning_rate: float = 0.0005
+    epochs: int = 300
+    patience: int = 40
+    batch_size: int = 64
+    class_weights: str = "balanced"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises UserError naming the flag of a value out of range."""
+        _check(0 <= self.l2 < math.inf, f"--l2={self.l2:g}: give 0 or more")
+        _check(self.hidden_units >= 0, f"--hidden_units={self.hidden_units}: give 0 or more")
+        _check(0 <= self.dropout < 1, f"--dropout={self.dropout:g}: give 0 up to 1")
+        _check(
+            0 < self.learning_rate < math.inf,
+            f"--learning_rate={self.learning_rate:g}: give more than 0",
+        )
+        _check(self.epochs >= 1, f"--epochs={self.epochs}: give 1 or more")
+        _check(self.patience >= 1, f"--patience={self.patience}: give 1 or more")
+        _check(self.batch_size >= 1, f"--batch_size={self.batch_size}: give 1 or more")
+        _check(
+            self.class_weights in ("balanced", "none"),
+            f"--class_weights={self.class_weights}: give balanced or none",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's result.
+
+    Attributes:
+      dataset: which recordings.
+      split: how they are divided.
+      features: what the model hears.
+      extractor: `gabor`, or the URL or path of a TF Hub image feature-vector module.
+      head: the classifier.
+      image_size: height and width of the picture for modules that take any; 0 for 299.
+      max_bad_clips: share of the recordings that may be unreadable before the run stops.
+    """
+
+    dataset: DatasetConfig
+    split: SplitConfig
+    features: FeatureConfig
+    extractor: str
+    head: HeadConfig
+    image_size: int = 0
+    max_bad_clips: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Raises UserError naming the flag of a value out of range."""
+        _check(
+            self.image_size == 0 or 32 <= self.image_size <= 1024,
+            f"--image_size={self.image_size}: give a size from 32 to 1024",
+        )
+        _check(
+            0 <= self.max_bad_clips <= 1,
+            f"--max_bad_clips={self.max_bad_clips:g}: give a share from 0 to 1",
+        )
+
+
+T = TypeVar("T")
+
+
+def to_json(config: Any) -> str:
+    """A frozen configuration as indented JSON."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Rebuilds a configuration dataclass from the mapping that `to_json` wrote.
+
+    Args:
+      kind: a dataclass of this module, or one nested in it.
+      values: its fields; nested dataclasses as mappings, tuples as lists.
+
+    Raises:
+      UserError: a field the class doesn't have.
+    """
+    hints = {"dataset": DatasetConfig, "split": SplitConfig}
+    hints |= {"features": FeatureConfig, "head": HeadConfig}
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - names)
+    _check(
+        not unknown,
+        f"{kind.__name__} has no field {', '.join(unknown)}: the file was written by another "
+        "version of sound_pipeline",
+    )
+    nested = kind is RunConfig
+    return kind(
+        **{
+            name: from_mapping(hints[name], value)
+            if nested and name in hints
+            else tuple(value)
+            if isinstance(value, list)
+            else value
+            for name, value in values.items()
+        }
+    )
+
+
+def from_json(kind: type[T], text: str) -> T:
+    """The inverse of `to_json`."""
+    return from_mapping(kind, json.loads(text))

@@ -1,0 +1,50 @@
+"""What every extractor offers."""
+
+from __future__ import annotations
+
+import abc
+
+import tensorflow as tf
+
+from sound_pipeline.config import FeatureConfig
+
+
+class Extractor(tf.Module, abc.ABC):
+    """Turns windows of sound into embeddings, in two steps.
+
+    `prepare` is the cheap part that runs inside the tf.data graph, beside the decoding;
+    `__call__` is the heavy part that runs on ready batches. The exported model runs one after
+    the other.
+
+    Attributes:
+      handle: what the user gave as --extractor.
+      embedding_size: D, numbers in an embedding.
+      fingerprint: changes whenever the same prepared input would give another embedding.
+      config: what the features look like.
+    """
+
+    def __init__(
+        self, handle: str, embedding_size: int, fingerprint: str, config: FeatureConfig
+    ) -> None:
+        """Sets the attributes."""
+        super().__init__()
+        self.handle = handle
+        self.embedding_size = embedding_size
+        self.fingerprint = fingerprint
+        self.config = config
+
+    @abc.abstractmethod
+    def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
+        """Windows to what `__call__` takes.
+
+        Args:
+          waveform: float32 [batch, samples], -1..1, each exactly one window long.
+          sample_rate_hz: int32 scalar, Hz.
+
+        Returns:
+          A tensor whose first axis is the batch.
+        """
+
+    @abc.abstractmethod
+    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
+        """Prepared windows to embeddings: float32 [batch, embedding_size]."""

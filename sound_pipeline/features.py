@@ -1,0 +1,175 @@
+"""Waveform to log-mel spectrogram to coloured picture: pure functions of core TensorFlow ops.
+
+The one feature path: training, evaluation, the exported model and the microphone call these.
+Every function takes a batch of windows that share one sample rate.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from sound_pipeline.config import FeatureConfig
+from sound_pipeline.errors import UserError
+from sound_pipeline.mel import mel_matrix
+
+# Raised whenever the same configuration gives other numbers: embeddings kept under an older
+# version are then computed again.
+FEATURES_VERSION = 1
+
+# The least mel power taken to decibels (librosa.power_to_db's `amin`).
+_LEAST_POWER = 1e-10
+
+
+def window_samples(config: FeatureConfig, sample_rate_hz: tf.Tensor) -> tf.Tensor:
+    """Samples in one window at a rate: int32 scalar from an int32 scalar."""
+    seconds = tf.constant(config.window_seconds, tf.float64)
+    return tf.cast(tf.round(seconds * tf.cast(sample_rate_hz, tf.float64)), tf.int32)
+
+
+def log_mel(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
+    """Log-mel spectrograms of a batch of windows at any sample rate.
+
+    At `config.sample_rate_hz` equal to librosa's `power_to_db(melspectrogram(...), ref=max,
+    top_db=-floor_db)` with its default Hann window, centred frames and zero padding. At other
+    rates frames and hops keep their duration, so bins keep their spacing and the same mel matrix
+    applies; power is scaled by the frame length, and bins that a lower rate lacks are zero.
+
+    Args:
+      waveform: float32 [batch, samples], -1..1; finite, exactly `window_samples` long.
+      sample_rate_hz: int32 scalar, Hz, of every window in the batch.
+      config: the spectrogram's shape.
+
+    Returns:
+      float32 [batch, frames, mel_bands], dB relative to the window's loudest cell (or to
+      `config.reference_floor_db` if that is louder), `config.floor_db`..0.
+    """
+    power = _power_spectrum(waveform, sample_rate_hz, config)
+    matrix = mel_matrix(
+        config.bins,
+        config.sample_rate_hz / config.frame_length,
+        config.mel_bands,
+        config.min_hz,
+        config.max_hz,
+    )
+    mel = tf.einsum("nfb,bm->nfm", power, tf.constant(matrix))  # [batch, frames, mel_bands]
+    decibels = _decibels(mel)
+    loudest = tf.reduce_max(decibels, axis=[1, 2], keepdims=True)
+    reference = tf.maximum(loudest, config.reference_floor_db)
+    return tf.clip_by_value(decibels - reference, config.floor_db, 0.0)
+
+
+def picture(spectrogram: tf.Tensor, height: int, width: int, config: FeatureConfig) -> tf.Tensor:
+    """A log-mel spectrogram as a grey picture: time to the right, low frequencies at the bottom.
+
+    Args:
+      spectrogram: float32 [batch, frames, mel_bands] from `log_mel`.
+      height: rows of the picture.
+      width: columns of the picture.
+      config: gives the floor.
+
+    Returns:
+      float32 [batch, height, width], 0 at the floor to 1 at the loudest cell.
+    """
+    unit = 1.0 - spectrogram / config.floor_db
+    rows = resize_matrix(config.mel_bands, height)[::-1]  # row 0, the top, is the highest band
+    columns = resize_matrix(config.frames, width)
+    # Two small products on the scalar spectrogram cost a fraction of resizing three channels.
+    stretched = tf.einsum("nfm,hm->nfh", unit, tf.constant(rows.copy()))
+    return tf.einsum("nfh,wf->nhw", stretched, tf.constant(columns))
+
+
+def colour(grey: tf.Tensor, colormap: str) -> tf.Tensor:
+    """Colours a grey picture through a matplotlib colormap's table of colours.
+
+    Args:
+      grey: float32 [batch, height, width], 0..1.
+      colormap: a matplotlib colormap's name.
+
+    Returns:
+      float32 [batch, height, width, 3], RGB, 0..1, as `matplotlib.colormaps[colormap](grey)`.
+    """
+    table = colormap_table(colormap)
+    # matplotlib's own rule: equal bins, the top edge in the last.
+    index = tf.clip_by_value(tf.cast(grey * len(table), tf.int32), 0, len(table) - 1)
+    return tf.gather(tf.constant(table), index)
+
+
+def colormap_table(name: str) -> npt.NDArray[np.float32]:
+    """The colours of a matplotlib colormap, mostly 256: float32 [colours, 3], RGB, 0..1.
+
+    Raises:
+      UserError: matplotlib has no such colormap.
+    """
+    if name not in matplotlib.colormaps:
+        nearest = difflib.get_close_matches(name, matplotlib.colormaps, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else "give magma, viridis or gray, say"
+        raise UserError(f"--colormap={name}: matplotlib has no such colormap; {hint}")
+    colours = matplotlib.colormaps[name]
+    return np.asarray(colours(np.arange(colours.N))[:, :3], np.float32)
+
+
+def resize_matrix(size: int, new_size: int) -> npt.NDArray[np.float32]:
+    """Linear resampling of one axis as a matrix: float32 [new_size, size].
+
+    Pixel centres at half integers, edges repeated; when shrinking, the triangle filter widens so
+    that every input counts: the weights of `tf.image.resize(..., "bilinear", antialias=True)`.
+    """
+    scale = size / new_size
+    support = max(scale, 1.0)
+    centre = (np.arange(new_size) + 0.5) * scale - 0.5
+    distance = np.abs(np.arange(size) - centre[:, None]) / support
+    weights = np.maximum(0.0, 1.0 - distance)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+def _decibels(power: tf.Tensor) -> tf.Tensor:
+    return (10.0 / math.log(10.0)) * tf.math.log(tf.maximum(power, _LEAST_POWER))
+
+
+def _power_spectrum(
+    waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig
+) -> tf.Tensor:
+    """[batch, samples] -> [batch, frames, bins]: `config.bins` bins at every rate."""
+    rate = tf.cast(sample_rate_hz, tf.float64)
+    frame_length = tf.cast(tf.round(rate * config.frame_seconds), tf.int32)
+    frames = _frames(waveform, rate, frame_length, config)
+    frames *= tf.signal.hann_window(frame_length, periodic=True)
+    spectrum = tf.signal.rfft(frames, [frame_length])[..., : config.bins]
+    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    # A Fourier sum grows with its length: at twice the rate, a sound has four times the power.
+    power *= tf.cast(tf.square(config.frame_length / frame_length), tf.float32)
+    missing = config.bins - tf.shape(power)[-1]
+    power = tf.pad(power, [[0, 0], [0, 0], [0, missing]])
+    return tf.ensure_shape(power, [None, config.frames, config.bins])
+
+
+def _frames(
+    waveform: tf.Tensor, rate: tf.Tensor, frame_length: tf.Tensor, config: FeatureConfig
+) -> tf.Tensor:
+    """[batch, samples] -> [batch, frames, frame_length], frame i centred on i * hop_seconds."""
+    hop = rate * config.hop_seconds
+    starts = tf.cast(tf.round(tf.range(config.frames, dtype=tf.float64) * hop), tf.int32)
+    # Copying runs of samples is many times faster than gathering single ones. Where the hop is a
+    # whole number of samples, all starts are multiples of a common run length.
+    whole = tf.abs(hop - tf.round(hop)) < 1e-6
+    run = tf.where(
+        whole, _greatest_common_divisor(frame_length, tf.cast(tf.round(hop), tf.int32)), 1
+    )
+    runs = -(-(starts[-1] + frame_length) // run)
+    before = frame_length // 2
+    after = tf.maximum(runs * run - before - tf.shape(waveform)[1], 0)
+    padded = tf.pad(waveform, [[0, 0], [before, after]])[:, : runs * run]
+    padded = tf.reshape(padded, [-1, runs, run])
+    index = (starts // run)[:, None] + tf.range(frame_length // run)
+    return tf.reshape(tf.gather(padded, index, axis=1), [-1, config.frames, frame_length])
+
+
+def _greatest_common_divisor(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    divisor, _ = tf.while_loop(lambda _, b: b > 0, lambda a, b: (b, a % b), (a, b))
+    return divisor

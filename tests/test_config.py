@@ -1,0 +1,176 @@
+"""Configurations: validated with the flag's name, the same after a round trip through JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+
+from sound_pipeline.config import (
+    FeatureConfig,
+    HeadConfig,
+    RunConfig,
+    from_json,
+    from_mapping,
+    to_json,
+)
+from sound_pipeline.datasets import DatasetConfig
+from sound_pipeline.errors import UserError
+from sound_pipeline.splits import SplitConfig
+
+RUN = RunConfig(
+    dataset=DatasetConfig(dataset="csv", data_dir="sounds", manifest="sounds.csv"),
+    split=SplitConfig(evaluate="holdout", test_folds=(2, 4), seed=7),
+    features=FeatureConfig(window_seconds=0.96, mel_bands=64, max_hz=7999.5),
+    extractor="gabor",
+    head=HeadConfig(hidden_units=32, l2=1 / 3),
+    image_size=224,
+    max_bad_clips=0.05,
+)
+
+
+def message_of(kind: type, **values: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        kind(**values)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("config", [RUN, RUN.features, RUN.head, RUN.split, RUN.dataset])
+def test_json_round_trip(config: Any) -> None:
+    text = to_json(config)
+    assert text.endswith("}\n")
+    rebuilt = from_json(type(config), text)
+    assert rebuilt == config
+    assert type(rebuilt) is type(config)
+    assert to_json(rebuilt) == text
+
+
+def test_the_parts_of_a_run_are_rebuilt_as_they_were() -> None:
+    rebuilt = from_json(RunConfig, to_json(RUN))
+    for field in dataclasses.fields(RunConfig):
+        assert type(getattr(rebuilt, field.name)) is type(getattr(RUN, field.name))
+    assert rebuilt.split.test_folds == (2, 4)
+    assert hash(rebuilt.features) == hash(RUN.features)
+
+
+def test_what_the_file_leaves_out_is_the_default() -> None:
+    assert from_mapping(FeatureConfig, {"mel_bands": 40}) == FeatureConfig(mel_bands=40)
+
+
+@pytest.mark.parametrize("place", ["", "features", "head", "split", "dataset"])
+def test_an_unknown_field_is_named(place: str) -> None:
+    values = json.loads(to_json(RUN))
+    (values[place] if place else values)["window_minutes"] = 1
+    with pytest.raises(UserError, match="no field window_minutes") as caught:
+        from_mapping(RunConfig, values)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bad_value_in_a_file_is_refused() -> None:
+    values = json.loads(to_json(RUN))
+    values["features"]["mel_bands"] = 3
+    with pytest.raises(UserError, match="--mel_bands=3"):
+        from_mapping(RunConfig, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
+        ({"sample_rate_hz": 999}, "--sample_rate=999"),
+        ({"sample_rate_hz": 384_001}, "--sample_rate=384001"),
+        ({"window_seconds": 0.09}, "--window_seconds=0.09"),
+        ({"window_seconds": 61.0}, "--window_seconds=61"),
+        ({"window_seconds": math.nan}, "--window_seconds=nan"),
+        ({"window_overlap": -0.1}, "--window_overlap=-0.1"),
+        ({"window_overlap": 1.0}, "--window_overlap=1"),
+        ({"quiet_window_db": 0.0}, "quiet_window_db=0"),
+        ({"hop_seconds": 0.0}, "--hop_seconds=0"),
+        ({"hop_seconds": 0.2, "frame_seconds": 0.1}, "--frame_seconds=0.1"),
+        ({"frame_seconds": 1.1}, "--frame_seconds=1.1"),
+        ({"mel_bands": 7}, "--mel_bands=7"),
+        ({"mel_bands": 513}, "--mel_bands=513"),
+        ({"min_hz": -1.0}, "--min_hz=-1"),
+        ({"min_hz": 500.0, "max_hz": 500.0}, "--max_hz=500"),
+        ({"max_hz": 11026.0}, "--max_hz=11026"),
+        ({"max_hz": math.nan}, "--max_hz=nan"),
+        ({"floor_db": 0.0}, "--floor_db=0"),
+        ({"floor_db": -201.0}, "--floor_db=-201"),
+        ({"floor_db": math.nan}, "--floor_db=nan"),
+        ({"reference_floor_db": -math.inf}, "reference_floor_db=-inf"),
+        ({"reference_floor_db": math.nan}, "reference_floor_db=nan"),
+    ],
+)
+def test_feature_values_out_of_range_name_their_flag(values: dict[str, Any], flag: str) -> None:
+    message = message_of(FeatureConfig, **values)
+    assert flag in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
+        ({"l2": -1.0}, "--l2=-1"),
+        ({"l2": math.inf}, "--l2=inf"),
+        ({"hidden_units": -1}, "--hidden_units=-1"),
+        ({"dropout": 1.0}, "--dropout=1"),
+        ({"dropout": -0.1}, "--dropout=-0.1"),
+        ({"learning_rate": 0.0}, "--learning_rate=0"),
+        ({"learning_rate": math.inf}, "--learning_rate=inf"),
+        ({"learning_rate": math.nan}, "--learning_rate=nan"),
+        ({"epochs": 0}, "--epochs=0"),
+        ({"patience": 0}, "--patience=0"),
+        ({"batch_size": 0}, "--batch_size=0"),
+        ({"class_weights": "Balanced"}, "--class_weights=Balanced"),
+    ],
+)
+def test_head_values_out_of_range_name_their_flag(values: dict[str, Any], flag: str) -> None:
+    message = message_of(HeadConfig, **values)
+    assert message.startswith(flag)
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
+        ({"image_size": 31}, "--image_size=31"),
+        ({"image_size": -1}, "--image_size=-1"),
+        ({"image_size": 1025}, "--image_size=1025"),
+        ({"max_bad_clips": -0.1}, "--max_bad_clips=-0.1"),
+        ({"max_bad_clips": 1.1}, "--max_bad_clips=1.1"),
+        ({"max_bad_clips": math.nan}, "--max_bad_clips=nan"),
+    ],
+)
+def test_run_values_out_of_range_name_their_flag(values: dict[str, Any], flag: str) -> None:
+    with pytest.raises(UserError) as caught:
+        dataclasses.replace(RUN, **values)
+    assert str(caught.value).startswith(flag)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_edges_of_the_ranges_are_taken() -> None:
+    FeatureConfig(window_seconds=0.1, window_overlap=0.0, mel_bands=8, floor_db=-200.0)
+    FeatureConfig(window_seconds=60.0, window_overlap=0.95, mel_bands=512, max_hz=11025.0)
+    HeadConfig(l2=0.0, dropout=0.0, epochs=1, patience=1, batch_size=1, class_weights="none")
+    dataclasses.replace(RUN, image_size=0, max_bad_clips=1.0)
+
+
+def test_the_reference_is_librosas_default() -> None:
+    config = FeatureConfig()
+    assert (config.frame_length, config.bins, config.frames) == (2048, 1025, 173)
+    assert config.window_hop_seconds == 2.0
+
+
+@pytest.mark.parametrize(
+    ("window_seconds", "hop_seconds", "frames"),
+    [(1.0, 0.01, 101), (0.3, 0.1, 4), (0.7, 0.05, 15), (1.0, 0.3, 4)],
+)
+def test_frames_of_hops_that_floats_cannot_hold(
+    window_seconds: float, hop_seconds: float, frames: int
+) -> None:
+    config = FeatureConfig(
+        window_seconds=window_seconds, hop_seconds=hop_seconds, frame_seconds=0.5
+    )
+    assert config.frames == frames
