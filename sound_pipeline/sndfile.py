@@ -1,0 +1,96 @@
+"""Decoding with libsndfile: for what the graph can't decode itself."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+
+Floats = npt.NDArray[np.float32]
+
+_BLOCK_SAMPLES = 1 << 20
+
+
+class UndecodableError(ValueError):
+    """Why a recording can't be decoded: one line."""
+
+
+class _Sequential(soundfile.SoundFile):
+    """A recording that is read from its start to its end.
+
+    soundfile seeks after each read, where it can: that garbles the next samples of an MP3 and
+    fails in DWVW. It can't know what is left to read where it can't seek (GSM 6.10, G.72x), so
+    the end is where a read comes back empty; what the header claims is never relied on.
+    """
+
+    def seekable(self) -> bool:
+        """Keeps soundfile from seeking."""
+        return False
+
+
+def blocks(file: BinaryIO) -> Iterator[tuple[Floats, int]]:
+    """Decodes a recording in any of libsndfile's formats, in constant memory.
+
+    Args:
+      file: open for reading, and stays so.
+
+    Yields:
+      samples: float32 [n, channels], the next of the recording; -1..1 for integer encodings.
+      sample_rate_hz: the same for all; at least one block comes.
+
+    Raises:
+      UndecodableError: libsndfile fails, or the samples are none or not finite.
+    """
+    empty = True
+    try:
+        with _Sequential(file) as recording:
+            frames = max(1, _BLOCK_SAMPLES // recording.channels)
+            while len(samples := recording.read(frames, dtype="float32", always_2d=True)):
+                if not np.isfinite(samples).all():
+                    raise UndecodableError("the samples are not finite")
+                empty = False
+                yield samples, recording.samplerate
+    except soundfile.LibsndfileError as error:
+        raise UndecodableError(f"libsndfile does not decode it: {error.error_string}") from error
+    except TypeError as error:
+        # Raw samples, which soundfile takes the file for, would need a format from the caller.
+        raise UndecodableError(
+            "libsndfile does not decode it: the format is not recognised"
+        ) from error
+    if empty:
+        raise UndecodableError("the file holds no samples")
+
+
+def decode(contents: bytes) -> tuple[Floats, int, str]:
+    """Decodes a recording in any of libsndfile's formats to mono.
+
+    Args:
+      contents: the whole file.
+
+    Returns:
+      waveform: float32 [samples], the mean over the channels; empty where there is a reason.
+      sample_rate_hz: 0 where there is a reason.
+      reason: why it can't be decoded, one line; empty where it could.
+    """
+    try:
+        parts = [
+            (samples.mean(axis=1, dtype=np.float32), rate)
+            for samples, rate in blocks(io.BytesIO(contents))
+        ]
+    except UndecodableError as error:
+        return _nothing(str(error))
+    waveforms, (rate, *_) = zip(*parts, strict=True)
+    if not MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ:
+        allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}"
+        return _nothing(f"a sample rate of {rate} Hz is not {allowed}")
+    return np.concatenate(waveforms), rate, ""
+
+
+def _nothing(reason: str) -> tuple[Floats, int, str]:
+    return np.zeros(0, np.float32), 0, reason
