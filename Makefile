@@ -21,7 +21,7 @@ endif
 PYTEST_FLAGS ?= -n 2 --dist=loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-TF_CPP_MIN_LOG_LEVEL ?= 2
+TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_CPP_MIN_LOG_LEVEL
 
 .DEFAULT_GOAL := help

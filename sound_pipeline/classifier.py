@@ -1,0 +1,107 @@
+"""The whole path as one module: waveform in, scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from sound_pipeline.config import FeatureConfig
+from sound_pipeline.extractors import Extractor
+from sound_pipeline.head import Head
+from sound_pipeline.windows import combine_windows, split_windows
+
+# Windows embedded at a time: enough to keep the machine busy, and a recording of an hour doesn't
+# put thousands of pictures into memory at once.
+WINDOWS_AT_ONCE = 16
+
+
+class SoundClassifier(tf.Module):
+    """Waveforms to class scores: window, log-mel, picture, embedding, head.
+
+    Attributes:
+      labels: string [classes], their names, in the order of the scores.
+      sample_rate: int32 scalar, Hz, assumed where a caller names no rate.
+      window_seconds: float32 scalar, what one picture shows.
+    """
+
+    def __init__(
+        self, extractor: Extractor, head: Head, labels: Sequence[str], config: FeatureConfig
+    ) -> None:
+        """Joins a trained head to the extractor that made its embeddings."""
+        super().__init__()
+        self.extractor = extractor
+        self.head = head
+        self.config = config
+        # Variables, so that they can be read from the exported model by name.
+        self.labels = tf.Variable(list(labels), trainable=False, name="labels")
+        self.sample_rate = tf.Variable(config.sample_rate_hz, trainable=False, name="sample_rate")
+        self.window_seconds = tf.Variable(
+            config.window_seconds, trainable=False, dtype=tf.float32, name="window_seconds"
+        )
+
+    def scores(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
+        """One answer a recording.
+
+        Args:
+          waveform: float32 [batch, samples], -1..1. Shorter than a window: padded with silence.
+            Longer: overlapping windows; the log-probabilities of the audible ones are averaged.
+          sample_rate_hz: int32 scalar, Hz.
+
+        Returns:
+          float32 [batch, classes], each row summing to 1.
+        """
+        embeddings, recording = self._audible_embeddings(waveform, sample_rate_hz)
+        return combine_windows(self.head(embeddings), recording)
+
+    def window_scores(
+        self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """An answer for every window of one recording.
+
+        Args:
+          waveform: float32 [samples], -1..1.
+          sample_rate_hz: int32 scalar, Hz.
+
+        Returns:
+          scores: float32 [windows, classes], each row summing to 1.
+          start_seconds: float32 [windows].
+        """
+        windows = split_windows(waveform[None], sample_rate_hz, self.config)
+        scores = tf.nn.softmax(self.head(self._embed(windows.waveform[0], sample_rate_hz)))
+        return scores, tf.cast(windows.starts / sample_rate_hz, tf.float32)
+
+    def embedding(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
+        """The mean embedding of each recording's audible windows: float32 [batch, D].
+
+        Args:
+          waveform: float32 [batch, samples], -1..1.
+          sample_rate_hz: int32 scalar, Hz.
+        """
+        return tf.math.segment_mean(*self._audible_embeddings(waveform, sample_rate_hz))
+
+    def _audible_embeddings(
+        self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """[batch, samples] -> [windows, D] of the audible windows, and whose each is."""
+        windows = split_windows(waveform, sample_rate_hz, self.config)
+        embeddings = self._embed(tf.boolean_mask(windows.waveform, windows.audible), sample_rate_hz)
+        return embeddings, tf.cast(tf.where(windows.audible)[:, 0], tf.int32)
+
+    def _embed(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
+        """[windows, samples] -> [windows, D], a few windows at a time."""
+        count = tf.shape(windows)[0]
+        chunks = -(-count // WINDOWS_AT_ONCE)
+        embeddings = tf.TensorArray(
+            tf.float32,
+            chunks,
+            infer_shape=False,
+            element_shape=[None, self.extractor.embedding_size],
+        )
+        for chunk in tf.range(chunks):
+            start = chunk * WINDOWS_AT_ONCE
+            prepared = self.extractor.prepare(
+                windows[start : start + WINDOWS_AT_ONCE], sample_rate_hz
+            )
+            embeddings = embeddings.write(chunk, self.extractor(prepared))
+        return embeddings.concat()

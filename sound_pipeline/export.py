@@ -1,0 +1,159 @@
+"""The exported SavedModel: raw waveforms in, scores out, nothing but core TensorFlow ops inside."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from sound_pipeline import features
+from sound_pipeline.classifier import SoundClassifier
+from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.wav import decode_wav
+from sound_pipeline.windows import split_windows
+
+LABELS_FILE = "labels.txt"
+METADATA_FILE = Path("assets.extra", "model.json")
+PICTURE_SIZE = 299
+
+_BATCH = tf.TensorSpec([None, None], tf.float32, "waveform")
+_ONE = tf.TensorSpec([None], tf.float32, "waveform")
+_RATE = tf.TensorSpec([], tf.int32, "sample_rate")
+_FILES = tf.TensorSpec([None], tf.string, "wav")
+
+
+def export_model(classifier: SoundClassifier, directory: Path, metadata: Mapping[str, Any]) -> None:
+    """Writes a SavedModel that loads in any TensorFlow 2 without this package.
+
+    In Python the loaded object is called as `model(waveform, sample_rate=None)` and has
+    `labels`, `sample_rate` and `window_seconds`. Signatures: `serving_default`, `with_rate`,
+    `recording`, `wav`, `embedding`, `spectrogram`; see docs/saved_model.md.
+
+    Args:
+      classifier: what to export.
+      directory: must not exist; its parent must.
+      metadata: JSON values for `assets.extra/model.json`, from where `read_metadata` takes them.
+    """
+    names = [label.decode() for label in classifier.labels.numpy()]
+    with tempfile.TemporaryDirectory() as aside:
+        labels_file = Path(aside, LABELS_FILE)  # saving copies it into the model
+        labels_file.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        module = _Exported(classifier, tf.saved_model.Asset(str(labels_file)))
+        tf.saved_model.save(module, str(directory), signatures=module.signature_functions())
+    extra = directory / METADATA_FILE
+    extra.parent.mkdir()
+    extra.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+
+
+def read_metadata(directory: Path) -> dict[str, Any]:
+    """The metadata that `export_model` wrote."""
+    values: dict[str, Any] = json.loads((directory / METADATA_FILE).read_text(encoding="utf-8"))
+    return values
+
+
+class _Exported(tf.Module):
+    """What a loaded model looks like from outside."""
+
+    def __init__(self, classifier: SoundClassifier, labels_file: tf.saved_model.Asset) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.labels = classifier.labels
+        self.sample_rate = classifier.sample_rate
+        self.window_seconds = classifier.window_seconds
+        self.labels_file = labels_file
+        # A loaded function takes the dtypes it was traced with and no others: those that audio
+        # libraries and NumPy give are all welcome.
+        for samples in (tf.float32, tf.float64):
+            for rate in (tf.int32, tf.int64, None):
+                self.__call__.get_concrete_function(
+                    tf.TensorSpec([None, None], samples, "waveform"),
+                    None if rate is None else tf.TensorSpec([], rate, "sample_rate"),
+                )
+
+    @tf.function
+    def __call__(
+        self, waveform: tf.Tensor, sample_rate: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Waveforms [batch, samples] at a rate (the model's own if None) to named answers."""
+        # Checked before the cast, which would wrap a rate beyond 32 bits round into the range.
+        rate = self.sample_rate if sample_rate is None else _checked(sample_rate)
+        return self.with_rate(tf.cast(waveform, tf.float32), tf.cast(rate, tf.int32))
+
+    @tf.function(input_signature=[_BATCH])
+    def serving_default(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.with_rate(waveform, self.sample_rate)
+
+    # The others call this one, so that the graph holds the classifier once for all of them.
+    @tf.function(input_signature=[_BATCH, _RATE])
+    def with_rate(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores = self.classifier.scores(waveform, _checked(sample_rate))
+        best = tf.argmax(scores, axis=1)
+        return {
+            "scores": scores,
+            "label": tf.gather(self.labels, best),
+            "score": tf.reduce_max(scores, axis=1),
+        }
+
+    @tf.function(input_signature=[_ONE, _RATE])
+    def recording(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores, start_seconds = self.classifier.window_scores(waveform, _checked(sample_rate))
+        return {"scores": scores, "start_seconds": start_seconds}
+
+    @tf.function(input_signature=[_FILES])
+    def wav(self, wav: tf.Tensor) -> dict[str, tf.Tensor]:
+        def answer(contents: tf.Tensor) -> dict[str, tf.Tensor]:
+            decoded = decode_wav(contents)
+            readable = tf.debugging.Assert(tf.equal(decoded.reason, ""), [decoded.reason])
+            with tf.control_dependencies([readable]):
+                waveform = tf.identity(decoded.waveform)
+                rate = tf.identity(decoded.sample_rate_hz)
+            return {name: value[0] for name, value in self.with_rate(waveform[None], rate).items()}
+
+        return tf.map_fn(
+            answer,
+            wav,
+            fn_output_signature={
+                "scores": tf.TensorSpec([self.classifier.head.classes], tf.float32),
+                "label": tf.TensorSpec([], tf.string),
+                "score": tf.TensorSpec([], tf.float32),
+            },
+        )
+
+    @tf.function(input_signature=[_BATCH, _RATE])
+    def embedding(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"embedding": self.classifier.embedding(waveform, _checked(sample_rate))}
+
+    @tf.function(input_signature=[_BATCH, _RATE])
+    def spectrogram(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        rate = _checked(sample_rate)
+        config = self.classifier.config
+        first = split_windows(waveform, rate, config).waveform[:, 0]
+        grey = features.picture(
+            features.log_mel(first, rate, config), PICTURE_SIZE, PICTURE_SIZE, config
+        )
+        image = features.colour(grey, config.colormap)
+        return {"image": tf.cast(tf.round(image * 255.0), tf.uint8)}
+
+    def signature_functions(self) -> dict[str, Any]:
+        return {
+            "serving_default": self.serving_default,
+            "with_rate": self.with_rate,
+            "recording": self.recording,
+            "wav": self.wav,
+            "embedding": self.embedding,
+            "spectrogram": self.spectrogram,
+        }
+
+
+def _checked(sample_rate: tf.Tensor) -> tf.Tensor:
+    """The rate, where a spectrogram can be made at it."""
+    in_range = (sample_rate >= MIN_SAMPLE_RATE_HZ) & (sample_rate <= MAX_SAMPLE_RATE_HZ)
+    message = f"sample_rate must lie between {MIN_SAMPLE_RATE_HZ} and {MAX_SAMPLE_RATE_HZ} Hz, not"
+    with tf.control_dependencies([tf.debugging.Assert(in_range, [message, sample_rate])]):
+        # Clipped for TensorFlow's shape inference: it computes with a constant rate before the
+        # assertion is run, and would stop at an absurd one with words of its own.
+        return tf.clip_by_value(sample_rate, MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ)

@@ -1,0 +1,421 @@
+"""Embeddings: computed once for each content, kept through kills, never stale."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sound_pipeline import embeddings
+from sound_pipeline.audio import decode_audio
+from sound_pipeline.config import FeatureConfig
+from sound_pipeline.embeddings import EmbeddingStore, content_keys, embed_recordings
+from sound_pipeline.errors import UserError
+from sound_pipeline.extractors.gabor import GaborExtractor
+from sound_pipeline.windows import split_windows
+from tests.sound_folders import RATE_HZ, SHORT, clip, write_folder
+from tests.sounds import noise, tone, write_wav
+
+MADE_BY = {"features": {"window_seconds": 0.5}, "extractor": "gabor-1"}
+
+
+class CountingExtractor(GaborExtractor):
+    """The embedded extractor, which tells how many windows it was given.
+
+    Attributes:
+      windows: of sound, all calls together; those that only fill a batch up are not counted.
+      calls: of batches.
+      before: called with the number of the call before every batch.
+    """
+
+    def __init__(
+        self, config: FeatureConfig = SHORT, before: Callable[[int], None] = lambda call: None
+    ) -> None:
+        super().__init__(config)
+        self.windows = 0
+        self.calls = 0
+        self.before = before
+
+    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
+        seen = tf.numpy_function(self._count, [prepared], tf.float32)
+        return super().__call__(tf.ensure_shape(seen, prepared.shape))
+
+    def _count(self, prepared: np.ndarray) -> np.ndarray:
+        self.before(self.calls)
+        self.calls += 1
+        self.windows += int((np.ptp(prepared, axis=(1, 2)) > 1e-3).sum())
+        return prepared
+
+
+def rows(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, 5)).astype(np.float32)
+
+
+def recordings(directory: Path, clips_a_class: int = 8) -> list[str]:
+    write_folder(directory, clips_a_class)
+    return sorted(str(path) for path in directory.rglob("*.wav"))
+
+
+def embed(
+    paths: list[str],
+    cache_dir: Path,
+    extractor: GaborExtractor | None = None,
+    max_bad_clips: float = 0.0,
+) -> embeddings.Embeddings:
+    return embed_recordings(paths, extractor or CountingExtractor(), cache_dir, max_bad_clips)
+
+
+def text_files(directory: Path, *contents: str) -> list[str]:
+    """One file a text; for what `asked` stands in for."""
+    paths = [directory / f"{number:02d}.txt" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_text(content)
+    return [str(path) for path in paths]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Puts a stub in place of decoding and extracting; collects the paths it embeds.
+
+    A file that starts with "broken" can't be read.
+    """
+    paths_asked: list[str] = []
+
+    def embed_stub(
+        paths: Sequence[str], extractor: GaborExtractor
+    ) -> Iterator[tuple[int, np.ndarray | str]]:
+        for position, path in enumerate(paths):
+            paths_asked.append(path)
+            broken = Path(path).read_text().startswith("broken")
+            yield position, "it is broken" if broken else rows(2, position)
+
+    monkeypatch.setattr(embeddings, "_embed", embed_stub)
+    return paths_asked
+
+
+def error_of(action: Callable[[], object], *words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        action()
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    for word in words:
+        assert word in message
+
+
+# The store.
+
+
+def test_store_gives_back_what_it_got(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path, MADE_BY)
+    kept = {"a": rows(1), "b": rows(3, 1), "c": rows(2, 2)}
+    store.add({key: kept[key] for key in ("a", "b")})
+    store.add({"c": kept["c"]})
+    store.add({})
+    for opened in (store, EmbeddingStore(tmp_path, MADE_BY)):
+        found = opened.read({"a", "b", "c", "unknown"})
+        assert set(found) == set(kept)
+        for key, values in kept.items():
+            np.testing.assert_array_equal(found[key], values)
+            assert found[key].dtype == np.float32
+    assert set(store.read({"b"})) == {"b"}
+
+
+def test_everything_that_makes_an_embedding_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    EmbeddingStore(tmp_path, MADE_BY).add({"a": rows(1)})
+    same = EmbeddingStore(tmp_path, dict(reversed(MADE_BY.items())))
+    assert set(same.read({"a"})) == {"a"}
+    for other in ({**MADE_BY, "extractor": "gabor-2"}, {**MADE_BY, "features": {}}):
+        store = EmbeddingStore(tmp_path, other)
+        assert store.read({"a"}) == {} and store.directory != same.directory
+
+
+def test_what_a_kill_left_half_written_is_ignored(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path, MADE_BY)
+    store.add({"a": rows(2)})
+    (part,) = store.directory.glob("*.npz")
+    half = part.read_bytes()[: part.stat().st_size // 2]
+    (store.directory / "0123.partial").write_bytes(half)
+    (store.directory / "made_by.json.0123.partial").write_bytes(b"{")
+    assert set(EmbeddingStore(tmp_path, MADE_BY).read({"a"})) == {"a"}
+
+
+def test_a_write_that_fails_leaves_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = EmbeddingStore(tmp_path, MADE_BY)
+    store.add({"a": rows(2)})
+
+    def disk_full(file: object, **columns: object) -> None:
+        file.write(b"half a part")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patches, pytest.raises(OSError, match="No space"):
+        patches.setattr(np, "savez", disk_full)
+        store.add({"b": rows(1)})
+    assert set(store.read({"a", "b"})) == {"a"}
+
+
+def _add_many(directory: Path, name: str, ready: Barrier) -> None:
+    store = EmbeddingStore(directory, MADE_BY)
+    ready.wait(120)
+    for number in range(20):
+        store.add({f"{name} {number}": np.full((2, 3), number, np.float32)})
+
+
+def test_two_processes_may_add_at_once(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    ready = spawn.Barrier(2)
+    process = spawn.Process(target=_add_many, args=(tmp_path, "other", ready))
+    process.start()
+    _add_many(tmp_path, "one", ready)
+    process.join()
+    assert process.exitcode == 0
+    keys = {f"{name} {number}" for name in ("one", "other") for number in range(20)}
+    found = EmbeddingStore(tmp_path, MADE_BY).read(keys)
+    assert set(found) == keys
+    assert all((values == int(key.split()[1])).all() for key, values in found.items())
+
+
+# Recordings to embeddings.
+
+
+def test_equal_to_window_by_window_at_all_rates_and_lengths(tmp_path: Path) -> None:
+    with_a_pause = np.concatenate(
+        [tone(440, 12000, RATE_HZ), np.zeros(RATE_HZ, np.float32), noise(9600)]
+    )
+    sounds = [
+        (tone(440, 8000, RATE_HZ), RATE_HZ),
+        (with_a_pause, RATE_HZ),
+        (noise(10400), 8000),
+        (tone(1000, 9000, 44100), 44100),
+        (clip("hum", 3, 2.0, 48000), 48000),
+    ]
+    paths = [write_wav(tmp_path / f"{number}.wav", *sound) for number, sound in enumerate(sounds)]
+    extractor = GaborExtractor(SHORT)
+    result = embed(paths, tmp_path / "cache", extractor)
+    assert result.unreadable == {}
+    assert (np.diff(result.recording) >= 0).all()
+    assert result.values.dtype == np.float32 and result.recording.dtype == np.int32
+
+    counts = np.bincount(result.recording)
+    for position, path in enumerate(paths):
+        decoded = decode_audio(tf.io.read_file(path))
+        rate = decoded.sample_rate_hz
+        windows = split_windows(decoded.waveform[None], rate, SHORT)
+        audible = windows.waveform[windows.audible]
+        expected = extractor(extractor.prepare(audible, rate)).numpy()
+        assert counts[position] == len(expected)
+        np.testing.assert_allclose(
+            result.values[result.recording == position], expected, rtol=1e-3, atol=1e-3
+        )
+    assert counts[0] == counts[3] == 1
+    assert 2 <= counts[1] < split_windows(with_a_pause[None], RATE_HZ, SHORT).starts.shape[0]
+
+
+def test_embeds_once_and_what_changed_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = recordings(tmp_path / "sounds")
+    first, again, moved, changed = (CountingExtractor() for _ in range(4))
+    cold = embed(paths, tmp_path / "cache", first)
+    assert first.windows == len(paths) == 24
+    with caplog.at_level(logging.INFO, "sound_pipeline"):
+        warm = embed(paths, tmp_path / "cache", again)
+    assert "24 recordings, 24 embedded before" in caplog.text
+    assert again.calls == 0
+    np.testing.assert_array_equal(warm.values, cold.values)
+
+    # Content counts, not the name.
+    names = [str(Path(path).rename(f"{path[:-4]}-renamed.wav")) for path in paths[::-1]]
+    np.testing.assert_array_equal(embed(names, tmp_path / "cache", moved).values, cold.values[::-1])
+    assert moved.calls == 0
+
+    write_wav(Path(names[5]), noise(8000, seed=77), RATE_HZ)
+    fresh = embed(names, tmp_path / "cache", changed)
+    assert changed.windows == 1
+    same = np.arange(24) != 5
+    np.testing.assert_array_equal(fresh.values[same], cold.values[::-1][same])
+    assert not np.allclose(fresh.values[5], cold.values[::-1][5])
+
+
+def test_copies_of_one_recording_are_embedded_once(tmp_path: Path, asked: list[str]) -> None:
+    paths = text_files(tmp_path, "a", "b", "a", "c", "b", "a")
+    result = embed(paths, tmp_path / "cache")
+    assert asked == [paths[0], paths[1], paths[3]]
+    assert result.recording.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    copies = result.values.reshape(6, 2, 5)
+    for one, other in ((0, 2), (0, 5), (1, 4)):
+        np.testing.assert_array_equal(copies[one], copies[other])
+    assert not np.array_equal(copies[0], copies[1])
+
+
+def test_another_extractor_or_version_does_not_use_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    paths = text_files(tmp_path, "a", "b")
+    other = CountingExtractor(dataclasses.replace(SHORT, floor_db=-60.0))
+    newer = CountingExtractor()
+    newer.fingerprint = "gabor-0"
+    for extractor in (CountingExtractor(), other, newer):
+        embed(paths, tmp_path / "cache", extractor)
+        embed(paths, tmp_path / "cache", extractor)
+    monkeypatch.setattr(embeddings, "FEATURES_VERSION", 0)
+    embed(paths, tmp_path / "cache")
+    assert asked == 4 * paths
+    assert len(list((tmp_path / "cache").iterdir())) == 4
+
+
+def test_content_keys_are_of_bytes_in_order(tmp_path: Path) -> None:
+    for name, content in {"a": b"1", "b": b"2", "c": b"1"}.items():
+        (tmp_path / name).write_bytes(content)
+    one, two, three = content_keys([str(tmp_path / name) for name in "abc"])
+    assert one == three != two
+    error_of(lambda: content_keys([str(tmp_path / "gone.wav")]), "gone.wav", "No such file")
+
+
+def test_a_cache_that_cannot_be_used_is_named(tmp_path: Path, asked: list[str]) -> None:
+    paths = text_files(tmp_path, "a", "b")
+    (tmp_path / "file").write_text("")
+    for directory in (tmp_path / "file", tmp_path / "file" / "below"):
+        error_of(lambda d=directory: embed(paths, d), f"--cache_dir={directory}: ")
+
+    embed(paths, tmp_path / "cache")
+    (part,) = (tmp_path / "cache").rglob("*.npz")
+    content = part.read_bytes()
+    for damaged in (b"", content[:-100], b"x" * len(content)):
+        part.write_bytes(damaged)
+        error_of(lambda: embed(paths, tmp_path / "cache"), f"{part}: damaged", "delete it")
+    part.unlink()
+    embed(paths, tmp_path / "cache")
+    assert asked == 2 * paths
+
+
+def test_shows_progress_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: list[str]
+) -> None:
+    paths = text_files(tmp_path, "a", "b", "c")
+    embed(paths, tmp_path / "cache")
+    shown = capsys.readouterr()
+    assert "embedding: 100%" in shown.err and "3/3" in shown.err
+    assert shown.out == ""
+    embed(paths, tmp_path / "cache")
+    assert capsys.readouterr().err == "", "nothing to do, nothing to show"
+
+
+# Kills.
+
+
+def _killed_while_embedding(paths: list[str], cache_dir: Path) -> None:
+    embeddings._WRITE_EVERY_SECONDS = -1.0
+
+    def kill_before_the_third_batch(call: int) -> None:
+        if call == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    embed(paths, cache_dir, CountingExtractor(before=kill_before_the_third_batch))
+
+
+def test_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    paths = recordings(tmp_path / "sounds", clips_a_class=16)
+    process = multiprocessing.get_context("spawn").Process(
+        target=_killed_while_embedding, args=(paths, tmp_path / "cache")
+    )
+    process.start()
+    uninterrupted = CountingExtractor()
+    whole = embed(paths, tmp_path / "other cache", uninterrupted)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert (uninterrupted.calls, uninterrupted.windows) == (3, 48)
+
+    rest = CountingExtractor()
+    resumed = embed(paths, tmp_path / "cache", rest)
+    assert (rest.calls, rest.windows) == (1, 16)
+    np.testing.assert_array_equal(resumed.values, whole.values)
+    np.testing.assert_array_equal(resumed.recording, whole.recording)
+
+
+def test_an_interrupt_keeps_what_was_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    paths = text_files(tmp_path, "a", "b", "c", "d")
+    embed_all = embeddings._embed
+
+    def interrupted(*arguments: object) -> Iterator[tuple[int, np.ndarray]]:
+        done = embed_all(*arguments)
+        yield next(done)
+        yield next(done)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patches, pytest.raises(KeyboardInterrupt):
+        patches.setattr(embeddings, "_embed", interrupted)
+        embed(paths, tmp_path / "cache")
+    asked.clear()
+    embed(paths, tmp_path / "cache")
+    assert asked == paths[2:]
+
+
+# Recordings that can't be read.
+
+
+def test_skips_what_cannot_be_read_and_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = recordings(tmp_path / "sounds")
+    Path(paths[4]).write_bytes(b"")
+    Path(paths[6]).write_bytes(b"no recording, but a text of some length" * 30)
+    extractor = CountingExtractor()
+    result = embed(paths, tmp_path / "cache", extractor, max_bad_clips=0.1)
+    assert set(result.unreadable) == {4, 6} and all(result.unreadable.values())
+    assert "empty" in result.unreadable[4]
+    assert f"skipped {paths[6]}: {result.unreadable[6]}" in caplog.text
+    assert sorted(set(range(24)) - set(result.recording.tolist())) == [4, 6]
+    assert len(result.values) == extractor.windows == 22
+
+    # The neighbours of a broken recording are as if it were not there.
+    alone = embed([path for path in paths if path not in (paths[4], paths[6])], tmp_path / "other")
+    np.testing.assert_array_equal(result.values, alone.values)
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.05, 0.0999])
+def test_too_many_that_cannot_be_read_stop_it(
+    tmp_path: Path, asked: list[str], limit: float
+) -> None:
+    paths = text_files(tmp_path, *"ab", "broken 1", *"cd", "broken 2", *"efgh", *"ijklmnopqr")
+    error_of(
+        lambda: embed(paths, tmp_path / "cache", max_bad_clips=limit),
+        f"at least {int(20 * limit) + 1} of 20",
+        f"--max_bad_clips={limit:g}",
+        f"{paths[2]} (it is broken)",
+    )
+    # What could be read until then is kept.
+    seen = len(asked)
+    assert embed(paths, tmp_path / "cache", max_bad_clips=0.1).unreadable == {
+        2: "it is broken",
+        5: "it is broken",
+    }
+    assert not set(asked[:seen]) & set(asked[seen:]) - {paths[2], paths[5]}
+
+
+def test_copies_of_a_broken_recording_all_count(tmp_path: Path, asked: list[str]) -> None:
+    paths = text_files(tmp_path, "a", "broken", "b", "broken", "c")
+    assert set(embed(paths, tmp_path / "cache", max_bad_clips=0.5).unreadable) == {1, 3}
+    error_of(lambda: embed(paths, tmp_path / "cache", max_bad_clips=0.2), "2 of 5", paths[1])
+
+
+def test_nothing_that_can_be_read_is_an_error_at_any_limit(
+    tmp_path: Path, asked: list[str]
+) -> None:
+    paths = text_files(tmp_path, "broken 1", "broken 2")
+    for limit in (0.0, 1.0):
+        error_of(
+            lambda limit=limit: embed(paths, tmp_path / "cache", max_bad_clips=limit),
+            "of 2 recordings",
+            paths[0],
+        )

@@ -1,0 +1,242 @@
+"""The main job: from a folder of recordings to a run whose files agree with one another."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+from sklearn.metrics import f1_score
+
+from sound_pipeline import training
+from sound_pipeline.config import HeadConfig, RunConfig, from_json
+from sound_pipeline.datasets import DatasetConfig, load_manifest
+from sound_pipeline.errors import UserError
+from sound_pipeline.run_directory import RESULTS
+from sound_pipeline.splits import SplitConfig
+from tests.sound_folders import CLASSES, RATE_HZ, SHORT, clip, write_csv, write_folder
+
+CLIPS_A_CLASS = 14
+BROKEN = "noise/broken.wav"
+"""The one recording of the folder that can't be read."""
+
+
+def config_of(dataset: DatasetConfig, **changes: Any) -> RunConfig:
+    values: dict[str, Any] = {
+        "dataset": dataset,
+        "split": SplitConfig("grouped", folds=2),
+        "features": SHORT,
+        "extractor": "gabor",
+        "head": HeadConfig(epochs=25, learning_rate=0.003, patience=10),
+        "max_bad_clips": 0.05,
+        **changes,
+    }
+    return RunConfig(**values)
+
+
+def read_predictions(run: Path) -> list[dict[str, str]]:
+    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def share_right(rows: list[dict[str, str]]) -> float:
+    return float(np.mean([row["label"] == row["predicted"] for row in rows]))
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds `sounds`, the recordings, and `cache`, their embeddings once there are some."""
+    directory = tmp_path_factory.mktemp("workplace")
+    write_folder(directory / "sounds", CLIPS_A_CLASS)
+    (directory / "sounds" / BROKEN).write_bytes(b"broken")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def folder_config(workplace: Path) -> RunConfig:
+    return config_of(DatasetConfig("folder", str(workplace / "sounds")))
+
+
+@pytest.fixture(scope="module")
+def first_run(workplace: Path, folder_config: RunConfig) -> tuple[Path, dict[str, Any]]:
+    """One whole run on the folder: its directory and what it returned."""
+    directory = workplace / "first"
+    return directory, training.run(folder_config, directory, workplace / "cache")
+
+
+@pytest.fixture
+def figures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the time for a model and a TensorBoard log that are not looked at."""
+    monkeypatch.setattr(training, "export_model", lambda _, directory, *rest: directory.mkdir())
+    monkeypatch.setattr(
+        training.report, "write_tensorboard", lambda directory, *rest: directory.mkdir()
+    )
+
+
+def csv_rows(sounds: Path, folds: int) -> list[dict[str, object]]:
+    return [
+        {"path": f"{label}/{number:03d}.wav", "label": label, "fold": 1 + number % folds}
+        for label in CLASSES
+        for number in range(CLIPS_A_CLASS)
+    ]
+
+
+def test_writes_all_results(first_run: tuple[Path, dict[str, Any]]) -> None:
+    directory, figures = first_run
+    assert {path.name for path in directory.iterdir()} == set(RESULTS)
+    assert json.loads((directory / "metrics.json").read_text()) == figures
+    assert {"accuracy", "per_fold", "macro_f1", "split", "clips", "classes", "extractor"} | {
+        "seconds",
+        "data_set",
+        "unreadable",
+    } == set(figures)
+    assert figures["split"] == "grouped" and figures["extractor"] == "gabor"
+    assert figures["classes"] == list(CLASSES)
+    assert figures["data_set"] == "folder (sounds)"
+    assert list(figures["per_fold"]) == ["fold 1", "fold 2"]
+    assert figures["seconds"] > 0
+
+
+def test_learns_sounds_that_are_easily_told_apart(
+    first_run: tuple[Path, dict[str, Any]],
+) -> None:
+    assert first_run[1]["accuracy"] > 0.95
+
+
+def test_figures_are_what_the_predictions_give(
+    first_run: tuple[Path, dict[str, Any]], workplace: Path
+) -> None:
+    directory, figures = first_run
+    rows = read_predictions(directory)
+    recordings = {str(path) for path in (workplace / "sounds").rglob("*.wav")}
+    broken = str(workplace / "sounds" / BROKEN)
+    assert {row["path"] for row in rows} == recordings - {broken}
+    assert list(figures["unreadable"]) == [broken] and figures["unreadable"][broken]
+    assert len(rows) == figures["clips"] == 3 * CLIPS_A_CLASS
+    assert all(Path(row["path"]).parent.name == row["label"] for row in rows)
+    assert all(1 / 3 < float(row["score"]) <= 1 for row in rows)
+    assert figures["accuracy"] == pytest.approx(np.mean(list(figures["per_fold"].values())))
+    # The folds are of about one size.
+    assert figures["accuracy"] == pytest.approx(share_right(rows), abs=0.01)
+    labels, predicted = ([row[key] for row in rows] for key in ("label", "predicted"))
+    assert figures["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+
+
+def test_its_configuration_is_read_back_and_gives_the_same_run(
+    first_run: tuple[Path, dict[str, Any]],
+    workplace: Path,
+    folder_config: RunConfig,
+    figures_alone: None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    directory, figures = first_run
+    rebuilt = from_json(RunConfig, (directory / "config.json").read_text())
+    assert rebuilt == folder_config
+    with caplog.at_level(logging.INFO, "sound_pipeline"):
+        again = training.run(rebuilt, workplace / "again", workplace / "cache")
+    assert "42 embedded before" in caplog.text
+    assert {**again, "seconds": 0} == {**figures, "seconds": 0}
+    for name in ("predictions.csv", "config.json", "confusion_matrix.png"):
+        assert (workplace / "again" / name).read_bytes() == (directory / name).read_bytes()
+
+
+def test_the_model_it_exports_knows_the_sounds(first_run: tuple[Path, dict[str, Any]]) -> None:
+    directory, figures = first_run
+    model = tf.saved_model.load(str(directory / "saved_model"))
+    assert [label.decode() for label in model.labels.numpy()] == list(CLASSES)
+    unheard = np.stack([clip(label, seed) for label in CLASSES for seed in range(100, 103)])
+    answer = model(tf.constant(unheard), tf.constant(RATE_HZ))
+    assert [label.decode() for label in answer["label"].numpy()] == sorted(CLASSES * 3)
+    metadata = json.loads((directory / "saved_model/assets.extra/model.json").read_text())
+    assert metadata["metrics"] == figures
+    assert metadata["config"] == json.loads((directory / "config.json").read_text())
+    assert metadata["versions"]["tensorflow"] == tf.__version__
+
+
+def test_shuffled_labels_fall_to_chance(workplace: Path, figures_alone: None) -> None:
+    rows = csv_rows(workplace / "sounds", folds=2)
+    random = np.random.default_rng(0)
+    for row, label in zip(rows, random.permutation([row["label"] for row in rows]), strict=True):
+        row["label"] = label
+    manifest = write_csv(workplace / "shuffled.csv", rows)
+    dataset = DatasetConfig("csv", str(workplace / "sounds"), manifest=str(manifest))
+    figures = training.run(config_of(dataset), workplace / "shuffled", workplace / "cache")
+    right = round(share_right(read_predictions(workplace / "shuffled")) * len(rows))
+    least, most = stats.binom.interval(0.999, len(rows), 1 / 3)
+    assert least <= right <= most
+    assert figures["accuracy"] < 0.6
+
+
+def test_accuracy_is_the_mean_over_the_data_sets_own_folds(
+    workplace: Path, figures_alone: None
+) -> None:
+    """Folds of different sizes, so that the mean is not the share of all clips."""
+    rows = csv_rows(workplace / "sounds", folds=5)
+    for row in rows:
+        row["fold"] = 1 if row["fold"] == 1 else 2
+    rows[0]["label"] = rows[17]["label"] = "whistle"  # two that can only be wrong
+    manifest = write_csv(workplace / "folds.csv", rows)
+    dataset = DatasetConfig("csv", str(workplace / "sounds"), manifest=str(manifest))
+    config = config_of(dataset, split=SplitConfig("folds"))
+    figures = training.run(config, workplace / "folds", workplace / "cache")
+    predictions = read_predictions(workplace / "folds")
+    by_fold = {
+        f"fold {fold}": share_right([row for row in predictions if row["fold"] == fold])
+        for fold in ("1", "2")
+    }
+    assert figures["per_fold"] == pytest.approx(by_fold)
+    assert figures["accuracy"] == pytest.approx(np.mean(list(by_fold.values())))
+    assert figures["accuracy"] != pytest.approx(share_right(predictions))
+
+
+def test_an_error_leaves_no_run(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = config_of(DatasetConfig("folder", str(tmp_path / "nowhere")))
+    with pytest.raises(UserError, match="nowhere"):
+        training.run(missing, tmp_path / "run", workplace / "cache")
+    unknown = config_of(
+        DatasetConfig("folder", str(workplace / "sounds")), extractor=str(tmp_path / "module")
+    )
+    with pytest.raises(UserError, match="--extractor"):
+        training.run(unknown, tmp_path / "run", workplace / "cache")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_final_model_is_trained_on_every_recording(
+    workplace: Path, folder_config: RunConfig, figures_alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[tuple[set[int], set[int]]] = []
+
+    def remember(
+        manifest: Any, embeddings: Any, train: np.ndarray, validation: np.ndarray, head: Any
+    ) -> Any:
+        parts.append((set(train.tolist()), set(validation.tolist())))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "evaluate", lambda *_: [])
+    monkeypatch.setattr(training, "train_head", remember)
+    with pytest.raises(KeyboardInterrupt):
+        training.run(folder_config, workplace / "interrupted", workplace / "cache")
+    ((train, validation),) = parts
+    everything = set(range(len(load_manifest(folder_config.dataset).recordings)))
+    assert train | validation == everything and not train & validation and validation
+    assert not (workplace / "interrupted").exists()
+
+
+@pytest.mark.usefixtures("figures_alone")
+def test_a_random_split_says_that_it_leaks(workplace: Path) -> None:
+    rows = [row | {"group": f"{row['label']}-source"} for row in csv_rows(workplace / "sounds", 2)]
+    manifest = write_csv(workplace / "one_source.csv", rows)
+    dataset = DatasetConfig("csv", str(workplace / "sounds"), manifest=str(manifest))
+    config = config_of(dataset, split=SplitConfig("random", folds=2), max_bad_clips=0.5)
+    figures = training.run(config, workplace / "random", workplace / "cache")
+    assert figures["split"] == "random split (leaky)"
+    assert figures["leaked_share"] == 1.0
+    assert json.loads((workplace / "random" / "metrics.json").read_text()) == figures
