@@ -1,0 +1,291 @@
+"""Converts recordings to plain WAV, which needs no decoder but this package's own.
+
+    python -m sound_pipeline.convert IN OUT
+
+IN is a recording in any of libsndfile's formats (FLAC, Ogg Vorbis, Opus, MP3, AIFF, CAF, ADPCM
+WAV, ...) or a folder of them; OUT the WAV file or folder to write. Sample rate, channels and the
+folders below IN stay as they are, and files that aren't audio (but no hidden ones) are copied
+along, so a data set in the layout of UrbanSound8K, ESC-50 or a folder a class can be loaded from
+OUT. Audio files keep their names up to the ending, which becomes .wav; a CSV that names other
+endings has to be edited.
+
+What OUT holds already is left where it is newer than its input: a run that was killed goes on
+where it stopped. A recording that can't be decoded is named, and the exit status is then 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import shutil
+import wave
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from absl import flags
+from tqdm import tqdm
+
+from sound_pipeline import programs, sndfile
+from sound_pipeline.datasets import AUDIO_SUFFIXES
+from sound_pipeline.datasets.folders import files_below
+from sound_pipeline.errors import UserError
+
+logger = logging.getLogger("sound_pipeline.convert")
+
+BITS = (16, 24)
+
+# Audio that is not looked for in data sets, some of it in formats that libsndfile doesn't decode:
+# to be converted or named as impossible, never copied along.
+_OTHER_AUDIO_SUFFIXES = (
+    ".8svx", ".aac", ".amr", ".ape", ".avr", ".htk", ".ircam", ".m4a", ".mp2", ".nist", ".paf",
+    ".pvf", ".sph", ".svx", ".voc", ".webm", ".wma", ".wv", ".xi",
+)  # fmt: skip
+_MAX_WAV_BYTES = 2**32 - 2**10
+
+CONVERTED, COPIED, KEPT, FAILED = "converted", "copied", "there already", "not converted"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to write.
+
+    Attributes:
+      source: the file to read.
+      target: the file to write.
+      is_audio: whether to convert rather than to copy it.
+    """
+
+    source: str
+    target: str
+    is_audio: bool
+
+
+def plan(source: str, target: str) -> list[Job]:
+    """What there is to do, whether or not some of it has been done.
+
+    Args:
+      source: a recording or a folder.
+      target: where to.
+
+    Raises:
+      UserError: there is nothing to convert, or `target` doesn't go with `source`.
+    """
+    if os.path.isdir(source):
+        return _plan_folder(source, target)
+    if not os.path.exists(source):
+        raise UserError(f"{source}: no such file or folder")
+    if os.path.isdir(target):
+        target = os.path.join(target, Path(source).stem + ".wav")
+    elif not target.lower().endswith(".wav"):
+        raise UserError(f"{target}: name a file that ends in .wav, or a folder that exists")
+    if os.path.exists(target) and os.path.samefile(source, target):
+        raise UserError(f"{target} is the recording itself: name another file or folder")
+    return [Job(source, target, is_audio=True)]
+
+
+def _plan_folder(source: str, target: str) -> list[Job]:
+    if os.path.exists(target) and not os.path.isdir(target):
+        raise UserError(f"{target} is a file, but {source} a folder: name a folder to write to")
+    inner, outer = Path(target).resolve(), Path(source).resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise UserError(
+            f"{target} and {source} must not hold one another: name a folder to write to elsewhere"
+        )
+    jobs = []
+    first: dict[str, str] = {}
+    for path in sorted(files_below(source, ("",), broken_links=True)):
+        written = os.path.join(target, os.path.relpath(path, source))
+        is_audio = path.lower().endswith(AUDIO_SUFFIXES + _OTHER_AUDIO_SUFFIXES)
+        if is_audio:
+            written = os.path.splitext(written)[0] + ".wav"
+            # Names that differ in letter case alone are one file on some systems.
+            before = first.setdefault(written.casefold(), path)
+            if before != path:
+                raise UserError(
+                    f"{before} and {path} would both become {written}: rename one of them"
+                )
+        jobs.append(Job(path, written, is_audio))
+    if not any(job.is_audio for job in jobs):
+        raise UserError(f"{source}: no audio file below this folder ({', '.join(AUDIO_SUFFIXES)})")
+    return jobs
+
+
+def pcm(samples: sndfile.Floats, bits: int) -> bytes:
+    """Encodes samples as little-endian integers, as WAV holds them.
+
+    Args:
+      samples: float32 [n, channels]; what is beyond -1..1 is clipped.
+      bits: 16 or 24.
+    """
+    full_scale = 2 ** (bits - 1)
+    nearest = np.clip(np.rint(samples * full_scale), -full_scale, full_scale - 1)
+    four_bytes: npt.NDArray[np.uint8] = nearest.astype("<i4").reshape(-1, 1).view(np.uint8)
+    return four_bytes[:, : bits // 8].tobytes()
+
+
+def write_wav(source: str, target: str, bits: int) -> None:
+    """Converts one recording, in constant memory.
+
+    Args:
+      source: a recording in any of libsndfile's formats.
+      target: the WAV file to write; its folder is made. It appears when it is complete.
+      bits: a sample, 16 or 24.
+
+    Raises:
+      sndfile.UndecodableError: `source` can't be read or decoded, or is too long for WAV.
+      UserError: `target` can't be written.
+    """
+    with _opened(source) as recording:
+        blocks = sndfile.blocks(recording)
+        first, rate = next(blocks)
+        with _written_aside(target) as file, wave.open(file, "wb") as wav:
+            wav.setnchannels(first.shape[1])
+            wav.setsampwidth(bits // 8)
+            wav.setframerate(rate)
+            for samples, _ in itertools.chain([(first, rate)], blocks):
+                encoded = pcm(samples, bits)
+                if file.tell() + len(encoded) > _MAX_WAV_BYTES:
+                    raise sndfile.UndecodableError(
+                        "it is longer than the 4 GiB that a WAV file can hold: cut it in parts"
+                    )
+                wav.writeframesraw(encoded)
+
+
+def run(job: Job, bits: int) -> tuple[str, str]:
+    """Does one job, if it hasn't been done.
+
+    Args:
+      job: what to do.
+      bits: a sample, 16 or 24.
+
+    Returns:
+      CONVERTED, COPIED, KEPT or FAILED, and the reason for the last.
+
+    Raises:
+      UserError: the target can't be written.
+    """
+    try:
+        if _is_done(job, bits):
+            return KEPT, ""
+        if job.is_audio:
+            write_wav(job.source, job.target, bits)
+            return CONVERTED, ""
+        with _opened(job.source) as source, _written_aside(job.target) as target:
+            shutil.copyfileobj(source, target)
+        return COPIED, ""
+    except sndfile.UndecodableError as error:
+        return FAILED, str(error)
+
+
+def convert(jobs: Sequence[Job], bits: int) -> Counter[str]:
+    """Does all jobs, side by side, with a progress bar; names on the log what fails.
+
+    Args:
+      jobs: what to do.
+      bits: a sample, 16 or 24.
+
+    Returns:
+      How many files were CONVERTED, COPIED, KEPT and FAILED.
+
+    Raises:
+      UserError: a target can't be written.
+    """
+    outcomes: Counter[str] = Counter()
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as threads,
+        tqdm(total=len(jobs), desc="convert", unit="file") as progress,
+    ):
+        futures = {threads.submit(run, job, bits): job for job in jobs}
+        try:
+            for future in as_completed(futures):
+                outcome, reason = future.result()
+                outcomes[outcome] += 1
+                if reason:
+                    logger.warning("%s: %s", futures[future].source, reason)
+                progress.update()
+        except BaseException:
+            # Those that run are waited for: they end with a whole file each.
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return outcomes
+
+
+def _is_done(job: Job, bits: int) -> bool:
+    try:
+        if os.path.getmtime(job.target) < os.path.getmtime(job.source):
+            return False
+        if not job.is_audio:
+            return os.path.getsize(job.target) == os.path.getsize(job.source)
+        with wave.open(job.target, "rb") as wav:
+            return wav.getsampwidth() * 8 == bits
+    except (OSError, EOFError, wave.Error):
+        return False
+
+
+def _opened(source: str) -> BinaryIO:
+    try:
+        return open(source, "rb")
+    except OSError as error:
+        raise sndfile.UndecodableError(error.strerror or str(error)) from error
+
+
+@contextlib.contextmanager
+def _written_aside(target: str) -> Iterator[BinaryIO]:
+    """Opens a hidden file beside `target`, which takes its place at the end.
+
+    Its name is always the same, so that what a killed run leaves behind is written over.
+    """
+    folder, name = os.path.split(target)
+    aside = os.path.join(folder, f".{name}.partial")
+    try:
+        os.makedirs(folder or os.curdir, exist_ok=True)
+        with open(aside, "wb") as file:
+            yield file
+        os.replace(aside, target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{target} cannot be written ({reason}): mend that and run again, to go on from here"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(aside)
+
+
+def define_flags() -> None:
+    """Defines the program's flags."""
+    flags.DEFINE_enum(
+        "bits",
+        str(BITS[0]),
+        list(map(str, BITS)),
+        "Bits of a sample. 24 keeps what recordings of more than 16 hold, in files half as large "
+        "again.",
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Converts what the command line names."""
+    if len(arguments) != 3:
+        raise UserError(
+            "name what to convert and where to: python -m sound_pipeline.convert IN OUT"
+        )
+    jobs = plan(*arguments[1:])
+    outcomes = convert(jobs, int(flags.FLAGS.bits))
+    done = [f"{outcomes[outcome]} {outcome}" for outcome in (CONVERTED, COPIED, KEPT)]
+    print(f"{len(jobs)} files: {', '.join(done)}")
+    if outcomes[FAILED]:
+        logger.warning("%d of %d files can't be converted", outcomes[FAILED], len(jobs))
+    return programs.EXIT_ERROR if outcomes[FAILED] else 0
+
+
+if __name__ == "__main__":
+    define_flags()
+    programs.run(main)

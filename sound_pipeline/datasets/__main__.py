@@ -1,0 +1,128 @@
+"""Checks a data set before it is trained on.
+
+    python -m sound_pipeline.datasets check DIR
+
+DIR is the folder of a data set, or a CSV file that lists recordings. Every file is read and
+decoded, by the decoders that training uses. Printed are counts by class, fold, encoding, sample
+rate, channels and duration; files that are missing, can't be read or have the same content; and
+source recordings whose clips are in several folds. The exit status is 1 if files are missing or
+can't be read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from absl import flags
+from tqdm import tqdm
+
+from sound_pipeline import programs
+from sound_pipeline.datasets.check import check_files, find
+from sound_pipeline.datasets.check_report import to_json, to_text
+from sound_pipeline.datasets.config import DATASETS, DatasetConfig
+from sound_pipeline.datasets.loading import load_manifest
+from sound_pipeline.datasets.published import PUBLISHED
+from sound_pipeline.errors import UserError
+
+logger = logging.getLogger("sound_pipeline.datasets")
+
+_PROGRAM = "python -m sound_pipeline.datasets"
+_USAGE = f"{_PROGRAM} check DIR"
+
+
+def guess_dataset(path: str) -> str:
+    """The value of --dataset that suits a folder or CSV file, by what is in it.
+
+    Raises:
+      UserError: it is a file, but no CSV.
+    """
+    if os.path.isdir(path):
+        for dataset, published in PUBLISHED.items():
+            if os.path.isfile(os.path.join(path, published.metadata)):
+                return dataset
+        return "folder"
+    if not path.lower().endswith(".csv"):
+        raise UserError(f"{path}: name the folder of a data set or a CSV file")
+    return "csv"
+
+
+def config_from_flags(path: str, dataset: str, values: flags.FlagValues) -> DatasetConfig:
+    """The data set at `path`.
+
+    Raises:
+      UserError: `path` or a flag doesn't go with `dataset`.
+    """
+    if (dataset == "csv") == os.path.isdir(path):
+        wanted = "the CSV file itself" if dataset == "csv" else "the folder of the data set"
+        raise UserError(f"{path}: for --dataset={dataset} name {wanted}")
+    if dataset == "csv":
+        data_dir, manifest = values.data_dir, path
+    elif values.data_dir:
+        raise UserError(f"--data_dir goes with a CSV file: the folder is {path} already")
+    else:
+        data_dir, manifest = path, ""
+    return DatasetConfig(
+        dataset=dataset,
+        data_dir=data_dir,
+        subset=values.subset,
+        manifest=manifest,
+        path_column=values.path_column,
+        label_column=values.label_column,
+        fold_column=values.fold_column,
+        group_column=values.group_column,
+    )
+
+
+def define_flags() -> None:
+    """Defines the program's flags."""
+    flags.DEFINE_enum("dataset", None, DATASETS, "Layout of DIR; guessed if not given.")
+    flags.DEFINE_enum("subset", "", ["", "esc10"], "Part of ESC-50 to check; all if empty.")
+    flags.DEFINE_string(
+        "data_dir", "", "Folder that the paths in a CSV file start from; the CSV's if empty."
+    )
+    for column in ("path", "label", "fold", "group"):
+        flags.DEFINE_string(f"{column}_column", column, f"Column of a CSV file with the {column}.")
+    flags.DEFINE_string(
+        "json", "", "File to write everything to as JSON, or - for that alone on standard output."
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command named on the command line."""
+    if len(arguments) != 3 or arguments[1] != "check":
+        raise UserError(f"name a command and a data set: {_USAGE}")
+    values, path = flags.FLAGS, os.path.expanduser(arguments[2])
+    to_file = Path(values.json).expanduser() if values.json not in ("", "-") else None
+    if to_file and not to_file.parent.is_dir():
+        raise UserError(f"--json={values.json}: there is no folder {to_file.parent}: make it")
+    if not os.path.exists(path):
+        raise UserError(f"{path}: no such file or folder")
+    dataset = values.dataset or guess_dataset(path)
+    if not values.dataset:
+        logger.info("%s: taken for --dataset=%s", path, dataset)
+    manifest = load_manifest(config_from_flags(path, dataset, values), require_files=False)
+
+    from sound_pipeline.audio import decode_bytes  # TensorFlow takes seconds to import
+
+    with tqdm(total=len(manifest.recordings), desc="check", unit="clip") as progress:
+        files = check_files(manifest, decode_bytes, progress.update)
+    findings = find(manifest, files)
+    text = json.dumps(to_json(findings), indent=2) + "\n"
+    sys.stdout.write(text if values.json == "-" else to_text(findings))
+    if to_file:
+        try:
+            to_file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--json={values.json}: {error.strerror}: name another file") from error
+    return 0 if len(findings.usable) == len(findings.files) else programs.EXIT_ERROR
+
+
+if __name__ == "__main__":
+    # Messages and --help then name what was typed rather than __main__.py.
+    sys.argv[0] = _PROGRAM
+    define_flags()
+    programs.run(main)

@@ -1,0 +1,266 @@
+"""What the files of a data set are, and what is wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from sound_pipeline.datasets.manifest import Manifest, Recording
+
+Decode = Callable[[bytes], tuple[npt.NDArray[np.float32], int, str]]
+"""Contents to (waveform float32 [samples], sample rate in Hz, reason why there is none or '')."""
+
+UNKNOWN = "unknown"
+
+_Value = TypeVar("_Value", str, int)
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """One recording, as it is on disk.
+
+    Attributes:
+      path: where it is, or was to be.
+      label: the name of its class.
+      fold: its cross-validation fold, or None.
+      group: its source recording.
+      missing: whether there is no such file.
+      reason: why training can't use it; '' if it can.
+      sha256: of its content, hexadecimal; '' where it can't be opened.
+      encoding: libsndfile's names of its format and of the encoding in it; UNKNOWN where
+        libsndfile doesn't know it (the package's own decoder may).
+      sample_rate_hz: 0 where it is not known.
+      channels: 0 where they are not known.
+      seconds: its duration as decoded; 0 where it can't be.
+    """
+
+    path: str
+    label: str
+    fold: int | None
+    group: str
+    missing: bool = False
+    reason: str = ""
+    sha256: str = ""
+    encoding: str = UNKNOWN
+    sample_rate_hz: int = 0
+    channels: int = 0
+    seconds: float = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether training can use it."""
+        return not self.reason
+
+
+@dataclass(frozen=True)
+class Durations:
+    """The lengths of the usable recordings."""
+
+    min_seconds: float
+    lower_quartile_seconds: float
+    median_seconds: float
+    upper_quartile_seconds: float
+    max_seconds: float
+    total_hours: float
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Recordings that share something, and what they don't share.
+
+    Attributes:
+      key: what they share: the SHA-256 of their content, or their source recording.
+      paths: where they are.
+      labels: their classes, sorted.
+      folds: their folds, sorted.
+      groups: their source recordings, sorted.
+    """
+
+    key: str
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    folds: tuple[int, ...]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything there is to say about a data set.
+
+    Attributes:
+      name: the manifest's.
+      classes: how many recordings each class has, by label in the order of the class ids.
+      folds: how many each fold has, by number; empty where there are no folds.
+      class_folds: how many each class has in each fold, by label and number.
+      encodings: how many usable recordings there are of each, most frequent first.
+      sample_rates_hz: likewise.
+      channels: likewise; 0 stands for unknown.
+      durations: of the usable recordings; None if there are none.
+      duplicates: usable recordings of equal content.
+      straddling_groups: source recordings with clips in several folds.
+      files: all recordings.
+    """
+
+    name: str
+    classes: dict[str, int]
+    folds: dict[int, int]
+    class_folds: dict[str, dict[int, int]]
+    encodings: dict[str, int]
+    sample_rates_hz: dict[int, int]
+    channels: dict[int, int]
+    durations: Durations | None
+    duplicates: tuple[Shared, ...]
+    straddling_groups: tuple[Shared, ...]
+    files: tuple[CheckedFile, ...]
+
+    @property
+    def usable(self) -> tuple[CheckedFile, ...]:
+        """The recordings that training can use."""
+        return tuple(file for file in self.files if file.usable)
+
+    @property
+    def missing(self) -> tuple[CheckedFile, ...]:
+        """The recordings without a file."""
+        return tuple(file for file in self.files if file.missing)
+
+    @property
+    def unreadable(self) -> tuple[CheckedFile, ...]:
+        """The recordings whose file can't be used."""
+        return tuple(file for file in self.files if not (file.missing or file.usable))
+
+
+def check_files(
+    manifest: Manifest, decode: Decode, progress: Callable[[], object]
+) -> list[CheckedFile]:
+    """Reads every file of a data set, several at a time.
+
+    Args:
+      manifest: names them; they need not exist.
+      decode: the decoder that says which are usable; called from several threads.
+      progress: is called after each file, from one thread.
+
+    Returns:
+      What they are, in the manifest's order.
+    """
+    checked = []
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for file in threads.map(lambda each: check_file(each, decode), manifest.recordings):
+            checked.append(file)
+            progress()
+    return checked
+
+
+def check_file(recording: Recording, decode: Decode) -> CheckedFile:
+    """Reads one file.
+
+    Args:
+      recording: names it; it need not exist.
+      decode: the decoder that says whether it is usable.
+    """
+    listed = recording.path, recording.label, recording.fold, recording.group
+    try:
+        with open(recording.path, "rb") as file:
+            contents = file.read()
+    except FileNotFoundError:
+        return CheckedFile(*listed, missing=True, reason="the file is missing")
+    except OSError as error:
+        return CheckedFile(*listed, reason=error.strerror or str(error))
+    waveform, rate, reason = decode(contents)
+    try:
+        header = soundfile.info(io.BytesIO(contents))
+        encoding = f"{header.format} {header.subtype}"
+        rate, channels = rate or header.samplerate, header.channels
+    except soundfile.LibsndfileError:
+        encoding, channels = UNKNOWN, 0
+    return CheckedFile(
+        *listed,
+        reason=reason,
+        sha256=hashlib.sha256(contents).hexdigest(),
+        encoding=encoding,
+        sample_rate_hz=rate,
+        channels=channels,
+        seconds=len(waveform) / rate if rate else 0.0,
+    )
+
+
+def find(manifest: Manifest, files: Sequence[CheckedFile]) -> Findings:
+    """Draws up the findings.
+
+    Args:
+      manifest: the data set.
+      files: what its recordings are on disk, in the manifest's order.
+    """
+    usable = [file for file in files if file.usable]
+    classes = Counter(file.label for file in files)
+    folds = Counter(file.fold for file in files)
+    class_folds = Counter((file.label, file.fold) for file in files)
+    return Findings(
+        name=manifest.name,
+        classes={label: classes[label] for label in manifest.classes},
+        folds={fold: folds[fold] for fold in manifest.folds},
+        class_folds={
+            label: {fold: class_folds[label, fold] for fold in manifest.folds}
+            for label in manifest.classes
+        },
+        encodings=_by_frequency([file.encoding for file in usable]),
+        sample_rates_hz=_by_frequency([file.sample_rate_hz for file in usable]),
+        channels=_by_frequency([file.channels for file in usable]),
+        durations=durations([file.seconds for file in usable]),
+        duplicates=duplicates(usable),
+        straddling_groups=straddling_groups(files),
+        files=tuple(files),
+    )
+
+
+def durations(seconds: Sequence[float]) -> Durations | None:
+    """Sums up lengths: extremes, quartiles (interpolated) and the total; None if there are none."""
+    if not seconds:
+        return None
+    shortest, lower, median, upper, longest = map(float, np.quantile(seconds, np.linspace(0, 1, 5)))
+    return Durations(shortest, lower, median, upper, longest, sum(seconds) / 3600)
+
+
+def duplicates(files: Sequence[CheckedFile]) -> tuple[Shared, ...]:
+    """The files of equal content, those of different folds, labels or groups included."""
+    return _shared(files, lambda file: file.sha256, lambda alike: len(alike.paths) > 1)
+
+
+def straddling_groups(files: Sequence[CheckedFile]) -> tuple[Shared, ...]:
+    """The source recordings with clips in several folds, as five of UrbanSound8K have."""
+    return _shared(files, lambda file: file.group, lambda alike: len(alike.folds) > 1)
+
+
+def _shared(
+    files: Sequence[CheckedFile],
+    key: Callable[[CheckedFile], str],
+    wanted: Callable[[Shared], bool],
+) -> tuple[Shared, ...]:
+    by_key: dict[str, list[CheckedFile]] = defaultdict(list)
+    for file in files:
+        by_key[key(file)].append(file)
+    everything = (
+        Shared(
+            key=shared,
+            paths=tuple(file.path for file in alike),
+            labels=tuple(sorted({file.label for file in alike})),
+            folds=tuple(sorted({file.fold for file in alike if file.fold is not None})),
+            groups=tuple(sorted({file.group for file in alike})),
+        )
+        for shared, alike in by_key.items()
+    )
+    return tuple(filter(wanted, everything))
+
+
+def _by_frequency(values: Sequence[_Value]) -> dict[_Value, int]:
+    counts = Counter(values)
+    return {value: counts[value] for value in sorted(counts, key=lambda v: (-counts[v], v))}
