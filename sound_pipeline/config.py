@@ -53,7 +53,7 @@ class FeatureConfig:
       floor_db: bottom of the picture, relative to the window's loudest cell (negative).
       reference_floor_db: the loudest cell counts as at least this loud (mel power in dB, samples
         in -1..1), so that digital silence is black and dither dark. A broadband noise of
-        about -48 dBFS or a tone of -58 dBFS reaches the default.
+        about -46 dBFS or a tone of -61 dBFS reaches the default.
       colormap: name of a matplotlib colormap.
     """
 

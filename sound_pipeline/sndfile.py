@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -34,6 +36,23 @@ class _Sequential(soundfile.SoundFile):
         return False
 
 
+class _Forgiving:
+    """A file that is sought in where a damaged header says, which may be before its start.
+
+    An exception in soundfile's callback would be printed and go nowhere; libsndfile finds out by
+    itself that it isn't where it wanted to be.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read = file.read
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._file.seek(offset, whence)
+
+
 def blocks(file: BinaryIO) -> Iterator[tuple[Floats, int]]:
     """Decodes a recording in any of libsndfile's formats, in constant memory.
 
@@ -49,7 +68,7 @@ def blocks(file: BinaryIO) -> Iterator[tuple[Floats, int]]:
     """
     empty = True
     try:
-        with _Sequential(file) as recording:
+        with _Sequential(_Forgiving(file)) as recording:
             frames = max(1, _BLOCK_SAMPLES // recording.channels)
             while len(samples := recording.read(frames, dtype="float32", always_2d=True)):
                 if not np.isfinite(samples).all():
@@ -57,7 +76,7 @@ def blocks(file: BinaryIO) -> Iterator[tuple[Floats, int]]:
                 empty = False
                 yield samples, recording.samplerate
     except soundfile.LibsndfileError as error:
-        raise UndecodableError(f"libsndfile does not decode it: {error.error_string}") from error
+        raise UndecodableError(_reason(error)) from error
     except TypeError as error:
         # Raw samples, which soundfile takes the file for, would need a format from the caller.
         raise UndecodableError(
@@ -94,3 +113,10 @@ def decode(contents: bytes) -> tuple[Floats, int, str]:
 
 def _nothing(reason: str) -> tuple[Floats, int, str]:
     return np.zeros(0, np.float32), 0, reason
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    # What libsndfile says of a damaged MP3, as if it had been given a name to look for.
+    if "not a regular file" in error.error_string:
+        return "libsndfile does not decode it: the file is damaged"
+    return f"libsndfile does not decode it: {error.error_string}"

@@ -161,10 +161,15 @@ def test_each_window_has_its_own_reference() -> None:
     np.testing.assert_allclose(both[1], both[0], atol=1e-3)
 
 
-def test_digital_silence_is_one_dark_grey() -> None:
+def test_digital_silence_is_black() -> None:
     spectrogram = log_mel(np.zeros(SAMPLES, np.float32))
-    # The least power, -100 dB, under the reference of -40 dB.
-    np.testing.assert_allclose(spectrogram, -60.0, atol=1e-4)
+    # The least power, -100 dB, lies 80 dB under the reference of -20 dB.
+    np.testing.assert_array_equal(spectrogram, CONFIG.floor_db)
+    grey = features.picture(spectrogram[None], 100, 100, CONFIG)
+    np.testing.assert_array_equal(grey, 0.0)
+    darkest = features.colormap_table(CONFIG.colormap)[0]
+    coloured = features.colour(grey, CONFIG.colormap)
+    np.testing.assert_array_equal(coloured, np.broadcast_to(darkest, coloured.shape))
 
 
 @pytest.mark.parametrize("offset", [0.001, 0.1, 1.0])
@@ -177,14 +182,16 @@ def test_a_constant_offset_lights_its_own_corner_alone(offset: float) -> None:
 
 
 @pytest.mark.parametrize("lowest", [-1, 0])
-def test_dither_is_far_from_bright(lowest: int) -> None:
+def test_dither_is_dark(lowest: int) -> None:
     steps = np.random.default_rng(0).integers(lowest, 2, SAMPLES)
     dither = (steps / 32768).astype(np.float32)
     spectrogram = log_mel(dither)
     assert np.isfinite(spectrogram).all()
-    # Its mean level, and no cell within 15 dB of white.
-    assert spectrogram.mean() < -30
-    assert spectrogram.max() < -15
+    # Its mean level; and no cell reaches the upper half of the colours, but where the offset of
+    # half a step sets in and stops.
+    assert spectrogram.mean() < -50
+    assert spectrogram[5:-5, 2:].max() < -40
+    assert spectrogram.max() < -35
     unreferenced = log_mel(dither, config=FeatureConfig(reference_floor_db=-100.0))
     assert unreferenced.max() == 0
 

@@ -42,7 +42,7 @@ def written_by_libsndfile() -> dict[str, bytes]:
     extremes = [
         ("WAV", subtype, rate_hz, channels)
         for subtype, rate_hz, channels in (
-            ("PCM_16", 1, 1),
+            ("PCM_16", 1000, 1),
             ("PCM_16", 384000, 1),
             ("PCM_16", 44100, 32),
             ("PCM_24", 44100, 32),

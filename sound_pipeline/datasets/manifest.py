@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from sound_pipeline.errors import UserError
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -41,6 +43,15 @@ class Manifest:
     recordings: tuple[Recording, ...]
     classes: tuple[str, ...]
     clip_seconds: float
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a file name that TensorFlow can't be given."""
+        for recording in self.recordings:
+            try:
+                recording.path.encode()
+            except UnicodeEncodeError as error:
+                message = f"{recording.path!r}: the file name is not UTF-8: rename it"
+                raise UserError(message) from error
 
     @cached_property
     def labels(self) -> np.ndarray:

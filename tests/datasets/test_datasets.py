@@ -512,3 +512,15 @@ def test_csv_file_or_folder_absent(tmp_path: Path) -> None:
 )
 def test_config_errors(values: dict[str, str], words: Sequence[str]) -> None:
     error_of(lambda: DatasetConfig(**{"data_dir": "data", **values}), *words)
+
+
+def test_a_file_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        for number in range(2):
+            path = tmp_path / label / f"{number}.wav"
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    os.rename(os.fsencode(tmp_path / "a" / "0.wav"), os.fsencode(tmp_path / "a") + b"/\xff.wav")
+    with pytest.raises(UserError, match="not UTF-8: rename it") as caught:
+        load_manifest(DatasetConfig("folder", str(tmp_path)))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,120 @@
+"""ESC-10 by its official folds: the accuracy that the README promises, and the model on real files.
+
+The Inception here is cut off after mixed_8, so its figure stands for the published module's.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+from sound_pipeline.classifier import SoundClassifier
+from sound_pipeline.config import RunConfig, from_json
+from sound_pipeline.extractors import load_extractor
+from sound_pipeline.head import Head
+from tests.e2e import programs
+
+pytestmark = [pytest.mark.slow, pytest.mark.assets]
+
+
+def train(extractor: str, esc10: Path, output_dir: Path, cache: Path) -> Path:
+    programs.train(
+        "--dataset=esc50",
+        f"--data_dir={esc10}",
+        f"--extractor={extractor}",
+        "--evaluate=folds",
+        f"--output_dir={output_dir}",
+        cache=cache,
+    )
+    return output_dir
+
+
+def check_figures(output_dir: Path, least: float) -> None:
+    figures = json.loads((output_dir / "metrics.json").read_text())
+    print(f"\nESC-10, {Path(figures['extractor']).name}: accuracy {figures['accuracy']:.4f}")
+    assert figures["accuracy"] >= least
+    assert figures["macro_f1"] >= least - 0.01
+    assert list(figures["per_fold"]) == [f"fold {fold}" for fold in range(1, 6)]
+    assert min(figures["per_fold"].values()) >= 0.8
+    assert figures["clips"] == 400
+    assert figures["unreadable"] == {}
+    assert len(figures["classes"]) == 10
+
+
+def some_recordings(esc10: Path) -> list[tuple[Path, str]]:
+    """The first recording of each class in fold 1, and its label."""
+    with (esc10 / "meta" / "esc50.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["fold"] == "1"]
+    first = {row["category"]: row["filename"] for row in reversed(rows)}
+    return [(esc10 / "audio" / name, label) for label, name in sorted(first.items())]
+
+
+@pytest.fixture(scope="module")
+def inception_run(
+    esc10: Path, inception: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    output_dir = tmp_path_factory.mktemp("inception") / "run"
+    return train(str(inception), esc10, output_dir, cache)
+
+
+@pytest.fixture(scope="module")
+def loaded(inception_run: Path) -> Any:
+    return tf.saved_model.load(str(inception_run / "saved_model"))
+
+
+def test_gabor(esc10: Path, cache: Path, tmp_path: Path) -> None:
+    check_figures(train("gabor", esc10, tmp_path / "run", cache), least=0.90)
+
+
+def test_inception(inception_run: Path) -> None:
+    check_figures(inception_run, least=0.92)
+
+
+def test_the_exported_model_is_the_one_that_was_trained(inception_run: Path, loaded: Any) -> None:
+    """Its head on an extractor loaded from the module anew, at another rate and length."""
+    config = from_json(RunConfig, (inception_run / "config.json").read_text())
+    weights = loaded.classifier.head
+    head = Head(
+        weights.mean.numpy(),
+        weights.deviation.numpy(),
+        [
+            (kernel.numpy(), bias.numpy())
+            for kernel, bias in zip(weights.kernels, weights.biases, strict=True)
+        ],
+    )
+    labels = [label.decode() for label in loaded.labels.numpy()]
+    extractor = load_extractor(config.extractor, config.features, config.image_size)
+    classifier = SoundClassifier(extractor, head, labels, config.features)
+    random = np.random.default_rng(0)
+    waveform = (0.1 * random.standard_normal([2, 5 * 16000])).astype(np.float32)
+    waveform[1] *= np.sin(np.arange(5 * 16000) / 500)
+    expected = classifier.scores(tf.constant(waveform), tf.constant(16000)).numpy()
+    np.testing.assert_allclose(loaded(waveform, 16000)["scores"], expected, atol=1e-5)
+    embedding = loaded.signatures["embedding"](
+        waveform=tf.constant(waveform), sample_rate=tf.constant(16000)
+    )["embedding"]
+    expected = classifier.embedding(tf.constant(waveform), tf.constant(16000))
+    np.testing.assert_allclose(embedding, expected, atol=1e-4)
+
+
+def test_files_as_a_server_gets_them(esc10: Path, loaded: Any) -> None:
+    """Whole files to `wav`: the scores of the samples that libsndfile reads, the right labels."""
+    recordings = some_recordings(esc10)
+    files = tf.constant([path.read_bytes() for path, _ in recordings])
+    answer = loaded.signatures["wav"](wav=files)
+    for (path, _), scores in zip(recordings, answer["scores"].numpy(), strict=True):
+        waveform, rate = soundfile.read(path, dtype="float32")
+        expected = loaded(waveform[None], rate)["scores"][0]
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
+    found = [label.decode() for label in answer["label"].numpy()]
+    # It was trained on these, so more than the cross-validated share is right.
+    assert (
+        np.mean([label == true for label, (_, true) in zip(found, recordings, strict=True)]) >= 0.9
+    )

@@ -1,0 +1,288 @@
+"""train.py from a folder of recordings to an exported model, in processes of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sound_pipeline.config import RunConfig, from_json
+from tests.e2e import programs, tiny_data
+from tests.e2e.conftest import Run
+
+pytestmark = pytest.mark.slow
+
+RESULTS = {
+    "config.json",
+    "metrics.json",
+    "predictions.csv",
+    "confusion_matrix.png",
+    "tensorboard",
+    "saved_model",
+}
+PROMISED_METRICS = {
+    "accuracy",
+    "per_fold",
+    "macro_f1",
+    "split",
+    "clips",
+    "classes",
+    "extractor",
+    "seconds",
+}
+# Nothing is computed after the first part of the embeddings is on disk, so that the kill always
+# finds the program with some recordings done and some to do.
+STALLED = """
+import runpy, sys, time
+from sound_pipeline import embeddings
+
+add = embeddings.EmbeddingStore.add
+
+def stall(self, fresh):
+    add(self, fresh)
+    if fresh:
+        time.sleep(3600)
+
+assert embeddings._WRITE_EVERY_SECONDS > 0
+embeddings._WRITE_EVERY_SECONDS = 0
+embeddings.EmbeddingStore.add = stall
+sys.argv[0] = "train.py"
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+def metrics(output_dir: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((output_dir / "metrics.json").read_text())
+    return values
+
+
+def predictions(output_dir: Path) -> list[dict[str, str]]:
+    with (output_dir / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_holds_all_it_should(tiny_run: Run) -> None:
+    directory = tiny_run.output_dir
+    assert {path.name for path in directory.iterdir()} == RESULTS
+    figures = metrics(directory)
+    assert figures.keys() >= PROMISED_METRICS
+    assert figures["accuracy"] >= 0.95
+    assert list(figures["per_fold"]) == ["fold 1", "fold 2"]
+    assert figures["accuracy"] == pytest.approx(np.mean(list(figures["per_fold"].values())))
+    assert figures["macro_f1"] >= 0.95
+    assert figures["split"] == "grouped"
+    assert figures["clips"] == 60
+    assert figures["classes"] == list(tiny_data.CLASSES)
+    assert figures["extractor"] == "gabor"
+    assert figures["unreadable"] == {}
+    assert 0 < figures["seconds"] < 600
+
+    config = from_json(RunConfig, (directory / "config.json").read_text())
+    assert config.dataset.data_dir == str(tiny_run.data_dir)
+    assert (config.split.evaluate, config.split.folds) == ("grouped", 2)
+    assert config.features.window_seconds == 0.5
+
+    tested = predictions(directory)
+    assert list(tested[0]) == ["path", "fold", "label", "predicted", "score"]
+    assert len({row["path"] for row in tested}) == 60
+    assert {row["label"] for row in tested} == set(tiny_data.CLASSES)
+    right = np.mean([row["label"] == row["predicted"] for row in tested])
+    assert right == pytest.approx(figures["accuracy"])
+
+    picture = tf.io.decode_png((directory / "confusion_matrix.png").read_bytes())
+    assert min(picture.shape[:2]) > 200
+    events = list((directory / "tensorboard").rglob("*tfevents*"))
+    assert len(events) >= 3
+    assert all(path.stat().st_size > 500 for path in events)
+
+
+def test_a_run_says_what_it_did(tiny_run: Run) -> None:
+    out, err = tiny_run.outcome.out, tiny_run.outcome.err
+    assert out.count("\n") == 1
+    assert re.match(r"accuracy (1\.0|0\.9)\d+ \(grouped, 60 recordings\), macro F1 ", out)
+    assert str(tiny_run.output_dir / "saved_model") in out
+    assert "60 recordings, 0 embedded before" in err
+    assert "fold 2: accuracy" in err
+    lines = [line for line in re.split("[\r\n]", err) if line and "embedding:" not in line]
+    assert len(lines) <= 8, "chatter of libraries among the messages"
+    assert "warning" not in err.lower()
+
+
+def test_the_model_knows_new_recordings(tiny_run: Run, tmp_path: Path) -> None:
+    model = tf.saved_model.load(str(tiny_run.output_dir / "saved_model"))
+    assert [label.decode() for label in model.labels.numpy()] == list(tiny_data.CLASSES)
+    for label in tiny_data.CLASSES:
+        files = [
+            tiny_data.write_clip(tmp_path / f"{seed}.wav", label, seed).read_bytes()
+            for seed in range(1000, 1005)
+        ]
+        found = model.signatures["wav"](wav=tf.constant(files))["label"].numpy()
+        assert list(found) == [label.encode()] * 5
+
+
+def test_the_model_says_how_it_was_made(tiny_run: Run) -> None:
+    model = tiny_run.output_dir / "saved_model"
+    made = json.loads((model / "assets.extra" / "model.json").read_text())
+    assert made["config"] == json.loads((tiny_run.output_dir / "config.json").read_text())
+    assert made["metrics"] == metrics(tiny_run.output_dir)
+    assert made["labels"] == list(tiny_data.CLASSES)
+    assert made["extractor"] == "gabor"
+    assert "sounds" in made["data_set"]
+    assert made["versions"]["tensorflow"] == tf.__version__
+    labels = (model / "assets" / "labels.txt").read_text().splitlines()
+    assert labels == list(tiny_data.CLASSES)
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tiny_run: Run, tmp_path: Path) -> None:
+    """And gives what an uninterrupted one gives: `tiny_run`, which has another cache."""
+    cache, output_dir = tmp_path / "cache", tmp_path / "run"
+    flags = (*tiny_run.flags, f"--output_dir={output_dir}")
+    with (tmp_path / "messages").open("w") as messages:
+        process = subprocess.Popen(
+            [sys.executable, "-c", STALLED, *flags],
+            cwd=programs.ROOT,
+            env=programs.environment(cache),
+            stderr=messages,
+        )
+    deadline = time.monotonic() + 300
+    while not list(cache.rglob("*.npz")):
+        assert process.poll() is None, (tmp_path / "messages").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+    parts = list(cache.rglob("*.npz"))
+    kept = sum(len(np.load(part)["keys"]) for part in parts)
+    assert 0 < kept < 60
+    assert not RESULTS & {path.name for path in output_dir.iterdir()}
+
+    resumed = programs.train(*flags, cache=cache)
+    assert f"60 recordings, {kept} embedded before" in resumed.err
+    assert f"{60 - kept}/{60 - kept} [" in resumed.err
+    assert {path.name for path in output_dir.iterdir()} == RESULTS
+    assert_equal_results(output_dir, tiny_run.output_dir)
+
+
+def assert_equal_results(one: Path, other: Path) -> None:
+    ours, theirs = metrics(one), metrics(other)
+    assert ours.pop("seconds") > 0
+    assert theirs.pop("seconds") > 0
+    assert ours == theirs
+    assert (one / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes()
+    sounds = np.random.default_rng(0).normal(0, 0.1, [3, 9000]).astype(np.float32)
+    scores = [
+        tf.saved_model.load(str(run / "saved_model"))(sounds, 16000)["scores"]
+        for run in (one, other)
+    ]
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-5)
+
+
+def test_shuffled_labels_fall_to_chance(tiny_run: Run, cache: Path, tmp_path: Path) -> None:
+    """Also the layout csv and the cache, which knows recordings by their content alone."""
+    paths = [f"{label}/{number:02}.wav" for label in tiny_data.CLASSES for number in range(20)]
+    labels = np.repeat(tiny_data.CLASSES, 20)
+    shuffled = np.random.default_rng(0).permutation(labels)
+    table = tiny_data.write_table(
+        tmp_path / "sounds.csv", ["file", "what"], zip(paths, shuffled, strict=True)
+    )
+    outcome = programs.train(
+        "--dataset=csv",
+        f"--manifest={table}",
+        f"--data_dir={tiny_run.data_dir}",
+        "--path_column=file",
+        "--label_column=what",
+        *tiny_run.flags[2:],
+        f"--output_dir={tmp_path / 'run'}",
+        cache=cache,
+    )
+    assert "60 recordings, 60 embedded before" in outcome.err
+    assert "clip/s" not in outcome.err, "nothing was left to embed"
+    assert metrics(tmp_path / "run")["accuracy"] < 0.55
+
+
+def test_csv_with_an_unreadable_recording_held_out(cache: Path, tmp_path: Path) -> None:
+    """Beside the CSV, with source recordings, a file that is no sound, and a run in its place."""
+    rows = []
+    for label in tiny_data.CLASSES:
+        for number in range(10):
+            path = tiny_data.write_clip(tmp_path / "a b" / f"{label} {number}.wav", label, number)
+            rows.append((path.relative_to(tmp_path), label, f"{label} {number // 2}"))
+    broken = tmp_path / "a b" / "hum 3.wav"
+    broken.write_bytes(tiny_data.BROKEN)
+    table = tiny_data.write_table(tmp_path / "sounds.csv", ["path", "label", "group"], rows)
+    output_dir = tmp_path / "run"
+    shutil.copytree(tmp_path / "a b", output_dir / ".unfinished" / "a b")
+    outcome = programs.train(
+        "--dataset=csv",
+        f"--manifest={table}",
+        "--evaluate=holdout",
+        "--test_fraction=0.4",
+        "--max_bad_clips=0.1",
+        *tiny_data.FLAGS,
+        f"--output_dir={output_dir}",
+        cache=cache,
+    )
+    assert f"skipped {broken}: {tiny_data.WHY_BROKEN}" in outcome.err
+    figures = metrics(output_dir)
+    assert figures["unreadable"] == {str(broken): tiny_data.WHY_BROKEN}
+    assert figures["clips"] == 29
+    assert figures["split"] == "holdout"
+    assert list(figures["per_fold"]) == ["holdout"]
+    assert figures["accuracy"] >= 0.9
+    tested = predictions(output_dir)
+    assert 10 <= len(tested) <= 13
+    assert str(broken) not in {row["path"] for row in tested}
+    sources = [(row["label"], int(Path(row["path"]).stem.split()[1]) // 2) for row in tested]
+    assert all(sources.count(source) == 2 for source in set(sources) - {("hum", 1)})
+    assert {path.name for path in output_dir.iterdir()} == RESULTS
+
+
+def test_urbansound8k(cache: Path, tmp_path: Path) -> None:
+    data_dir = tiny_data.write_urbansound8k(tmp_path / "UrbanSound8K")
+    programs.train(
+        "--dataset=urbansound8k",
+        f"--data_dir={data_dir}",
+        "--evaluate=folds",
+        *tiny_data.FLAGS,
+        f"--output_dir={tmp_path / 'run'}",
+        cache=cache,
+    )
+    figures = metrics(tmp_path / "run")
+    assert figures["accuracy"] >= 0.95
+    assert list(figures["per_fold"]) == ["fold 1", "fold 2"]
+    assert figures["classes"] == ["whistle", "rattle", "hum"]
+    assert figures["clips"] == 24
+    for row in predictions(tmp_path / "run"):
+        assert f"fold{row['fold']}" in row["path"]
+
+
+def test_esc50(cache: Path, tmp_path: Path) -> None:
+    data_dir = tiny_data.write_esc50(tmp_path / "ESC-50-master")
+    programs.train(
+        "--dataset=esc50",
+        "--subset=esc10",
+        f"--data_dir={data_dir}",
+        "--evaluate=holdout",
+        "--test_folds=2",
+        "--hidden_units=16",
+        *tiny_data.FLAGS,
+        f"--output_dir={tmp_path / 'run'}",
+        cache=cache,
+    )
+    figures = metrics(tmp_path / "run")
+    assert figures["classes"] == ["hum", "rattle"]
+    assert figures["accuracy"] >= 0.9
+    assert list(figures["per_fold"]) == ["fold 2"]
+    assert {row["fold"] for row in predictions(tmp_path / "run")} == {"2"}
