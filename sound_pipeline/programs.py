@@ -38,9 +38,16 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
         messages.propagate = False
         messages.addHandler(_Messages())
         try:
-            return main(arguments)
+            status = main(arguments)
+            sys.stdout.flush()
+            return status
         except UserError as error:
             return _fail(program, str(error))
+        except BrokenPipeError:
+            # Whoever reads the output (head, say) has had enough. What is still buffered must go
+            # somewhere when the interpreter exits.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_ERROR
         except KeyboardInterrupt:
             print(f"{program}: interrupted", file=sys.stderr)
             return EXIT_INTERRUPTED

@@ -19,7 +19,8 @@ from absl import flags
 from sound_pipeline import programs
 from sound_pipeline.errors import UserError
 
-flags.DEFINE_enum("end", "well", ["well", "three", "user", "interrupt", "defect"], "How to end.")
+ENDS = ["well", "much", "three", "user", "interrupt", "defect"]
+flags.DEFINE_enum("end", "well", ENDS, "How to end.")
 flags.DEFINE_integer("number", 1, "A whole number.")
 flags.DEFINE_string("needed", None, "Needed.", required=True)
 
@@ -36,6 +37,9 @@ def main(arguments):
         raise KeyboardInterrupt
     if end == "defect":
         raise LookupError("a defect of the package")
+    if end == "much":
+        for line in range(100_000):
+            print(line)
     print("done")
 
 
@@ -108,6 +112,21 @@ def test_a_wrong_flag_is_named_in_one_line(
     assert line.endswith("--help lists the flags")
     for word in words:
         assert word in line
+
+
+def test_a_reader_that_has_had_enough_is_no_defect(program: str) -> None:
+    command = f"{sys.executable} {program} --needed=x --end=much | head -1"
+    process = subprocess.run(
+        command,
+        shell=True,
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        timeout=60,
+    )
+    assert (process.stdout, process.stderr) == ("0\n", "at work\n")
 
 
 def test_a_defect_keeps_its_traceback(program: str) -> None:
