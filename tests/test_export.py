@@ -24,6 +24,7 @@ from sound_pipeline.extractors import Extractor, load_extractor
 from sound_pipeline.windows import split_windows
 from tests import tiny_models
 from tests.tiny_models import CONFIG, LABELS
+from tests.wav_matrix import FILES
 
 Floats = npt.NDArray[np.float32]
 
@@ -266,6 +267,21 @@ def test_wav_takes_whole_files_of_any_kind(either: Exported) -> None:
     assert [label.decode() for label in answer["label"]] == [LABELS[i] for i in best]
     np.testing.assert_allclose(answer["score"], np.max(expected, axis=1), atol=SAME)
     assert either.loaded.signatures["wav"](wav=tf.zeros([0], tf.string))["label"].shape == [0]
+
+
+def test_wav_takes_every_encoding_that_is_decoded(exported: Exported) -> None:
+    """The whole matrix of the decoder's own tests, against libsndfile's samples."""
+    names = [name for name in FILES if "chunks" not in name]
+    expected = []
+    for name in names:
+        samples, rate = soundfile.read(BytesIO(FILES[name][1]), dtype="float32", always_2d=True)
+        with_rate = exported.signature(
+            "with_rate", waveform=samples.mean(axis=1)[None], sample_rate=rate
+        )
+        expected.append(with_rate["scores"][0])
+    assert len(names) >= 100
+    answer = exported.signature("wav", wav=[FILES[name][0] for name in names])
+    np.testing.assert_allclose(answer["scores"], expected, atol=SAME)
 
 
 @pytest.mark.parametrize(
