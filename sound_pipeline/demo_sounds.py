@@ -63,7 +63,7 @@ def _gains(curve: Curve, size: int, rate: float) -> Array:
     bins = size // 2 + 1
     # No curve here has detail finer than some 40 Hz, and evaluating powers is slow.
     step = max(1, int(_CURVE_STEP_HZ * size / rate))
-    centres = np.arange(0, bins, step) + 0.5 * (step - 1)
+    centres = np.arange(0, bins, step, dtype=np.float64) + 0.5 * (step - 1)
     return np.repeat(curve(centres * (rate / size)), step)[:bins]
 
 
@@ -87,7 +87,7 @@ def _wavetable(pitch_hz: float, highest_pitch_hz: float, harmonics: Curve, rate:
     numbers = np.arange(1, count + 1)
     spectrum = np.zeros(_TABLE_SIZE // 2 + 1, np.complex128)
     # Quadratic phases keep the crest low, as a real resonator does.
-    spectrum[numbers] = harmonics(numbers * pitch_hz) * np.exp(0.7j * numbers**2)
+    spectrum[numbers] = harmonics(numbers.astype(np.float64) * pitch_hz) * np.exp(0.7j * numbers**2)
     table = np.fft.irfft(spectrum)
     return table / np.sqrt(np.mean(np.square(table)))
 

@@ -110,12 +110,12 @@ class EmbeddingStore:
         part = self.directory / f"{uuid.uuid4().hex}.npz"
         aside = part.with_suffix(".partial")
         with aside.open("wb") as file:
-            columns = (
-                np.array(list(embeddings)),
-                np.array([len(rows) for rows in embeddings.values()], np.int32),
-                np.concatenate(list(embeddings.values())),
+            np.savez(
+                file,
+                keys=np.array(list(embeddings)),
+                windows=np.array([len(rows) for rows in embeddings.values()], np.int32),
+                values=np.concatenate(list(embeddings.values())),
             )
-            np.savez(file, **dict(zip(_COLUMNS, columns, strict=True)))
         aside.rename(part)
 
 
@@ -166,7 +166,9 @@ def embed_recordings(
             key = keys[missing[position]]
             if isinstance(result, str):
                 unreadable[key] = result
-                logger.warning("skipped %s: %s", paths[missing[position]], result)
+                for path, same in zip(paths, keys, strict=True):
+                    if same == key:
+                        logger.warning("skipped %s: %s", path, result)
                 if len(unreadable) > allowed:
                     break
             else:

@@ -132,10 +132,7 @@ class _Exported(tf.Module):
         rate = _checked(sample_rate)
         config = self.classifier.config
         first = split_windows(waveform, rate, config).waveform[:, 0]
-        grey = features.picture(
-            features.log_mel(first, rate, config), PICTURE_SIZE, PICTURE_SIZE, config
-        )
-        image = features.colour(grey, config.colormap)
+        image = features.coloured_picture(first, rate, PICTURE_SIZE, PICTURE_SIZE, config)
         return {"image": tf.cast(tf.round(image * 255.0), tf.uint8)}
 
     def signature_functions(self) -> dict[str, Any]:

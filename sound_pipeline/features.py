@@ -100,6 +100,25 @@ def colour(grey: tf.Tensor, colormap: str) -> tf.Tensor:
     return tf.gather(tf.constant(table), index)
 
 
+def coloured_picture(
+    waveform: tf.Tensor, sample_rate_hz: tf.Tensor, height: int, width: int, config: FeatureConfig
+) -> tf.Tensor:
+    """Windows to what an image network sees: `log_mel`, `picture` and `colour` in turn.
+
+    Args:
+      waveform: float32 [batch, samples], -1..1; finite, exactly `window_samples` long.
+      sample_rate_hz: int32 scalar, Hz, of every window in the batch.
+      height: rows of the picture.
+      width: columns of the picture.
+      config: the features.
+
+    Returns:
+      float32 [batch, height, width, 3], RGB, 0..1.
+    """
+    grey = picture(log_mel(waveform, sample_rate_hz, config), height, width, config)
+    return colour(grey, config.colormap)
+
+
 def colormap_table(name: str) -> npt.NDArray[np.float32]:
     """The colours of a matplotlib colormap, mostly 256: float32 [colours, 3], RGB, 0..1.
 

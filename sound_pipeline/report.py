@@ -116,10 +116,7 @@ def sample_pictures(
     chosen = [manifest.recordings[recordings[position]] for position in first]
 
     def draw(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
-        grey = features.picture(
-            features.log_mel(waveform, rate, config), PICTURE_SIZE, PICTURE_SIZE, config
-        )
-        return features.colour(grey, config.colormap)
+        return features.coloured_picture(waveform, rate, PICTURE_SIZE, PICTURE_SIZE, config)
 
     pictures = {}
     for batch in read_windows([item.path for item in chosen], draw, config, batch_size=1):

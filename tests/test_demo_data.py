@@ -428,6 +428,7 @@ def cross_validated_accuracy(x: np.ndarray, y: np.ndarray, folds: np.ndarray) ->
     return right / len(y)
 
 
+@pytest.mark.slow
 def test_classes_can_be_told_apart_and_shuffled_labels_cannot(small: Path) -> None:
     rows = rows_of(small)
     x = np.array(

@@ -169,6 +169,7 @@ def _add_many(directory: Path, name: str, ready: Barrier) -> None:
         store.add({f"{name} {number}": np.full((2, 3), number, np.float32)})
 
 
+@pytest.mark.slow
 def test_two_processes_may_add_at_once(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     ready = spawn.Barrier(2)
@@ -322,6 +323,7 @@ def _killed_while_embedding(paths: list[str], cache_dir: Path) -> None:
     embed(paths, cache_dir, CountingExtractor(before=kill_before_the_third_batch))
 
 
+@pytest.mark.slow
 def test_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     paths = recordings(tmp_path / "sounds", clips_a_class=16)
     process = multiprocessing.get_context("spawn").Process(

@@ -69,9 +69,9 @@ class HubImageExtractor(Extractor):
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """The coloured picture: float32 [batch, height, width, 3], RGB, 0..1."""
-        spectrogram = features.log_mel(waveform, sample_rate_hz, self.config)
-        grey = features.picture(spectrogram, self.height, self.width, self.config)
-        return features.colour(grey, self.config.colormap)
+        return features.coloured_picture(
+            waveform, sample_rate_hz, self.height, self.width, self.config
+        )
 
     def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
         """Coloured pictures to embeddings float32 [batch, embedding_size]."""
