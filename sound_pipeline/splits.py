@@ -7,6 +7,7 @@ classes; so every split here but `random_folds` keeps source recordings whole.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ import numpy as np
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.errors import UserError
 from sound_pipeline.stratify import cut_groups, deal_groups, shuffled
+
+logger = logging.getLogger(__name__)
 
 PROTOCOLS = ("folds", "grouped", "random", "holdout")
 """The values of `--evaluate`."""
@@ -26,10 +29,10 @@ class Split:
 
     Attributes:
       name: for people, such as 'fold 3'.
-      train: int64 [train recordings].
-      validation: int64 [validation recordings], cut from the training side: for early stopping
-        and thresholds. Empty where no validation was asked for, or no source recording could be
-        spared.
+      train: int64 [train recordings]; none of an unknown class.
+      validation: int64 [validation recordings], cut from the training side: for early stopping,
+        calibration and thresholds (these alone look at those of unknown classes). Empty where no
+        validation was asked for, or no source recording could be spared.
       test: int64 [test recordings].
     """
 
@@ -105,12 +108,27 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
     """
     fraction, seed = config.validation_fraction, config.seed
     if config.evaluate == "folds":
-        return official_folds(manifest, fraction, seed)
-    if config.evaluate == "grouped":
-        return grouped_folds(manifest, config.folds, seed, fraction)
-    if config.evaluate == "random":
-        return random_folds(manifest, config.folds, seed, fraction)
-    return [holdout(manifest, config.test_folds, config.test_fraction, fraction, seed)]
+        splits = official_folds(manifest, fraction, seed)
+    elif config.evaluate == "grouped":
+        splits = grouped_folds(manifest, config.folds, seed, fraction)
+    elif config.evaluate == "random":
+        splits = random_folds(manifest, config.folds, seed, fraction)
+    else:
+        splits = [holdout(manifest, config.test_folds, config.test_fraction, fraction, seed)]
+    made_here = config.evaluate in ("grouped", "random")
+    advice = "use fewer --folds" if made_here else "share them out by --evaluate=grouped"
+    for split in splits:
+        untested = untested_classes(manifest, split)
+        if untested:
+            logger.warning(
+                "--evaluate=%s: %s tests no recording of class %s: its accuracy is that of the "
+                "other classes; add recordings, or %s",
+                config.evaluate,
+                split.name,
+                ", ".join(map(repr, untested)),
+                advice,
+            )
+    return splits
 
 
 def official_folds(
@@ -275,16 +293,27 @@ def cut_validation(
       seed: chooses among the source recordings.
 
     Returns:
-      (train, validation): ascending int64 indices that together are `indices`.
+      (train, validation): ascending int64 indices that together are `indices`, less those of
+      unknown classes on the training side.
     """
     return _cut(manifest, indices, fraction, f"{seed} validation")
 
 
 def leaked_share(manifest: Manifest, split: Split) -> float:
-    """The share of test recordings, 0..1, whose source was also trained or validated on."""
+    """The share of test recordings, 0..1, whose source was also trained or validated on.
+
+    Recordings of unknown classes don't count: nothing of their class is learned.
+    """
     seen = set(manifest.groups[np.concatenate([split.train, split.validation])].tolist())
-    leaked = [group in seen for group in manifest.groups[split.test].tolist()]
+    known = split.test[manifest.is_known[split.test]]
+    leaked = [group in seen for group in manifest.groups[known].tolist()]
     return sum(leaked) / len(leaked) if leaked else 0.0
+
+
+def untested_classes(manifest: Manifest, split: Split) -> list[str]:
+    """The known classes that no test recording of the split is of."""
+    present = set(manifest.labels[split.test].tolist())
+    return [label for i, label in enumerate(manifest.classes) if i not in present]
 
 
 def _splits_of_folds(
@@ -313,7 +342,7 @@ def _cut(
 ) -> tuple[np.ndarray, np.ndarray]:
     whole = np.sort(np.asarray(indices, np.int64))
     cut = cut_groups(manifest.labels[whole], manifest.groups[whole], fraction, key)
-    return whole[~cut], whole[cut]
+    return whole[~cut & manifest.is_known[whole]], whole[cut]
 
 
 def _check_training_classes(manifest: Manifest, trained: np.ndarray, name: str, flag: str) -> None:

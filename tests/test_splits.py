@@ -379,6 +379,19 @@ def test_class_that_is_in_one_fold_only() -> None:
     assert class_counts(manifest, holdout(manifest, [1]).test).tolist() == [1, 1, 0]
 
 
+def test_a_fold_without_a_class_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    clips = [("ab"[i % 2], str(i), i // 2 % 4 + 1) for i in range(16)]
+    manifest = manifest_of([*clips, ("rare", "x", 3), ("rare", "y", 4)])
+    make_splits(manifest, SplitConfig("folds"))
+    assert [record.getMessage().split(":")[1] for record in caplog.records] == [
+        " fold 1 tests no recording of class 'rare'",
+        " fold 2 tests no recording of class 'rare'",
+    ]
+    caplog.clear()
+    make_splits(manifest_of(clips), SplitConfig("folds"))
+    assert not caplog.records
+
+
 def test_class_from_one_source() -> None:
     clips = [("ab"[i % 2], str(i), None) for i in range(8)]
     manifest = manifest_of([*clips, ("rare", "x", None), ("rare", "x", None)])

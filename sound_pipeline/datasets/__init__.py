@@ -6,10 +6,11 @@ Nothing here opens audio but the program `python -m sound_pipeline.datasets chec
 from sound_pipeline.datasets.config import DATASETS, DatasetConfig
 from sound_pipeline.datasets.folders import AUDIO_SUFFIXES
 from sound_pipeline.datasets.loading import load_manifest
-from sound_pipeline.datasets.manifest import Manifest, Recording
+from sound_pipeline.datasets.manifest import BACKGROUND, Manifest, Recording
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "BACKGROUND",
     "DATASETS",
     "DatasetConfig",
     "Manifest",

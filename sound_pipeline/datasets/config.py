@@ -25,6 +25,8 @@ class DatasetConfig:
       fold_column: the CSV's column of fold numbers; the default name need not exist.
       group_column: the CSV's column of source recordings; the default name need not exist, and
         each recording is then a group of its own.
+      background_dir: folder of recordings for a class of non-events; '' for none.
+      unknown_classes: classes to test and never learn from.
 
     Raises:
       UserError: a value is unknown, or doesn't go with the chosen data set.
@@ -38,6 +40,8 @@ class DatasetConfig:
     label_column: str = "label"
     fold_column: str = "fold"
     group_column: str = "group"
+    background_dir: str = ""
+    unknown_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks the values one by one and against the data set."""
@@ -77,8 +81,8 @@ class DatasetConfig:
                 f"--data_dir is empty: name the folder of the data set (--dataset={self.dataset})"
             )
         for field in fields(self):
-            applies = field.name != "manifest" and not field.name.endswith("_column")
-            if not applies and getattr(self, field.name) != field.default:
+            csv_only = field.name == "manifest" or field.name.endswith("_column")
+            if csv_only and getattr(self, field.name) != field.default:
                 raise UserError(
                     f"--{field.name} goes with --dataset=csv only: "
                     f"leave it out for --dataset={self.dataset}"

@@ -6,14 +6,17 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
+from sound_pipeline.datasets.background import add_background
 from sound_pipeline.datasets.config import DatasetConfig
 from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below, find_files, list_folder
 from sound_pipeline.datasets.manifest import Manifest, Recording
 from sound_pipeline.datasets.published import PUBLISHED, Published
 from sound_pipeline.datasets.tables import Row, read_table
+from sound_pipeline.datasets.unknown import leave_out
 from sound_pipeline.errors import UserError
 
 _CUSTOM_CLIP_SECONDS = 4.0
+_LONE_SOURCE = "name the recording it was cut from, or give it a name that no other has"
 
 
 def load_manifest(config: DatasetConfig, require_files: bool = True) -> Manifest:
@@ -31,10 +34,14 @@ def load_manifest(config: DatasetConfig, require_files: bool = True) -> Manifest
       UserError: a folder, file or column is missing, or a value in a CSV is unusable.
     """
     if config.dataset == "folder":
-        return _load_folder(config, require_files)
-    if config.dataset == "csv":
-        return _load_csv(config, require_files)
-    return _load_published(config, PUBLISHED[config.dataset], require_files)
+        manifest = _load_folder(config, require_files)
+    elif config.dataset == "csv":
+        manifest = _load_csv(config, require_files)
+    else:
+        manifest = _load_published(config, PUBLISHED[config.dataset], require_files)
+    if config.background_dir:
+        manifest = add_background(manifest, config.background_dir)
+    return leave_out(manifest, config.unknown_classes)
 
 
 def _load_published(config: DatasetConfig, source: Published, require_files: bool) -> Manifest:
@@ -100,7 +107,9 @@ def _load_csv(config: DatasetConfig, require_files: bool) -> Manifest:
             path=os.path.join(data_dir, row.text(config.path_column)),
             label=row.text(config.label_column),
             fold=row.whole_number(config.fold_column) if has_folds else None,
-            group=row.text(config.group_column if has_groups else config.path_column),
+            group=row.text(config.group_column, _LONE_SOURCE)
+            if has_groups
+            else row.text(config.path_column),
         )
         listed.append((row, recording))
     start = "--data_dir" if config.data_dir else "the CSV's folder, as --data_dir is not set"

@@ -9,6 +9,9 @@ import numpy as np
 
 from sound_pipeline.errors import UserError
 
+BACKGROUND = "background"
+"""The name of a class of non-events."""
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -35,14 +38,17 @@ class Manifest:
     Attributes:
       name: for people, such as 'esc50 (esc10 subset)'.
       recordings: in the order of the CSV, or sorted by class and path where there is none.
-      classes: the labels; a label's position is its class id.
+      classes: the labels that a model learns; a label's position is its class id.
       clip_seconds: the natural length of a clip.
+      unknown_classes: the labels of recordings that are tested and never learned from; their
+        class ids follow those of `classes`.
     """
 
     name: str
     recordings: tuple[Recording, ...]
     classes: tuple[str, ...]
     clip_seconds: float
+    unknown_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises UserError for a file name that TensorFlow can't be given."""
@@ -56,8 +62,14 @@ class Manifest:
     @cached_property
     def labels(self) -> np.ndarray:
         """The class id of each recording: int32 [recordings], read-only."""
-        ids = {label: class_id for class_id, label in enumerate(self.classes)}
+        names = self.classes + self.unknown_classes
+        ids = {label: class_id for class_id, label in enumerate(names)}
         return _read_only(np.array([ids[r.label] for r in self.recordings], np.int32))
+
+    @cached_property
+    def is_known(self) -> np.ndarray:
+        """Whether each recording's class is one of `classes`: bool [recordings], read-only."""
+        return _read_only(self.labels < len(self.classes))
 
     @cached_property
     def folds(self) -> tuple[int, ...]:

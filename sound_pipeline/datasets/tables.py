@@ -28,14 +28,18 @@ class Row:
         """The file and line, to begin an error message with."""
         return f"{self.path}, line {self.line}"
 
-    def text(self, column: str) -> str:
+    def text(self, column: str, advice: str = "fill it in or remove the line") -> str:
         """A cell that must not be empty.
+
+        Args:
+          column: its name.
+          advice: what to do if it is, for the error message.
 
         Raises:
           UserError: it is empty.
         """
         if not self.cells[column]:
-            raise UserError(f"{self.where}: the {column} is empty: fill it in or remove the line")
+            raise UserError(f"{self.where}: the {column} is empty: {advice}")
         return self.cells[column]
 
     def whole_number(self, column: str) -> int:
