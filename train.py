@@ -5,7 +5,7 @@
 Recordings become log-mel pictures, pictures embeddings (kept on disk, so the next run is quick),
 and a classifier on the embeddings is trained and tested as --evaluate says. A final one, trained
 on everything, is exported to OUTPUT_DIR/saved_model: raw waveforms in, labels out. Results are in
-OUTPUT_DIR/metrics.json.
+OUTPUT_DIR/report.html, to look at, and OUTPUT_DIR/metrics.json.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from absl import flags
 
 from sound_pipeline import programs
 from sound_pipeline.config import FeatureConfig, HeadConfig, RunConfig
-from sound_pipeline.datasets import DATASETS, DatasetConfig
-from sound_pipeline.splits import PROTOCOLS, SplitConfig
+from sound_pipeline.datasets import DATASETS, DatasetConfig, load_manifest
+from sound_pipeline.splits import PROTOCOLS, SplitConfig, make_splits
 
 _INCEPTION = "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/5"
 
@@ -36,6 +36,17 @@ def define_flags() -> None:
     )
     for column in ("path", "label", "fold", "group"):
         flags.DEFINE_string(f"{column}_column", column, f"Column of --manifest with the {column}.")
+
+    flags.DEFINE_string(
+        "background_dir",
+        "",
+        "Folder of recordings in which nothing happens: they become the class 'background'.",
+    )
+    flags.DEFINE_list(
+        "unknown_classes",
+        [],
+        "Classes to leave out of training, to test how well the score tells them from the others.",
+    )
 
     flags.DEFINE_string(
         "extractor",
@@ -68,6 +79,11 @@ def define_flags() -> None:
     flags.DEFINE_list("test_folds", [], "Folds that --evaluate=holdout tests on.")
     flags.DEFINE_integer("folds", 5, "Parts of --evaluate=grouped and random.")
     flags.DEFINE_float("test_fraction", 0.2, "Tested by --evaluate=holdout without --test_folds.")
+    flags.DEFINE_float(
+        "validation_fraction",
+        SplitConfig("folds").validation_fraction,
+        "Share of the training side kept back to stop training, calibrate and set thresholds.",
+    )
 
     head = HeadConfig()
     flags.DEFINE_float("l2", head.l2, "Weight decay: 1 / C of scikit-learn.")
@@ -110,12 +126,15 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
             label_column=values.label_column,
             fold_column=values.fold_column,
             group_column=values.group_column,
+            background_dir=values.background_dir,
+            unknown_classes=tuple(values.unknown_classes),
         ),
         split=SplitConfig(
             evaluate=values.evaluate,
             test_folds=programs.integers("test_folds", values.test_folds),
             folds=values.folds,
             test_fraction=values.test_fraction,
+            validation_fraction=values.validation_fraction,
             seed=values.seed,
         ),
         features=FeatureConfig(
@@ -147,13 +166,22 @@ def main(arguments: list[str]) -> None:
     programs.no_arguments(arguments)
     values = flags.FLAGS
     config = config_from_flags(values)
-    from sound_pipeline import training  # after the flags: TensorFlow takes seconds to import
+    manifest = load_manifest(config.dataset)
+    splits = make_splits(manifest, config.split)
+    # After all that can be wrong with flags and files: TensorFlow takes seconds to import.
+    from sound_pipeline import training
 
     output_dir = Path(values.output_dir).expanduser()
-    figures = training.run(config, output_dir, Path(values.cache_dir).expanduser())
+    cache_dir = Path(values.cache_dir).expanduser()
+    figures = training.run(config, manifest, splits, output_dir, cache_dir, programs.command())
+    low, high = figures["accuracy_interval"]
+    split = figures["split"]
+    if "leaked_share" in figures:
+        split += f": {figures['leaked_share']:.1%} of tested recordings have a source trained on"
     print(
-        f"accuracy {figures['accuracy']:.4f} ({figures['split']}, {figures['clips']} recordings), "
-        f"macro F1 {figures['macro_f1']:.4f}; model: {output_dir / 'saved_model'}"
+        f"accuracy {figures['accuracy']:.4f}, 95% interval {low:.3f}-{high:.3f} "
+        f"({split}; {figures['clips']} recordings), macro F1 {figures['macro_f1']:.4f}; "
+        f"report: {output_dir / 'report.html'}; model: {output_dir / 'saved_model'}"
     )
 
 

@@ -23,10 +23,16 @@ class SoundClassifier(tf.Module):
       labels: string [classes], their names, in the order of the scores.
       sample_rate: int32 scalar, Hz, assumed where a caller names no rate.
       window_seconds: float32 scalar, what one picture shows.
+      min_score: float32 scalar, the score under which an answer is better not believed.
     """
 
     def __init__(
-        self, extractor: Extractor, head: Head, labels: Sequence[str], config: FeatureConfig
+        self,
+        extractor: Extractor,
+        head: Head,
+        labels: Sequence[str],
+        config: FeatureConfig,
+        min_score: float = 0.0,
     ) -> None:
         """Joins a trained head to the extractor that made its embeddings."""
         super().__init__()
@@ -39,6 +45,7 @@ class SoundClassifier(tf.Module):
         self.window_seconds = tf.Variable(
             config.window_seconds, trainable=False, dtype=tf.float32, name="window_seconds"
         )
+        self.min_score = tf.Variable(min_score, trainable=False, dtype=tf.float32, name="min_score")
 
     def scores(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """One answer a recording.

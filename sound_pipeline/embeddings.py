@@ -55,6 +55,14 @@ class Embeddings:
     recording: Ints
     unreadable: dict[int, str]
 
+    def mean_of(self, recordings: npt.NDArray[np.integer]) -> Floats:
+        """The mean embedding of readable recordings: float32 [recordings, D], as ordered."""
+        starts = np.searchsorted(self.recording, recordings, "left")
+        ends = np.searchsorted(self.recording, recordings, "right")
+        return np.stack(
+            [self.values[start:end].mean(axis=0) for start, end in zip(starts, ends, strict=True)]
+        )
+
 
 class EmbeddingStore:
     """A folder of embeddings made in one way.

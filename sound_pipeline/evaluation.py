@@ -1,4 +1,4 @@
-"""How well heads do on recordings that they were not trained on."""
+"""How well heads do on recordings that they did not learn from."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline import metrics
+from sound_pipeline.calibration import Calibration, with_temperature
 from sound_pipeline.config import HeadConfig
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings import Embeddings
 from sound_pipeline.errors import UserError
-from sound_pipeline.head import Examples, Fit, Head, fit_head
+from sound_pipeline.head import Examples, Head, fit_head
+from sound_pipeline.predictions import Predictions
 from sound_pipeline.splits import Split
-from sound_pipeline.windows import combine_windows
+from sound_pipeline.windows import combine_windows_log
 
 logger = logging.getLogger(__name__)
 
@@ -25,21 +26,52 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """What a head said about recordings that it did not learn from.
+
+    Attributes:
+      recordings: int64 [clips], positions in the manifest; readable ones.
+      log_scores: float32 [clips, classes], log-probabilities, before temperature scaling.
+    """
+
+    recordings: Ints
+    log_scores: Floats
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A trained head and what is known about it.
+
+    Attributes:
+      head: learned from the training and the validation part.
+      validation: what a head of the training part alone, trained for as long, said about the
+        validation part.
+      epochs: how long it was trained.
+      curves: losses by epoch of the training watched for early stopping.
+    """
+
+    head: Head
+    validation: HeldOut
+    epochs: int
+    curves: dict[str, list[float]]
+
+
+@dataclasses.dataclass(frozen=True)
 class FoldResult:
-    """What a head said about one split's test recordings.
+    """How the head of one split did.
 
     Attributes:
       name: the split's.
-      recordings: int64 [tested], positions in the manifest; unreadable ones left out.
-      scores: float32 [tested, classes], each row summing to 1.
-      accuracy: share of them that got the right label.
+      tested: what it said about the test recordings, those of unknown classes included.
+      validation: what is known about it from its validation part.
+      calibration: its temperature and threshold, from the validation part.
       curves: losses by epoch of the training watched for early stopping.
     """
 
     name: str
-    recordings: Ints
-    scores: Floats
-    accuracy: float
+    tested: HeldOut
+    validation: HeldOut
+    calibration: Calibration
     curves: dict[str, list[float]]
 
 
@@ -61,8 +93,10 @@ def train_head(
     training: npt.ArrayLike,
     validation: npt.ArrayLike,
     config: HeadConfig,
-) -> Fit:
+) -> Training:
     """Finds the number of epochs on the validation part, then learns from both parts.
+
+    Recordings of unknown classes are never learned from.
 
     Args:
       manifest: gives the labels.
@@ -71,36 +105,46 @@ def train_head(
       validation: positions of recordings to stop by; may be empty, then all epochs are trained.
       config: how.
 
-    Returns:
-      The head trained on both parts for as long as was best on the validation part, with the
-      curves of the training that was watched.
-
     Raises:
       UserError: a class has no readable recording in the training part.
     """
     classes = len(manifest.classes)
-    learned = examples(manifest, embeddings, training)
+    known = np.flatnonzero(manifest.is_known)
+    learned = examples(manifest, embeddings, np.intersect1d(training, known))
     absent = sorted(set(range(classes)) - set(learned.labels.tolist()))
     if absent:
         raise UserError(
             f"class {manifest.classes[absent[0]]!r} has no readable recording to train on; add "
             "some, or leave the class out"
         )
-    watched = examples(manifest, embeddings, validation)
+    watched = examples(manifest, embeddings, np.intersect1d(validation, known))
     if not len(watched.labels):
-        return fit_head(learned, None, classes, config)
+        fit = fit_head(learned, None, classes, config)
+        nothing = HeldOut(np.zeros(0, np.int64), np.zeros((0, classes), np.float32))
+        return Training(fit.head, nothing, fit.epochs, fit.curves)
     found = fit_head(learned, watched, classes, config)
-    together = examples(manifest, embeddings, np.union1d(training, validation))
+    both = np.intersect1d(np.union1d(training, validation), known)
+    together = examples(manifest, embeddings, both)
     final = fit_head(together, None, classes, config, epochs=found.epochs)
-    return dataclasses.replace(found, head=final.head)
+    held_out = ask(found.head, embeddings, validation)
+    return Training(final.head, held_out, found.epochs, found.curves)
 
 
-def clip_scores(head: Head, embeddings: Embeddings, recordings: Ints) -> Floats:
-    """Scores of readable recordings: float32 [recordings, classes], in the order given."""
-    windows = np.isin(embeddings.recording, recordings)
-    owner, segment = np.unique(embeddings.recording[windows], return_inverse=True)
-    scores = combine_windows(head(embeddings.values[windows]), segment.astype(np.int32)).numpy()
-    return scores[np.searchsorted(owner, recordings)]
+def ask(head: Head, embeddings: Embeddings, recordings: npt.ArrayLike) -> HeldOut:
+    """What a head says about recordings; unreadable ones are left out."""
+    readable = np.intersect1d(np.asarray(recordings, np.int64), embeddings.recording)
+    windows = np.isin(embeddings.recording, readable)
+    _, segment = np.unique(embeddings.recording[windows], return_inverse=True)
+    logits = head(embeddings.values[windows])
+    return HeldOut(readable, combine_windows_log(logits, segment.astype(np.int32)).numpy())
+
+
+def calibrate(manifest: Manifest, validations: Sequence[HeldOut]) -> Calibration:
+    """A temperature and a threshold from what heads said about their validation parts."""
+    log_scores = np.concatenate([validation.log_scores for validation in validations])
+    labels = manifest.labels[np.concatenate([part.recordings for part in validations])]
+    labels = np.where(labels < len(manifest.classes), labels, -1)
+    return Calibration.of(log_scores, labels)
 
 
 def evaluate(
@@ -115,7 +159,7 @@ def evaluate(
     Args:
       manifest: gives the labels.
       embeddings: of all recordings.
-      splits: the test part of each is not looked at before its head is trained.
+      splits: the test part of each is not looked at before its head is trained and calibrated.
       config: how heads are trained.
       done: called with every result as it comes.
 
@@ -124,20 +168,43 @@ def evaluate(
     """
     results = []
     for split in splits:
-        test = np.setdiff1d(split.test, list(embeddings.unreadable))
-        if not len(test):
+        trained = train_head(manifest, embeddings, split.train, split.validation, config)
+        calibration = calibrate(manifest, [trained.validation])
+        tested = ask(trained.head, embeddings, split.test)
+        if not manifest.is_known[tested.recordings].any():
             raise UserError(f"{split.name}: not one of its test recordings can be read")
-        fit = train_head(manifest, embeddings, split.train, split.validation, config)
-        scores = clip_scores(fit.head, embeddings, test)
-        score = metrics.accuracy(manifest.labels[test], scores.argmax(axis=1))
-        result = FoldResult(split.name, test, scores, score, fit.curves)
+        result = FoldResult(split.name, tested, trained.validation, calibration, trained.curves)
+        known = manifest.is_known[tested.recordings]
+        right = manifest.labels[tested.recordings] == tested.log_scores.argmax(axis=1)
         logger.info(
             "%s: accuracy %.3f on %d recordings (%d epochs)",
             split.name,
-            score,
-            len(test),
-            fit.epochs,
+            right[known].mean(),
+            known.sum(),
+            trained.epochs,
         )
         done(result)
         results.append(result)
     return results
+
+
+def predictions_of(manifest: Manifest, results: Sequence[FoldResult]) -> Predictions:
+    """The calibrated answers about all tested recordings, fold by fold."""
+    positions = np.concatenate([result.tested.recordings for result in results])
+    recordings = [manifest.recordings[position] for position in positions]
+    return Predictions(
+        classes=manifest.classes,
+        paths=np.array([recording.path for recording in recordings]),
+        folds=np.concatenate([[result.name] * len(result.tested.recordings) for result in results]),
+        groups=manifest.groups[positions],
+        labels=np.array([recording.label for recording in recordings]),
+        scores=np.concatenate(
+            [
+                with_temperature(result.tested.log_scores, result.calibration.temperature)
+                for result in results
+            ]
+        ),
+        uncalibrated_score=np.exp(
+            np.concatenate([result.tested.log_scores.max(axis=1) for result in results])
+        ),
+    )

@@ -30,8 +30,8 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: Mapping
     """Writes a SavedModel that loads in any TensorFlow 2 without this package.
 
     In Python the loaded object is called as `model(waveform, sample_rate=None)` and has
-    `labels`, `sample_rate` and `window_seconds`. Signatures: `serving_default`, `with_rate`,
-    `recording`, `wav`, `embedding`, `spectrogram`; see docs/saved_model.md.
+    `labels`, `sample_rate`, `window_seconds` and `min_score`. Signatures: `serving_default`,
+    `with_rate`, `recording`, `wav`, `embedding`, `spectrogram`; see docs/saved_model.md.
 
     Args:
       classifier: what to export.
@@ -64,6 +64,7 @@ class _Exported(tf.Module):
         self.labels = classifier.labels
         self.sample_rate = classifier.sample_rate
         self.window_seconds = classifier.window_seconds
+        self.min_score = classifier.min_score
         self.labels_file = labels_file
         # A loaded function takes the dtypes it was traced with and no others: those that audio
         # libraries and NumPy give are all welcome.

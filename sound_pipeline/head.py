@@ -27,10 +27,12 @@ _FARTHEST = 4.0
 
 
 class Head(tf.Module):
-    """Embeddings to logits: standardised, held to four deviations, then dense layers.
+    """Embeddings to logits: standardised, held to four deviations, dense layers, temperature.
 
     Attributes:
       classes: how many.
+      temperature: float32 scalar variable that logits are divided by, so that scores are
+        honest probabilities (temperature scaling, Guo et al. 2017); 1 until calibrated.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Head(tf.Module):
         self.deviation = tf.Variable(deviation, trainable=False, name="deviation")
         self.kernels = [tf.Variable(kernel, name="kernel") for kernel, _ in layers]
         self.biases = [tf.Variable(bias, name="bias") for _, bias in layers]
+        self.temperature = tf.Variable(1.0, trainable=False, name="temperature")
         self.classes = int(layers[-1][1].shape[0])
 
     def __call__(self, embedding: tf.Tensor) -> tf.Tensor:
@@ -55,7 +58,8 @@ class Head(tf.Module):
         activation = _standardised(embedding, self.mean, self.deviation)
         for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
             activation = tf.nn.relu(tf.matmul(activation, kernel) + bias)
-        return tf.matmul(activation, self.kernels[-1]) + self.biases[-1]
+        logits = tf.matmul(activation, self.kernels[-1]) + self.biases[-1]
+        return logits / self.temperature
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -60,6 +61,11 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
 
     app.run(guarded, flags_parser=parse)
     raise AssertionError("absl.app.run does not return")
+
+
+def command() -> str:
+    """What the user typed, as it can be typed again in a shell."""
+    return shlex.join(["python", *sys.argv])
 
 
 def no_arguments(arguments: list[str]) -> None:

@@ -16,6 +16,7 @@ RESULTS = (
     "predictions.csv",
     "confusion_matrix.png",
     "tensorboard",
+    "report.html",
     "metrics.json",
     "saved_model",
 )

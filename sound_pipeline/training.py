@@ -7,6 +7,7 @@ import json
 import logging
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +15,39 @@ import numpy as np
 import tensorflow as tf
 
 import sound_pipeline
-from sound_pipeline import features, metrics, report
+from sound_pipeline import features
 from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import RunConfig, to_json
-from sound_pipeline.datasets import Manifest, load_manifest
+from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings import Embeddings, embed_recordings
-from sound_pipeline.evaluation import FoldResult, evaluate, train_head
+from sound_pipeline.evaluation import calibrate, evaluate, predictions_of, train_head
 from sound_pipeline.export import export_model
 from sound_pipeline.extractors import load_extractor
+from sound_pipeline.figures import figures
+from sound_pipeline.report.files import Findings, write_report
 from sound_pipeline.run_directory import staged
-from sound_pipeline.splits import cut_validation, leaked_share, make_splits
+from sound_pipeline.splits import Split, cut_validation, leaked_share
 
 logger = logging.getLogger(__name__)
 
 
-def run(config: RunConfig, output_dir: Path, cache_dir: Path) -> dict[str, Any]:
+def run(
+    config: RunConfig,
+    manifest: Manifest,
+    splits: Sequence[Split],
+    output_dir: Path,
+    cache_dir: Path,
+    command: str,
+) -> dict[str, Any]:
     """Embeds, evaluates, trains a final model on everything and exports it.
 
     Args:
       config: all that decides the result.
+      manifest: the recordings that `config.dataset` describes.
+      splits: those of `config.split`.
       output_dir: the run's directory; see `run_directory.RESULTS` for what it gets.
       cache_dir: where embeddings are kept between runs.
+      command: what the user typed, for the report.
 
     Returns:
       What metrics.json holds.
@@ -43,8 +56,6 @@ def run(config: RunConfig, output_dir: Path, cache_dir: Path) -> dict[str, Any]:
       UserError: the input can't be used; the directory is then as it was.
     """
     started = time.monotonic()
-    manifest = load_manifest(config.dataset)
-    splits = make_splits(manifest, config.split)
     features.colormap_table(config.features.colormap)  # raises before the work, not after it
     with staged(output_dir) as directory:
         extractor = load_extractor(config.extractor, config.features, config.image_size)
@@ -64,26 +75,39 @@ def run(config: RunConfig, output_dir: Path, cache_dir: Path) -> dict[str, Any]:
             manifest, everything, config.split.validation_fraction, config.split.seed
         )
         final = train_head(manifest, embeddings, training, validation, config.head)
-        classifier = SoundClassifier(extractor, final.head, manifest.classes, config.features)
+        # Of everything that a head said about recordings held back from it, but for those that
+        # the figures are made of.
+        held_back = [final.validation, *(result.validation for result in results)]
+        calibration = calibrate(manifest, held_back)
+        final.head.temperature.assign(calibration.temperature)
+        classifier = SoundClassifier(
+            extractor, final.head, manifest.classes, config.features, calibration.min_score
+        )
 
-        figures = _figures(config, manifest, embeddings, results)
-        if config.split.evaluate == "random":
-            # Such a figure flatters: it never goes without saying so, and by how much.
-            shares = [leaked_share(manifest, split) for split in splits]
-            figures |= {"split": "random split (leaky)", "leaked_share": float(np.mean(shares))}
-        confusion_png = directory / "confusion_matrix.png"
-        report.write_predictions(directory / "predictions.csv", manifest, results)
-        report.draw_confusion_matrix(
-            confusion_png,
-            _confusion(manifest, results),
-            manifest.classes,
-            f"{manifest.name}, {figures['split']}: accuracy {figures['accuracy']:.3f}",
+        predictions = predictions_of(manifest, results)
+        values = _about(config, manifest, splits, embeddings) | figures(
+            predictions, {result.name: result.calibration for result in results}
         )
-        report.write_tensorboard(
-            directory / "tensorboard", manifest, results, confusion_png, config.features
+        values["min_score"] |= {"suggested": calibration.min_score, "why": calibration.why}
+        values["seconds"] = round(time.monotonic() - started, 1)
+        versions = {
+            "sound_pipeline": sound_pipeline.__version__,
+            "tensorflow": tf.__version__,
+            "python": platform.python_version(),
+        }
+        tested = np.concatenate([result.tested.recordings for result in results])
+        write_report(
+            directory,
+            Findings(
+                config=config,
+                command=command,
+                versions=versions,
+                figures=values,
+                predictions=predictions,
+                curves={result.name: result.curves for result in results},
+                embeddings=embeddings.mean_of(tested),
+            ),
         )
-        (directory / "config.json").write_text(to_json(config), encoding="utf-8")
-        figures["seconds"] = round(time.monotonic() - started, 1)
         export_model(
             classifier,
             directory / "saved_model",
@@ -92,28 +116,20 @@ def run(config: RunConfig, output_dir: Path, cache_dir: Path) -> dict[str, Any]:
                 "data_set": manifest.name,
                 "labels": list(manifest.classes),
                 "extractor": config.extractor,
-                "metrics": figures,
-                "versions": {
-                    "sound_pipeline": sound_pipeline.__version__,
-                    "tensorflow": tf.__version__,
-                    "python": platform.python_version(),
-                },
+                "metrics": values,
+                "versions": versions,
             },
         )
-        text = json.dumps(figures, indent=2) + "\n"
+        (directory / "config.json").write_text(to_json(config), encoding="utf-8")
+        text = json.dumps(values, indent=2, allow_nan=False) + "\n"
         (directory / "metrics.json").write_text(text, encoding="utf-8")
-    return figures
+    return values
 
 
-def _figures(
-    config: RunConfig, manifest: Manifest, embeddings: Embeddings, results: list[FoldResult]
+def _about(
+    config: RunConfig, manifest: Manifest, splits: Sequence[Split], embeddings: Embeddings
 ) -> dict[str, Any]:
-    labels = manifest.labels[np.concatenate([result.recordings for result in results])]
-    predicted = np.concatenate([result.scores.argmax(axis=1) for result in results])
-    return {
-        "accuracy": float(np.mean([result.accuracy for result in results])),
-        "per_fold": {result.name: result.accuracy for result in results},
-        "macro_f1": metrics.macro_f1(labels, predicted, len(manifest.classes)),
+    about = {
         "split": config.split.evaluate,
         "clips": len(manifest.recordings) - len(embeddings.unreadable),
         "classes": list(manifest.classes),
@@ -124,9 +140,8 @@ def _figures(
             for position, reason in embeddings.unreadable.items()
         },
     }
-
-
-def _confusion(manifest: Manifest, results: list[FoldResult]) -> Any:
-    labels = manifest.labels[np.concatenate([result.recordings for result in results])]
-    predicted = np.concatenate([result.scores.argmax(axis=1) for result in results])
-    return metrics.confusion_matrix(labels, predicted, len(manifest.classes))
+    if config.split.evaluate == "random":
+        # Such a figure flatters: it never goes without saying so, and by how much.
+        shares = [leaked_share(manifest, split) for split in splits]
+        about |= {"split": "random split (leaky)", "leaked_share": float(np.mean(shares))}
+    return about

@@ -77,7 +77,12 @@ def combine_windows(logits: tf.Tensor, recording: tf.Tensor) -> tf.Tensor:
     Returns:
       float32 [recordings, classes], each row summing to 1.
     """
-    return tf.nn.softmax(tf.math.segment_mean(tf.nn.log_softmax(logits), recording))
+    return tf.exp(combine_windows_log(logits, recording))
+
+
+def combine_windows_log(logits: tf.Tensor, recording: tf.Tensor) -> tf.Tensor:
+    """The logarithms of `combine_windows`, exact also where a score is smaller than float32 has."""
+    return tf.nn.log_softmax(tf.math.segment_mean(tf.nn.log_softmax(logits), recording))
 
 
 def _audible(windows: tf.Tensor, quiet_db: float) -> tf.Tensor:

@@ -9,12 +9,23 @@ import pytest
 from scipy import stats
 
 from sound_pipeline import evaluation
+from sound_pipeline.calibration import with_temperature
 from sound_pipeline.config import HeadConfig
 from sound_pipeline.datasets import Manifest, Recording
+from sound_pipeline.datasets.unknown import leave_out
 from sound_pipeline.embeddings import Embeddings
 from sound_pipeline.errors import UserError
-from sound_pipeline.evaluation import FoldResult, clip_scores, evaluate, examples, train_head
-from sound_pipeline.head import Fit, Head, fit_head
+from sound_pipeline.evaluation import (
+    FoldResult,
+    Training,
+    ask,
+    calibrate,
+    evaluate,
+    examples,
+    predictions_of,
+    train_head,
+)
+from sound_pipeline.head import Head, fit_head
 from sound_pipeline.splits import Split, SplitConfig, make_splits
 
 CLASSES = ("bark", "drill", "siren")
@@ -54,11 +65,11 @@ def weights_of(head: Head) -> list[bytes]:
 
 
 @pytest.fixture
-def fits(monkeypatch: pytest.MonkeyPatch) -> list[Fit]:
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[Training]:
     """What `evaluate` trains, in turn."""
-    trained: list[Fit] = []
+    trained: list[Training] = []
 
-    def remember(*arguments: object) -> Fit:
+    def remember(*arguments: object) -> Training:
         trained.append(train_head(*arguments))
         return trained[-1]
 
@@ -70,19 +81,22 @@ def split_of(train: object, validation: object, test: object, name: str = "fold 
     return Split(name, *(np.asarray(side, np.int64) for side in (train, validation, test)))
 
 
-def test_the_test_part_has_no_influence_on_the_head(fits: list[Fit]) -> None:
+def test_the_test_part_has_no_influence_on_head_epochs_or_thresholds(fits: list[Training]) -> None:
     manifest, embeddings = manifest_of(LABELS), embeddings_of(LABELS)
     splits = make_splits(manifest, SplitConfig("folds"))[:1]
-    evaluate(manifest, embeddings, splits, QUICK)
+    (before,) = evaluate(manifest, embeddings, splits, QUICK)
 
     tested = splits[0].test
     labels, values = LABELS.copy(), embeddings.values.copy()
     labels[tested] = (labels[tested] + 1) % 3
     values[np.isin(embeddings.recording, tested)] = np.nan
     spoilt = dataclasses.replace(embeddings, values=values)
-    evaluate(manifest_of(labels), spoilt, splits, QUICK)
+    (after,) = evaluate(manifest_of(labels), spoilt, splits, QUICK)
     assert weights_of(fits[0].head) == weights_of(fits[1].head)
-    assert fits[0].curves == fits[1].curves
+    assert fits[0].epochs == fits[1].epochs
+    assert before.curves == after.curves
+    assert before.calibration == after.calibration
+    assert before.calibration.temperature != 1.0, "there was nothing to calibrate"
 
     # The same spoiling of a recording that is learned from does show.
     values = embeddings.values.copy()
@@ -100,13 +114,14 @@ def test_every_recording_is_tested_once_and_easy_ones_are_right() -> None:
     )
     assert [result.name for result in results] == ["fold 1", "fold 2", "fold 3"]
     assert all(one is other for one, other in zip(came, results, strict=True))
-    tested = np.concatenate([result.recordings for result in results])
+    tested = np.concatenate([result.tested.recordings for result in results])
     assert sorted(tested.tolist()) == list(range(60))
     for result in results:
-        assert result.scores.shape == (20, 3) and result.scores.dtype == np.float32
-        np.testing.assert_allclose(result.scores.sum(axis=1), 1, atol=1e-5)
-        right = result.scores.argmax(axis=1) == LABELS[result.recordings]
-        assert result.accuracy == right.mean() >= 0.95
+        scores = result.tested.log_scores
+        assert scores.shape == (20, 3) and scores.dtype == np.float32
+        np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, atol=1e-5)
+        right = scores.argmax(axis=1) == LABELS[result.tested.recordings]
+        assert right.mean() >= 0.95
         assert set(result.curves) == {"loss", "validation_loss"}
 
 
@@ -117,26 +132,38 @@ def test_shuffled_labels_give_chance() -> None:
     manifest = manifest_of(labels)
     embeddings = embeddings_of(np.random.default_rng(2).integers(0, 3, count), distance=4.0)
     results = evaluate(manifest, embeddings, make_splits(manifest, SplitConfig("folds")), QUICK)
-    right = round(sum(result.accuracy * len(result.recordings) for result in results))
+    right = int(predictions_of(manifest, results).right.sum())
     least, most = stats.binom.interval(0.999, count, 1 / 3)
     assert least <= right <= most
 
 
-def test_scores_come_in_the_order_asked_for() -> None:
+def test_a_recording_is_answered_by_all_its_windows() -> None:
     embeddings = embeddings_of(LABELS)
     random = np.random.default_rng(3)
     layer = (random.normal(size=(SIZE, 3)).astype(np.float32), np.zeros(3, np.float32))
     head = Head(np.zeros(SIZE, np.float32), np.ones(SIZE, np.float32), [layer])
     asked = random.permutation(60)[:25]
-    scores = clip_scores(head, embeddings, asked)
-    assert scores.shape == (25, 3)
-    for position, row in zip(asked, scores, strict=True):
-        np.testing.assert_array_equal(row, clip_scores(head, embeddings, np.array([position]))[0])
+    answer = ask(head, embeddings, asked)
+    assert answer.recordings.tolist() == sorted(asked.tolist())
+    assert answer.log_scores.shape == (25, 3)
+    for position, row in zip(answer.recordings, answer.log_scores, strict=True):
         # The mean of the windows' log-probabilities, normalised.
         logits = head(embeddings.values[embeddings.recording == position]).numpy()
         log_shares = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         product = np.exp(log_shares.mean(axis=0))
-        np.testing.assert_allclose(row, product / product.sum(), rtol=1e-4)
+        np.testing.assert_allclose(np.exp(row), product / product.sum(), rtol=1e-4)
+
+
+def test_a_heads_own_temperature_is_that_of_the_evaluation() -> None:
+    """The exported head divides logits of windows; the evaluation, log-scores of recordings."""
+    embeddings = embeddings_of(LABELS)
+    kernel = np.random.default_rng(3).normal(size=(SIZE, 3)).astype(np.float32)
+    layer = (kernel, np.zeros(3, np.float32))
+    head = Head(np.zeros(SIZE, np.float32), np.ones(SIZE, np.float32), [layer])
+    plain = ask(head, embeddings, np.arange(60)).log_scores
+    head.temperature.assign(2.5)
+    scaled = ask(head, embeddings, np.arange(60)).log_scores
+    np.testing.assert_allclose(np.exp(scaled), with_temperature(plain, 2.5), atol=1e-6)
 
 
 def test_a_recording_weighs_one_however_many_windows_it_has() -> None:
@@ -163,6 +190,10 @@ def test_learns_from_the_validation_part_too_for_as_long_as_was_best_on_it() -> 
         config,
     )
     assert fit.curves == watched.curves and fit.epochs == watched.epochs < config.epochs
+    # Calibration hears the head that has not learned from the validation part.
+    said = ask(watched.head, embeddings, validation)
+    np.testing.assert_array_equal(fit.validation.recordings, validation)
+    np.testing.assert_array_equal(fit.validation.log_scores, said.log_scores)
     both = fit_head(
         examples(manifest, embeddings, np.arange(60)), None, 3, config, epochs=watched.epochs
     )
@@ -174,15 +205,18 @@ def test_trains_for_all_epochs_without_a_validation_part(unreadable: tuple[int, 
     manifest, embeddings = manifest_of(LABELS), embeddings_of(LABELS, unreadable=unreadable)
     fit = train_head(manifest, embeddings, np.arange(50), unreadable, QUICK)
     assert fit.epochs == QUICK.epochs and "validation_loss" not in fit.curves
+    assert len(fit.validation.recordings) == len(fit.validation.log_scores) == 0
+    calibration = calibrate(manifest, [fit.validation])
+    assert (calibration.temperature, calibration.min_score) == (1.0, 0.0)
 
 
 def test_unreadable_recordings_are_left_out() -> None:
     embeddings = embeddings_of(LABELS, unreadable=(2, 30, 50))
     split = split_of(range(40), range(40, 48), range(48, 60))
     (result,) = evaluate(manifest_of(LABELS), embeddings, [split], QUICK)
-    assert result.recordings.tolist() == [48, 49, 51, 52, 53, 54, 55, 56, 57, 58, 59]
-    assert len(result.scores) == 11 and np.isfinite(result.scores).all()
-    assert result.accuracy == np.mean(result.scores.argmax(axis=1) == LABELS[result.recordings])
+    assert result.tested.recordings.tolist() == [48, 49, 51, 52, 53, 54, 55, 56, 57, 58, 59]
+    scores = result.tested.log_scores
+    assert len(scores) == 11 and np.isfinite(scores).all()
 
 
 def test_a_split_without_a_readable_test_recording_is_named() -> None:
@@ -201,3 +235,49 @@ def test_a_class_without_a_readable_recording_is_named() -> None:
     with pytest.raises(UserError, match=r"'drill'.*no readable recording") as caught:
         train_head(manifest_of(LABELS), embeddings, train, [drills[-1]], QUICK)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_recordings_of_unknown_classes_are_asked_about_and_never_learned_from(
+    fits: list[Training],
+) -> None:
+    whole, embeddings = manifest_of(LABELS), embeddings_of(LABELS, distance=4.0)
+    manifest = leave_out(whole, ["drill"])
+    splits = make_splits(manifest, SplitConfig("folds", validation_fraction=0.3))
+    results = evaluate(manifest, embeddings, splits, QUICK)
+    predictions = predictions_of(manifest, results)
+    assert predictions.classes == ("bark", "siren")
+    assert len(predictions.labels) == 60 and len(predictions.unknown.labels) == 20
+    assert set(predictions.unknown.labels.tolist()) == {"drill"}
+    assert predictions.known.right.mean() > 0.9
+    for split, result in zip(splits, results, strict=True):
+        drills = np.flatnonzero(LABELS == 1)
+        assert not set(split.train) & set(drills)
+        assert set(result.validation.recordings) & set(drills)
+
+    # Without them the heads are the same, and so are the temperatures.
+    values = embeddings.values.copy()
+    values[LABELS[embeddings.recording] == 1] += 100.0
+    moved = dataclasses.replace(embeddings, values=values)
+    again = evaluate(manifest, moved, splits, QUICK)
+    for before, after in zip(fits[:3], fits[3:], strict=True):
+        assert weights_of(before.head) == weights_of(after.head)
+    for before, after in zip(results, again, strict=True):
+        assert before.calibration.temperature == after.calibration.temperature
+
+
+def test_predictions_are_calibrated_fold_by_fold() -> None:
+    manifest = manifest_of(LABELS)
+    embeddings = embeddings_of(LABELS, distance=0.7)
+    results = evaluate(manifest, embeddings, make_splits(manifest, SplitConfig("folds")), QUICK)
+    predictions = predictions_of(manifest, results)
+    assert len({result.calibration.temperature for result in results}) == 3
+    for result in results:
+        rows = predictions.where(predictions.folds == result.name)
+        numbers = [int(path.removesuffix(".wav")) for path in rows.paths.tolist()]
+        assert numbers == result.tested.recordings.tolist()
+        assert rows.labels.tolist() == [CLASSES[LABELS[number]] for number in numbers]
+        assert rows.groups.tolist() == [f"source {number}" for number in numbers]
+        scores = with_temperature(result.tested.log_scores, result.calibration.temperature)
+        np.testing.assert_array_equal(rows.scores, scores)
+        uncalibrated = np.exp(result.tested.log_scores).max(axis=1)
+        np.testing.assert_allclose(rows.uncalibrated_score, uncalibrated, rtol=1e-6)

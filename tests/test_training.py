@@ -15,11 +15,15 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from sound_pipeline import training
+from sound_pipeline.calibration import Calibration
+from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import HeadConfig, RunConfig, from_json
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.errors import UserError
+from sound_pipeline.evaluation import HeldOut, calibrate
+from sound_pipeline.report import files
 from sound_pipeline.run_directory import RESULTS
-from sound_pipeline.splits import SplitConfig
+from sound_pipeline.splits import SplitConfig, make_splits
 from tests.sound_folders import CLASSES, RATE_HZ, SHORT, clip, write_csv, write_folder
 
 CLIPS_A_CLASS = 14
@@ -40,7 +44,13 @@ def config_of(dataset: DatasetConfig, **changes: Any) -> RunConfig:
     return RunConfig(**values)
 
 
-def read_predictions(run: Path) -> list[dict[str, str]]:
+def train(config: RunConfig, directory: Path, cache: Path) -> dict[str, Any]:
+    manifest = load_manifest(config.dataset)
+    splits = make_splits(manifest, config.split)
+    return training.run(config, manifest, splits, directory, cache, "python train.py --some=flags")
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
     with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -67,16 +77,15 @@ def folder_config(workplace: Path) -> RunConfig:
 def first_run(workplace: Path, folder_config: RunConfig) -> tuple[Path, dict[str, Any]]:
     """One whole run on the folder: its directory and what it returned."""
     directory = workplace / "first"
-    return directory, training.run(folder_config, directory, workplace / "cache")
+    return directory, train(folder_config, directory, workplace / "cache")
 
 
 @pytest.fixture
 def figures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares the time for a model and a TensorBoard log that are not looked at."""
     monkeypatch.setattr(training, "export_model", lambda _, directory, *rest: directory.mkdir())
-    monkeypatch.setattr(
-        training.report, "write_tensorboard", lambda directory, *rest: directory.mkdir()
-    )
+    monkeypatch.setattr(files, "write_tensorboard", lambda directory, *_, **__: directory.mkdir())
+    monkeypatch.setattr(files, "write_page", lambda path, *_: path.touch())
 
 
 def csv_rows(sounds: Path, folds: int) -> list[dict[str, object]]:
@@ -91,11 +100,25 @@ def test_writes_all_results(first_run: tuple[Path, dict[str, Any]]) -> None:
     directory, figures = first_run
     assert {path.name for path in directory.iterdir()} == set(RESULTS)
     assert json.loads((directory / "metrics.json").read_text()) == figures
-    assert {"accuracy", "per_fold", "macro_f1", "split", "clips", "classes", "extractor"} | {
-        "seconds",
+    assert set(figures) == {
+        "accuracy",
+        "accuracy_interval",
+        "calibration",
+        "classes",
+        "clips",
+        "confusion_matrix",
         "data_set",
+        "extractor",
+        "macro_f1",
+        "min_score",
+        "per_class",
+        "per_fold",
+        "seconds",
+        "split",
+        "top_3_accuracy",
         "unreadable",
-    } == set(figures)
+        "wrong_below",
+    }
     assert figures["split"] == "grouped" and figures["extractor"] == "gabor"
     assert figures["classes"] == list(CLASSES)
     assert figures["data_set"] == "folder (sounds)"
@@ -113,7 +136,7 @@ def test_figures_are_what_the_predictions_give(
     first_run: tuple[Path, dict[str, Any]], workplace: Path
 ) -> None:
     directory, figures = first_run
-    rows = read_predictions(directory)
+    rows = rows_of(directory)
     recordings = {str(path) for path in (workplace / "sounds").rglob("*.wav")}
     broken = str(workplace / "sounds" / BROKEN)
     assert {row["path"] for row in rows} == recordings - {broken}
@@ -139,7 +162,7 @@ def test_its_configuration_is_read_back_and_gives_the_same_run(
     rebuilt = from_json(RunConfig, (directory / "config.json").read_text())
     assert rebuilt == folder_config
     with caplog.at_level(logging.INFO, "sound_pipeline"):
-        again = training.run(rebuilt, workplace / "again", workplace / "cache")
+        again = train(rebuilt, workplace / "again", workplace / "cache")
     assert "42 embedded before" in caplog.text
     assert {**again, "seconds": 0} == {**figures, "seconds": 0}
     for name in ("predictions.csv", "config.json", "confusion_matrix.png"):
@@ -159,6 +182,45 @@ def test_the_model_it_exports_knows_the_sounds(first_run: tuple[Path, dict[str, 
     assert metadata["versions"]["tensorflow"] == tf.__version__
 
 
+def test_the_model_is_calibrated_by_validation_recordings_alone(
+    workplace: Path, figures_alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every head, the final one too; not by the answers that the figures are made of."""
+    rows = csv_rows(workplace / "sounds", folds=2)
+    for row in rows[::3]:
+        row["label"] = "whistle"  # so that there is something to be unsure of
+    manifest = write_csv(workplace / "noisy.csv", rows)
+    dataset = DatasetConfig("csv", str(workplace / "sounds"), manifest=str(manifest))
+    config = config_of(dataset, split=SplitConfig("folds", validation_fraction=0.3))
+    given: list[list[HeldOut]] = []
+    models: list[SoundClassifier] = []
+
+    def remember(manifest: Any, validations: list[HeldOut]) -> Calibration:
+        given.append(validations)
+        return calibrate(manifest, validations)
+
+    def keep(classifier: SoundClassifier, directory: Path, *_: Any) -> None:
+        models.append(classifier)
+        directory.mkdir()
+
+    monkeypatch.setattr(training, "calibrate", remember)
+    monkeypatch.setattr(training, "export_model", keep)
+    figures = train(config, workplace / "noisy", workplace / "cache")
+    ((final, *folds),) = given
+    assert len(folds) == 2
+    splits = make_splits(load_manifest(dataset), config.split)
+    for part, split in zip(folds, splits, strict=True):
+        assert set(part.recordings) <= set(split.validation)
+    assert 0 < len(final.recordings) < len(rows) / 2
+    expected = calibrate(load_manifest(dataset), [final, *folds])
+    (model,) = models
+    assert float(model.head.temperature) == pytest.approx(expected.temperature)
+    assert float(model.min_score) == pytest.approx(expected.min_score)
+    assert figures["min_score"]["suggested"] == expected.min_score
+    assert expected.min_score > 0 and expected.temperature != 1
+    assert figures["min_score"]["why"] == expected.why
+
+
 def test_shuffled_labels_fall_to_chance(workplace: Path, figures_alone: None) -> None:
     rows = csv_rows(workplace / "sounds", folds=2)
     random = np.random.default_rng(0)
@@ -166,8 +228,8 @@ def test_shuffled_labels_fall_to_chance(workplace: Path, figures_alone: None) ->
         row["label"] = label
     manifest = write_csv(workplace / "shuffled.csv", rows)
     dataset = DatasetConfig("csv", str(workplace / "sounds"), manifest=str(manifest))
-    figures = training.run(config_of(dataset), workplace / "shuffled", workplace / "cache")
-    right = round(share_right(read_predictions(workplace / "shuffled")) * len(rows))
+    figures = train(config_of(dataset), workplace / "shuffled", workplace / "cache")
+    right = round(share_right(rows_of(workplace / "shuffled")) * len(rows))
     least, most = stats.binom.interval(0.999, len(rows), 1 / 3)
     assert least <= right <= most
     assert figures["accuracy"] < 0.6
@@ -184,11 +246,11 @@ def test_accuracy_is_the_mean_over_the_data_sets_own_folds(
     manifest = write_csv(workplace / "folds.csv", rows)
     dataset = DatasetConfig("csv", str(workplace / "sounds"), manifest=str(manifest))
     config = config_of(dataset, split=SplitConfig("folds"))
-    figures = training.run(config, workplace / "folds", workplace / "cache")
-    predictions = read_predictions(workplace / "folds")
+    figures = train(config, workplace / "folds", workplace / "cache")
+    predictions = rows_of(workplace / "folds")
     by_fold = {
-        f"fold {fold}": share_right([row for row in predictions if row["fold"] == fold])
-        for fold in ("1", "2")
+        fold: share_right([row for row in predictions if row["fold"] == fold])
+        for fold in ("fold 1", "fold 2")
     }
     assert figures["per_fold"] == pytest.approx(by_fold)
     assert figures["accuracy"] == pytest.approx(np.mean(list(by_fold.values())))
@@ -198,14 +260,11 @@ def test_accuracy_is_the_mean_over_the_data_sets_own_folds(
 def test_an_error_leaves_no_run(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    missing = config_of(DatasetConfig("folder", str(tmp_path / "nowhere")))
-    with pytest.raises(UserError, match="nowhere"):
-        training.run(missing, tmp_path / "run", workplace / "cache")
     unknown = config_of(
         DatasetConfig("folder", str(workplace / "sounds")), extractor=str(tmp_path / "module")
     )
     with pytest.raises(UserError, match="--extractor"):
-        training.run(unknown, tmp_path / "run", workplace / "cache")
+        train(unknown, tmp_path / "run", workplace / "cache")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,18 +274,18 @@ def test_the_final_model_is_trained_on_every_recording(
     parts: list[tuple[set[int], set[int]]] = []
 
     def remember(
-        manifest: Any, embeddings: Any, train: np.ndarray, validation: np.ndarray, head: Any
+        manifest: Any, embeddings: Any, learned: np.ndarray, watched: np.ndarray, head: Any
     ) -> Any:
-        parts.append((set(train.tolist()), set(validation.tolist())))
+        parts.append((set(learned.tolist()), set(watched.tolist())))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "evaluate", lambda *_: [])
     monkeypatch.setattr(training, "train_head", remember)
     with pytest.raises(KeyboardInterrupt):
-        training.run(folder_config, workplace / "interrupted", workplace / "cache")
-    ((train, validation),) = parts
+        train(folder_config, workplace / "interrupted", workplace / "cache")
+    ((learned, watched),) = parts
     everything = set(range(len(load_manifest(folder_config.dataset).recordings)))
-    assert train | validation == everything and not train & validation and validation
+    assert learned | watched == everything and not learned & watched and watched
     assert not (workplace / "interrupted").exists()
 
 
@@ -236,7 +295,7 @@ def test_a_random_split_says_that_it_leaks(workplace: Path) -> None:
     manifest = write_csv(workplace / "one_source.csv", rows)
     dataset = DatasetConfig("csv", str(workplace / "sounds"), manifest=str(manifest))
     config = config_of(dataset, split=SplitConfig("random", folds=2), max_bad_clips=0.5)
-    figures = training.run(config, workplace / "random", workplace / "cache")
+    figures = train(config, workplace / "random", workplace / "cache")
     assert figures["split"] == "random split (leaky)"
     assert figures["leaked_share"] == 1.0
     assert json.loads((workplace / "random" / "metrics.json").read_text()) == figures

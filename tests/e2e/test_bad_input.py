@@ -29,6 +29,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [(f"good/{label}/{n:02}.wav", label) for label in tiny_data.CLASSES for n in range(4)]
     tiny_data.write_table(data / "good.csv", ["path", "label"], rows)
     tiny_data.write_table(data / "gap.csv", ["path", "label"], [*rows, ("good/no.wav", "hum")])
+    groups = [(*row, f"source {number}") for number, row in enumerate(rows)]
+    columns = ["path", "label", "group"]
+    tiny_data.write_table(data / "group_gap.csv", columns, [*groups[:5], (*rows[5], "")])
+    folds = [(*row, 1 + number % 2) for number, row in enumerate(rows)]
+    folds[:4] = [(*row, 1) for row in rows[:4]]
+    tiny_data.write_table(data / "one_fold.csv", ["path", "label", "fold"], folds)
+    tiny_data.write_table(data / "one_class.csv", ["path", "label"], rows[:4])
     (data / "module").mkdir()
     (data / "a_file").write_text("notes")
     (data / "mine").mkdir()
@@ -49,8 +56,9 @@ def refused(data: Path, output_dir: Path, *flags: str, **variables: str) -> prog
     return outcome
 
 
-GOOD = ("--dataset=folder", "--data_dir=DATA/good", "--evaluate=grouped", *tiny_data.FLAGS)
-CSV = ("--dataset=csv", "--evaluate=grouped", *tiny_data.FLAGS)
+SPLIT = ("--evaluate=grouped", "--folds=2")
+GOOD = ("--dataset=folder", "--data_dir=DATA/good", *SPLIT, *tiny_data.FLAGS)
+CSV = ("--dataset=csv", *SPLIT, *tiny_data.FLAGS)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +107,19 @@ def test_flags(data: Path, tmp_path: Path, flags: tuple[str, ...], words: list[s
             ("--dataset=esc50", "--data_dir=DATA/esc50", "--evaluate=holdout", "--test_folds=7"),
             ["--test_folds", "no fold 7", "1, 2"],
         ),
+        ((*CSV, "--manifest=DATA/one_class.csv"), ["one_class.csv", "only one class, 'hum'"]),
+        (
+            (*CSV, "--manifest=DATA/group_gap.csv"),
+            ["group_gap.csv, line 7: the group is empty", "cut from"],
+        ),
+        (
+            (*CSV, "--manifest=DATA/one_fold.csv", "--evaluate=folds"),
+            ["fold 1 holds all recordings of class 'hum'", "--evaluate=grouped"],
+        ),
+        ((*GOOD, "--folds=13"), ["--folds=13", "only 12 source recordings", "fewer folds"]),
+        ((*GOOD, "--unknown_classes=hun"), ["no class 'hun'", "did you mean 'hum'?"]),
+        ((*GOOD, "--unknown_classes=hum,rattle"), ["--unknown_classes", "1 of 3 classes"]),
+        ((*GOOD, "--background_dir=DATA/gone"), ["--background_dir=", "is not a folder"]),
         ((*GOOD, "--colormap=mamga"), ["--colormap=mamga", "did you mean magma?"]),
         ((*GOOD, "--extractor=DATA/module"), ["--extractor=", "saved_model.pb", "gabor"]),
     ],
@@ -115,7 +136,7 @@ def test_data_and_modules(
 
 @slow
 def test_nothing_but_junk(data: Path, tmp_path: Path) -> None:
-    flags = (*GOOD, "--data_dir=DATA/junk", "--folds=2", "--max_bad_clips=1")
+    flags = (*GOOD, "--data_dir=DATA/junk", "--max_bad_clips=1")
     outcome = refused(data, tmp_path / "run", *flags)
     programs.assert_refused(outcome, "train.py", "not one of 6 recordings can be read", "cat/0.wav")
     for label in ("cat", "dog"):

@@ -24,20 +24,27 @@ from tests.e2e import programs
 pytestmark = [pytest.mark.slow, pytest.mark.assets]
 
 
-def train(extractor: str, esc10: Path, output_dir: Path, cache: Path) -> Path:
+def train(
+    extractor: str, esc10: Path, output_dir: Path, cache: Path, evaluate: str = "folds"
+) -> Path:
     programs.train(
         "--dataset=esc50",
         f"--data_dir={esc10}",
         f"--extractor={extractor}",
-        "--evaluate=folds",
+        f"--evaluate={evaluate}",
         f"--output_dir={output_dir}",
         cache=cache,
     )
     return output_dir
 
 
+def figures_of(output_dir: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads((output_dir / "metrics.json").read_text())
+    return figures
+
+
 def check_figures(output_dir: Path, least: float) -> None:
-    figures = json.loads((output_dir / "metrics.json").read_text())
+    figures = figures_of(output_dir)
     print(f"\nESC-10, {Path(figures['extractor']).name}: accuracy {figures['accuracy']:.4f}")
     assert figures["accuracy"] >= least
     assert figures["macro_f1"] >= least - 0.01
@@ -46,6 +53,7 @@ def check_figures(output_dir: Path, least: float) -> None:
     assert figures["clips"] == 400
     assert figures["unreadable"] == {}
     assert len(figures["classes"]) == 10
+    assert (output_dir / "report.html").stat().st_size < 15_000_000
 
 
 def some_recordings(esc10: Path) -> list[tuple[Path, str]]:
@@ -69,8 +77,27 @@ def loaded(inception_run: Path) -> Any:
     return tf.saved_model.load(str(inception_run / "saved_model"))
 
 
-def test_gabor(esc10: Path, cache: Path, tmp_path: Path) -> None:
-    check_figures(train("gabor", esc10, tmp_path / "run", cache), least=0.90)
+@pytest.fixture(scope="module")
+def gabor_run(esc10: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train("gabor", esc10, tmp_path_factory.mktemp("gabor") / "run", cache)
+
+
+def test_gabor(gabor_run: Path) -> None:
+    check_figures(gabor_run, least=0.90)
+
+
+def test_folds_and_grouped_agree_and_random_says_that_it_leaks(
+    gabor_run: Path, esc10: Path, cache: Path, tmp_path: Path
+) -> None:
+    folds = figures_of(gabor_run)
+    grouped = figures_of(train("gabor", esc10, tmp_path / "grouped", cache, "grouped"))
+    random = figures_of(train("gabor", esc10, tmp_path / "random", cache, "random"))
+    for name, figures in ("folds", folds), ("grouped", grouped), ("random", random):
+        print(f"\nESC-10, gabor, {name}: {figures['accuracy']:.4f} {figures['accuracy_interval']}")
+    assert abs(folds["accuracy"] - grouped["accuracy"]) <= 0.03
+    assert folds["split"] == "folds" and grouped["split"] == "grouped"
+    assert random["split"] == "random split (leaky)"
+    assert 0.2 < random["leaked_share"] < 0.8
 
 
 def test_inception(inception_run: Path) -> None:
@@ -89,6 +116,7 @@ def test_the_exported_model_is_the_one_that_was_trained(inception_run: Path, loa
             for kernel, bias in zip(weights.kernels, weights.biases, strict=True)
         ],
     )
+    head.temperature.assign(weights.temperature)
     labels = [label.decode() for label in loaded.labels.numpy()]
     extractor = load_extractor(config.extractor, config.features, config.image_size)
     classifier = SoundClassifier(extractor, head, labels, config.features)

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import tensorflow as tf
+from sklearn.metrics import roc_auc_score
 
 from sound_pipeline.config import RunConfig, from_json
 from tests.e2e import programs, tiny_data
@@ -29,10 +31,12 @@ RESULTS = {
     "predictions.csv",
     "confusion_matrix.png",
     "tensorboard",
+    "report.html",
     "saved_model",
 }
 PROMISED_METRICS = {
     "accuracy",
+    "accuracy_interval",
     "per_fold",
     "macro_f1",
     "split",
@@ -94,7 +98,8 @@ def test_a_run_holds_all_it_should(tiny_run: Run) -> None:
     assert config.features.window_seconds == 0.5
 
     tested = predictions(directory)
-    assert list(tested[0]) == ["path", "fold", "label", "predicted", "score"]
+    columns = ["path", "fold", "group", "label", "predicted", "score", "uncalibrated_score"]
+    assert list(tested[0]) == [*columns, "score: hum", "score: rattle", "score: whistle"]
     assert len({row["path"] for row in tested}) == 60
     assert {row["label"] for row in tested} == set(tiny_data.CLASSES)
     right = np.mean([row["label"] == row["predicted"] for row in tested])
@@ -102,6 +107,8 @@ def test_a_run_holds_all_it_should(tiny_run: Run) -> None:
 
     picture = tf.io.decode_png((directory / "confusion_matrix.png").read_bytes())
     assert min(picture.shape[:2]) > 200
+    page = (directory / "report.html").read_text(encoding="utf-8")
+    assert all(flag in page for flag in tiny_run.flags) and "train.py" in page
     events = list((directory / "tensorboard").rglob("*tfevents*"))
     assert len(events) >= 3
     assert all(path.stat().st_size > 500 for path in events)
@@ -110,7 +117,10 @@ def test_a_run_holds_all_it_should(tiny_run: Run) -> None:
 def test_a_run_says_what_it_did(tiny_run: Run) -> None:
     out, err = tiny_run.outcome.out, tiny_run.outcome.err
     assert out.count("\n") == 1
-    assert re.match(r"accuracy (1\.0|0\.9)\d+ \(grouped, 60 recordings\), macro F1 ", out)
+    assert re.match(
+        r"accuracy (1\.0|0\.9)\d+, 95% interval [01]\.\d{3}-[01]\.\d{3} \(grouped; 60 ", out
+    )
+    assert str(tiny_run.output_dir / "report.html") in out
     assert str(tiny_run.output_dir / "saved_model") in out
     assert "60 recordings, 0 embedded before" in err
     assert "fold 2: accuracy" in err
@@ -265,7 +275,7 @@ def test_urbansound8k(cache: Path, tmp_path: Path) -> None:
     assert figures["classes"] == ["whistle", "rattle", "hum"]
     assert figures["clips"] == 24
     for row in predictions(tmp_path / "run"):
-        assert f"fold{row['fold']}" in row["path"]
+        assert row["fold"].replace(" ", "") in row["path"]
 
 
 def test_esc50(cache: Path, tmp_path: Path) -> None:
@@ -285,4 +295,67 @@ def test_esc50(cache: Path, tmp_path: Path) -> None:
     assert figures["classes"] == ["hum", "rattle"]
     assert figures["accuracy"] >= 0.9
     assert list(figures["per_fold"]) == ["fold 2"]
-    assert {row["fold"] for row in predictions(tmp_path / "run")} == {"2"}
+    assert {row["fold"] for row in predictions(tmp_path / "run")} == {"fold 2"}
+
+
+def test_background_and_unknown_classes(
+    tiny_folders: Path, tiny_run: Run, cache: Path, tmp_path: Path
+) -> None:
+    """Noise is a class of its own, whistles are never learned, and both are in the model."""
+    for number in range(6):
+        path = tmp_path / "quiet" / f"{number}.wav"
+        path.parent.mkdir(exist_ok=True)
+        noise = np.random.default_rng(number).normal(0, 0.01, 3 * tiny_data.RATE)
+        soundfile.write(path, noise, tiny_data.RATE)
+    outcome = programs.train(
+        *tiny_run.flags,
+        f"--background_dir={tmp_path / 'quiet'}",
+        "--unknown_classes=whistle",
+        f"--output_dir={tmp_path / 'run'}",
+        cache=cache,
+    )
+    assert "66 recordings" in outcome.out
+    figures = metrics(tmp_path / "run")
+    assert figures["classes"] == ["hum", "rattle", "background"]
+    assert figures["accuracy"] >= 0.9
+    assert figures["unknown"]["classes"] == ["whistle"] and figures["unknown"]["clips"] == 20
+    assert 0 <= figures["unknown"]["auroc"] <= 1
+    rows = predictions(tmp_path / "run")
+    assert len(rows) == 66
+    truth = [row["label"] != "whistle" for row in rows]
+    auroc = roc_auc_score(truth, [float(row["score"]) for row in rows])
+    assert figures["unknown"]["auroc"] == pytest.approx(auroc)
+
+    model = tf.saved_model.load(str(tmp_path / "run" / "saved_model"))
+    assert [label.decode() for label in model.labels.numpy()] == ["hum", "rattle", "background"]
+    suggested = figures["min_score"]
+    assert float(model.min_score) == pytest.approx(suggested["suggested"])
+    assert "of them of unknown classes" in suggested["why"]
+    made = json.loads((tmp_path / "run/saved_model/assets.extra/model.json").read_text())
+    assert made["metrics"]["min_score"] == suggested
+    noise = np.random.default_rng(99).normal(0, 0.01, [1, 8000]).astype(np.float32)
+    assert model(noise, tiny_data.RATE)["label"].numpy() == [b"background"]
+
+
+def test_random_splits_never_go_without_saying_so(
+    tiny_run: Run, tiny_folders: Path, cache: Path, tmp_path: Path
+) -> None:
+    rows = [
+        (path.relative_to(tiny_folders), path.parent.name, int(path.stem) // 4)
+        for path in sorted(tiny_folders.rglob("*.wav"))
+    ]
+    table = tiny_data.write_table(tmp_path / "sounds.csv", ["path", "label", "group"], rows)
+    outcome = programs.train(
+        "--dataset=csv",
+        f"--manifest={table}",
+        f"--data_dir={tiny_folders}",
+        "--evaluate=random",
+        *tiny_data.FLAGS,
+        f"--output_dir={tmp_path / 'run'}",
+        cache=cache,
+    )
+    figures = metrics(tmp_path / "run")
+    assert figures["split"] == "random split (leaky)" and figures["leaked_share"] > 0.5
+    said = f"random split (leaky): {figures['leaked_share']:.1%} of tested recordings have a source"
+    assert said in outcome.out
+    assert "leaky" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -1,0 +1,155 @@
+"""A comparison of runs as text: Markdown for people, CSV for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sound_pipeline.report.compare import Pair, Run, differing
+
+_LEGEND = (
+    "p (McNemar): how likely the clips that only one of the two got right would fall at least so "
+    "unevenly if both were equally good; the test takes clips for independent. The interval of "
+    "the difference is over source recordings: where it holds 0, these clips don't tell the two "
+    "runs apart."
+)
+
+
+def to_markdown(runs: Sequence[Run], pairs: Sequence[Pair]) -> str:
+    """Three tables, of the runs, of what differs in their configurations and of the pairs."""
+    parts = ["# Comparison of runs", _runs_table(runs), "## What differs in their configurations"]
+    fields = differing(runs)
+    if fields:
+        rows = [[field, *map(_shown, values)] for field, values in fields.items()]
+        parts.append(_table(["field", *(run.name for run in runs)], rows))
+    else:
+        parts.append("Nothing: the configurations are the same.")
+    parts += ["## On the clips that both tested", _pairs_table(pairs), _LEGEND]
+    warnings = [f"- Warning: {_escaped(text)}" for text in _warnings(runs, pairs)]
+    if warnings:
+        parts += ["## Before drawing conclusions", "\n".join(warnings)]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_csv(runs: Sequence[Run]) -> str:
+    """A row a run: its name, its figures and the fields of the configuration that differ."""
+    fields = differing(runs)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [
+        "macro_f1", "top_3_accuracy", "calibration_error", "split", "leaked_share", "clips",
+        "seconds",
+    ]  # fmt: skip
+    writer.writerow(["run", "accuracy", "accuracy_low", "accuracy_high", *columns, *fields])
+    for number, run in enumerate(runs):
+        values = [values[number] for values in fields.values()]
+        words = [",".join(map(str, v)) if isinstance(v, list) else v for v in values]
+        measured = [run.figures["accuracy"], *run.figures["accuracy_interval"]]
+        writer.writerow([run.name, *measured, *(run.figures[name] for name in columns), *words])
+    return text.getvalue()
+
+
+def _runs_table(runs: Sequence[Run]) -> str:
+    rows = []
+    for run in runs:
+        figures = run.figures
+        low, high = figures["accuracy_interval"]
+        rows.append(
+            [
+                run.name,
+                f"{figures['accuracy']:.3f} [{low:.3f}, {high:.3f}]",
+                f"{figures['macro_f1']:.3f}",
+                f"{figures['top_3_accuracy']:.3f}",
+                f"{figures['calibration_error']:.3f}",
+                figures["split"],
+                str(figures["clips"]),
+                f"{figures['seconds']:.1f}",
+            ]
+        )
+    header = ["run", "accuracy [95% interval]", "macro F1", "top-3 accuracy", "calibration error"]
+    return _table([*header, "split", "clips tested", "seconds"], rows)
+
+
+def _pairs_table(pairs: Sequence[Pair]) -> str:
+    rows = []
+    for pair in pairs:
+        row = [pair.a, pair.b, str(pair.clips), *["-"] * 4]
+        if pair.test and pair.difference is not None and pair.interval:
+            low, high = pair.interval
+            row[3:] = [
+                str(pair.test.only_a),
+                str(pair.test.only_b),
+                f"{pair.test.p_value:.3f}" if pair.test.p_value >= 0.001 else "< 0.001",
+                f"{pair.difference:+.3f} [{low:+.3f}, {high:+.3f}]",
+            ]
+        rows.append(row)
+    header = ["A", "B", "clips", "only A right", "only B right", "p (McNemar)"]
+    return _table([*header, "accuracy of B less A [95% interval]"], rows)
+
+
+def _warnings(runs: Sequence[Run], pairs: Sequence[Pair]) -> Iterator[str]:
+    for run in runs:
+        if run.figures["leaked_share"] is not None:
+            yield (
+                f"{run.name}: {run.figures['split']}: {run.figures['leaked_share']:.1%} of its "
+                "tested clips have a source recording that it trained on, so its figures flatter"
+            )
+    classes = dict.fromkeys(name for run in runs for name in run.predictions.classes)
+    lacking = [
+        f"{run.name} lacks {_some(lacked)}"
+        for run in runs
+        if (lacked := [name for name in classes if name not in run.predictions.classes])
+    ]
+    if lacking:
+        yield (
+            f"the sets of classes differ: {'; '.join(lacking)}; two runs are compared on the "
+            "classes that both know"
+        )
+    concerned = {
+        "no clip was tested by both": [_name(pair) for pair in pairs if not pair.clips],
+        "they held out other clips together, so a clip's two answers come from heads that learned "
+        "from different clips": [_name(pair) for pair in pairs if not pair.same_split],
+        "clips are matched by their names below the folders of the data sets, as their paths "
+        "differ": [f"{_name(pair)} ({pair.by_name} clips)" for pair in pairs if pair.by_name],
+        "clips that are labelled differently are left out": [
+            f"{_name(pair)} ({pair.relabelled} clips)" for pair in pairs if pair.relabelled
+        ],
+    }
+    for warning, names in concerned.items():
+        if names:
+            yield f"{', '.join(names)}: {warning}"
+
+
+def _name(pair: Pair) -> str:
+    return f"{pair.a} with {pair.b}"
+
+
+def _some(names: Sequence[str], shown: int = 4) -> str:
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "''"
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns also line up on a terminal."""
+    cells = [[_escaped(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in cells
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)

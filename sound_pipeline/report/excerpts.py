@@ -1,0 +1,110 @@
+"""Recordings to look at and to listen to: a picture and some seconds of sound each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from sound_pipeline.audio import decode_bytes
+from sound_pipeline.config import FeatureConfig
+from sound_pipeline.errors import UserError
+from sound_pipeline.features import coloured_picture
+from sound_pipeline.predictions import Predictions
+from sound_pipeline.windows import split_windows
+
+LONGEST_SECONDS = 10.0
+"""What an excerpt holds of a longer recording."""
+
+PICTURE_SIZE = 299
+"""Its height and width, in pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Excerpt:
+    """One tested recording, to look at and to listen to.
+
+    Attributes:
+      path: the file.
+      label: the true name.
+      predicted: the name it was given.
+      score: that name's, 0..1.
+      sample_rate_hz: of the recording.
+      waveform: float32 [samples], -1..1, mono: the start of the recording, `LONGEST_SECONDS` at
+        the most.
+      picture: uint8 [299, 299, 3], RGB: what an image network sees of the recording's first
+        audible window.
+    """
+
+    path: str
+    label: str
+    predicted: str
+    score: float
+    sample_rate_hz: int
+    waveform: npt.NDArray[np.float32]
+    picture: npt.NDArray[np.uint8]
+
+
+def excerpts(predictions: Predictions, rows: Sequence[int], config: FeatureConfig) -> list[Excerpt]:
+    """The recordings in some rows, read again from disk, in the order given.
+
+    Raises:
+      UserError: a recording can't be read any more.
+    """
+    found = []
+    for row in rows:
+        path = str(predictions.paths[row])
+        waveform, rate = _read(path)
+        shown = waveform[: round(LONGEST_SECONDS * rate)]
+        found.append(
+            Excerpt(
+                path=path,
+                label=str(predictions.labels[row]),
+                predicted=predictions.classes[predictions.predicted[row]],
+                score=float(predictions.score[row]),
+                sample_rate_hz=rate,
+                waveform=shown.clip(-1.0, 1.0),
+                picture=_draw(tf.constant(waveform), tf.constant(rate), config),
+            )
+        )
+    return found
+
+
+def most_confident_mistakes(predictions: Predictions, count: int) -> list[int]:
+    """Rows of known classes with a wrong answer, the highest score first; equals by row."""
+    wrong = np.flatnonzero(~predictions.right & (predictions.truth >= 0))
+    order = np.argsort(-predictions.score[wrong], kind="stable")
+    return [int(row) for row in wrong[order[:count]]]
+
+
+def one_of_each_class(predictions: Predictions) -> list[int]:
+    """The first row of each class that was tested, in the order of `classes`."""
+    classes, first = np.unique(predictions.truth, return_index=True)
+    return [int(row) for row in first[classes >= 0]]
+
+
+def _read(path: str) -> tuple[npt.NDArray[np.float32], int]:
+    try:
+        waveform, rate, reason = decode_bytes(Path(path).read_bytes())
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason:
+        raise UserError(
+            f"{path}: can't be read any more ({reason}); leave the recordings in place until the "
+            "run has ended"
+        )
+    return waveform, rate
+
+
+def _draw(waveform: tf.Tensor, rate: tf.Tensor, config: FeatureConfig) -> npt.NDArray[np.uint8]:
+    """Draws the first audible window of float32 [samples] as uint8 [299, 299, 3]."""
+    # Op by op: a run draws some dozens, and building a graph would take longer than that.
+    windows = split_windows(waveform[None], rate, config)
+    first = tf.argmax(tf.cast(windows.audible[0], tf.int32))
+    window = windows.waveform[:, first]
+    picture = coloured_picture(window, rate, PICTURE_SIZE, PICTURE_SIZE, config)[0]
+    return tf.cast(tf.round(picture * 255.0), tf.uint8).numpy()

@@ -1,0 +1,67 @@
+"""The confusion matrix's picture, read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from sound_pipeline.report.confusion import draw_confusion_matrix
+from tests.sound_folders import CLASSES
+
+LONG_NAMES = (
+    "air_conditioner",
+    "car_horn",
+    "children_playing",
+    "dog_bark",
+    "drilling",
+    "engine_idling",
+    "gun_shot",
+    "jackhammer",
+    "siren",
+    "street_music",
+)
+
+
+def drawn(path: Path, matrix: np.ndarray, classes: tuple[str, ...], title: str = "") -> np.ndarray:
+    """The drawn picture, read again: uint8 [height, width, 3]."""
+    draw_confusion_matrix(path, matrix, classes, title)
+    return np.round(imread(path)[..., :3] * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("classes", "least", "most"), [(("a", "b"), 350, 700), (LONG_NAMES, 600, 1200)]
+)
+def test_confusion_matrix_is_a_picture_of_sensible_size(
+    tmp_path: Path, classes: tuple[str, ...], least: int, most: int
+) -> None:
+    matrix = np.random.default_rng(0).integers(0, 90, (len(classes), len(classes)))
+    title = "folder (recordings of the whole yard, autumn 2024), grouped: accuracy 0.834"
+    image = drawn(tmp_path / "confusion.png", matrix, classes, title)
+    height, width, _ = image.shape
+    assert least <= height <= most and least <= width <= most
+    # Nothing is cut off: the picture's border is paper.
+    border = [image[:2], image[-2:], image[:, :2], image[:, -2:]]
+    assert all((edge == 255).all() for edge in border)
+
+
+def test_confusion_matrix_shows_where_the_mistakes_are(tmp_path: Path) -> None:
+    """Rows are true classes: shades are shares of a row, cells without a clip stay empty."""
+    right = drawn(tmp_path / "right.png", np.diag([5, 50, 500]), CLASSES)
+    wrong = np.diag([5, 50, 500])
+    wrong[0] = [0, 0, 5]
+    changed = (right != drawn(tmp_path / "wrong.png", wrong, CLASSES)).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    height, width, _ = right.shape
+    # The first row's outer cells, and nothing of the other two rows, differ.
+    assert rows.max() < height / 2 and np.ptp(columns) > width / 3
+    blue = right[..., 2].astype(int) - right[..., 0] > 60
+    assert 0.03 < blue.mean() < 0.3
+
+
+def test_a_class_without_clips_can_be_drawn(tmp_path: Path) -> None:
+    matrix = np.array([[3, 0, 0], [0, 0, 0], [1, 0, 2]])
+    with np.errstate(all="raise"):
+        assert drawn(tmp_path / "confusion.png", matrix, CLASSES).std() > 0
