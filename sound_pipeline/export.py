@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ import tensorflow as tf
 from sound_pipeline import features
 from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.model_files import LABELS_FILE, METADATA_FILE
 from sound_pipeline.wav import decode_wav
 from sound_pipeline.windows import split_windows
 
-LABELS_FILE = "labels.txt"
-METADATA_FILE = Path("assets.extra", "model.json")
 PICTURE_SIZE = 299
 
 _BATCH = tf.TensorSpec([None, None], tf.float32, "waveform")
@@ -26,7 +24,7 @@ _RATE = tf.TensorSpec([], tf.int32, "sample_rate")
 _FILES = tf.TensorSpec([None], tf.string, "wav")
 
 
-def export_model(classifier: SoundClassifier, directory: Path, metadata: Mapping[str, Any]) -> None:
+def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[str, Any]) -> None:
     """Writes a SavedModel that loads in any TensorFlow 2 without this package.
 
     In Python the loaded object is called as `model(waveform, sample_rate=None)` and has
@@ -36,7 +34,7 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: Mapping
     Args:
       classifier: what to export.
       directory: must not exist; its parent must.
-      metadata: JSON values for `assets.extra/model.json`, from where `read_metadata` takes them.
+      metadata: JSON values for `assets.extra/model.json`, beside those about the model itself.
     """
     names = [label.decode() for label in classifier.labels.numpy()]
     with tempfile.TemporaryDirectory() as aside:
@@ -46,13 +44,14 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: Mapping
         tf.saved_model.save(module, str(directory), signatures=module.signature_functions())
     extra = directory / METADATA_FILE
     extra.parent.mkdir()
-    extra.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
-
-
-def read_metadata(directory: Path) -> dict[str, Any]:
-    """The metadata that `export_model` wrote."""
-    values: dict[str, Any] = json.loads((directory / METADATA_FILE).read_text(encoding="utf-8"))
-    return values
+    about = {
+        "labels": names,
+        "sample_rate_hz": int(classifier.sample_rate),
+        "window_seconds": float(classifier.window_seconds),
+        "min_score": float(classifier.min_score),
+    }
+    text = json.dumps(about | metadata, indent=2) + "\n"
+    extra.write_text(text, encoding="utf-8")
 
 
 class _Exported(tf.Module):

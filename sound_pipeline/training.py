@@ -114,7 +114,6 @@ def run(
             {
                 "config": dataclasses.asdict(config),
                 "data_set": manifest.name,
-                "labels": list(manifest.classes),
                 "extractor": config.extractor,
                 "metrics": values,
                 "versions": versions,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,14 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from sound_pipeline.audio import decode_audio, decode_bytes, decode_file_by_libsndfile
+from sound_pipeline.audio import (
+    decode_audio,
+    decode_bytes,
+    decode_file_by_libsndfile,
+    read_recording,
+)
 from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.errors import UserError
 from sound_pipeline.wav import DecodedAudio
 from tests import encoded, sounds
 
@@ -148,3 +156,37 @@ def test_files_are_decoded_by_libsndfile_in_a_pipeline(tmp_path: Path) -> None:
         assert words in one.reason
         assert (one.waveform.size, one.sample_rate_hz) == (0, 0)
     assert not any(one.unsupported_encoding for one in results)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"not audio", ": "),
+        (b"RIFF\x04\0\0\0WAVE", "there is no fmt chunk"),
+    ],
+    ids=["empty", "text", "header"],
+)
+def test_an_unreadable_recording_is_named_with_the_reason(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    path = tmp_path / "bad.wav"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=reason) as error:
+        read_recording(str(path))
+    assert str(error.value).startswith(f"{path}: ")
+
+
+def test_a_recording_that_vanished_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gone\.wav: No such file"):
+        read_recording(str(tmp_path / "gone.wav"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode there")
+def test_a_file_name_that_can_not_be_printed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    os.rename(tmp_path / "a.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
+    (path,) = tmp_path.iterdir()
+    with pytest.raises(UserError, match="the file name is not UTF-8") as error:
+        read_recording(str(path))
+    assert "caf" in str(error.value).encode().decode()

@@ -19,8 +19,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from sound_pipeline import features
 from sound_pipeline.classifier import SoundClassifier
-from sound_pipeline.export import export_model, read_metadata
+from sound_pipeline.export import export_model
 from sound_pipeline.extractors import Extractor, load_extractor
+from sound_pipeline.model_files import METADATA_FILE
 from sound_pipeline.windows import split_windows
 from tests import tiny_models
 from tests.tiny_models import CONFIG, LABELS
@@ -29,7 +30,7 @@ from tests.wav_matrix import FILES
 Floats = npt.NDArray[np.float32]
 
 OWN_RATE = CONFIG.sample_rate_hz
-METADATA = {"config": asdict(CONFIG), "labels": list(LABELS), "metrics": {"accuracy": 0.5}}
+METADATA = {"config": asdict(CONFIG), "metrics": {"accuracy": 0.5}}
 SAME = 1e-5
 
 
@@ -204,7 +205,13 @@ def test_attributes_and_files(either: Exported) -> None:
     written = (directory / "assets" / "labels.txt").read_text(encoding="utf-8")
     assert written == "".join(f"{label}\n" for label in LABELS)
     assert json.loads((directory / "assets.extra" / "model.json").read_text()) == METADATA
-    assert read_metadata(directory) == METADATA
+    made = json.loads((directory / METADATA_FILE).read_text(encoding="utf-8"))
+    assert made == METADATA | {
+        "labels": list(LABELS),
+        "min_score": 0.0,
+        "sample_rate_hz": OWN_RATE,
+        "window_seconds": CONFIG.window_seconds,
+    }
 
 
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 1.7])

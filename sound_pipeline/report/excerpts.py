@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.audio import decode_bytes
+from sound_pipeline.audio import read_recording
 from sound_pipeline.config import FeatureConfig
-from sound_pipeline.errors import UserError
 from sound_pipeline.features import coloured_picture
 from sound_pipeline.predictions import Predictions
 from sound_pipeline.windows import split_windows
@@ -58,7 +56,7 @@ def excerpts(predictions: Predictions, rows: Sequence[int], config: FeatureConfi
     found = []
     for row in rows:
         path = str(predictions.paths[row])
-        waveform, rate = _read(path)
+        waveform, rate = read_recording(path)
         shown = waveform[: round(LONGEST_SECONDS * rate)]
         found.append(
             Excerpt(
@@ -85,19 +83,6 @@ def one_of_each_class(predictions: Predictions) -> list[int]:
     """The first row of each class that was tested, in the order of `classes`."""
     classes, first = np.unique(predictions.truth, return_index=True)
     return [int(row) for row in first[classes >= 0]]
-
-
-def _read(path: str) -> tuple[npt.NDArray[np.float32], int]:
-    try:
-        waveform, rate, reason = decode_bytes(Path(path).read_bytes())
-    except OSError as error:
-        reason = str(error.strerror)
-    if reason:
-        raise UserError(
-            f"{path}: can't be read any more ({reason}); leave the recordings in place until the "
-            "run has ended"
-        )
-    return waveform, rate
 
 
 def _draw(waveform: tf.Tensor, rate: tf.Tensor, config: FeatureConfig) -> npt.NDArray[np.uint8]:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +54,10 @@ def write(path: Path, *levels: float, seconds: float = 0.5) -> Path:
     return path
 
 
-def serve(model: Path, *inputs: Path) -> programs.Outcome:
-    flags = [f"--input={path}" for path in inputs]
-    return programs.run("serve_mic.py", f"--model={model}", *flags, cache=Path(os.devnull))
+def serve(model: Path, *inputs: Path, flags: tuple[str, ...] = ()) -> programs.Outcome:
+    # A model with a window of half a second would hear little but a longer pre-roll at first.
+    words = [*(f"--input={path}" for path in inputs), "--preroll_seconds=0.1", *flags]
+    return programs.run("serve_mic.py", f"--model={model}", *words, cache=Path(os.devnull))
 
 
 def parsed(outcome: programs.Outcome) -> list[dict[str, str]]:
@@ -65,29 +72,28 @@ def labelled(outcome: programs.Outcome) -> list[tuple[str, str]]:
 
 
 def test_files_and_folders_in_order(model: Path, tmp_path: Path) -> None:
-    """The last at another rate, in stereo and 24 bits, and longer: a line for each window."""
+    """The last at another rate, in stereo and 24 bits, with two sounds in it."""
     folder = [
         write(tmp_path / "new" / f"{number}.wav", level)
         for number, level in enumerate([LOUD, QUIET, LOUD])
     ]
     single = write(tmp_path / "a single one.wav", QUIET)
-    both, _ = soundfile.read(write(tmp_path / "both.wav", QUIET, LOUD, seconds=2.0))
+    both, _ = soundfile.read(write(tmp_path / "both.wav", QUIET, 0, LOUD, 0, seconds=3.0))
     soundfile.write(tmp_path / "both.wav", np.stack([both, both], 1), 32000, subtype="PCM_24")
     outcome = serve(model, tmp_path / "new", single, tmp_path / "both.wav")
     assert outcome.status == 0
-    assert outcome.err == ""
     paths = [str(path) for path in (*folder, single)]
     assert labelled(outcome)[:4] == list(
         zip(paths, ["loud", "quiet", "loud", "quiet"], strict=True)
     )
-    # Twice the rate makes 2 s of it; of its windows of 0.5 s, two see the change.
-    windows = parsed(outcome)[4:]
-    assert [line["path"] for line in windows] == [str(tmp_path / "both.wav")] * 6
-    assert [line["start"] for line in windows] == ["0.0", "0.3", "0.6", "0.9", "1.2", "1.5"]
-    assert [line["end"] for line in windows] == ["0.5", "0.8", "1.1", "1.4", "1.7", "2.0"]
-    del windows[2:4]
-    assert [line["label"] for line in windows] == ["quiet"] * 2 + ["loud"] * 2
-    assert all(float(line["score"]) > 0.9 for line in windows)
+    # Twice the rate makes 1.5 s of 3 s.
+    first, second = parsed(outcome)[4:]
+    assert first["path"] == second["path"] == str(tmp_path / "both.wav")
+    assert [first["label"], second["label"]] == ["quiet", "loud"]
+    times = [float(line[name]) for line in (first, second) for name in ("start", "end")]
+    np.testing.assert_allclose(times, [0.0, 1.5, 3.0, 4.5], atol=0.11)
+    assert float(first["score"]) > 0.9
+    assert outcome.err.splitlines()[0].startswith("captured 0:08 of sound, lost 0.0 s")
 
 
 def test_a_bad_file_among_good_ones_is_named_and_the_rest_labelled(
@@ -99,9 +105,98 @@ def test_a_bad_file_among_good_ones_is_named_and_the_rest_labelled(
     outcome = serve(model, tmp_path)
     assert outcome.status == 1
     assert labelled(outcome) == [(str(path), "loud") for path in good]
-    skipped, summary = outcome.err.splitlines()
+    skipped, count, *_ = outcome.err.splitlines()
     assert skipped.startswith(f"skipped {bad}: WAV: ")
-    assert summary == "1 of 3 recordings can't be read"
+    assert count == "1 of 3 recordings can't be read"
+
+
+def test_a_recording_in_which_nothing_is_heard(model: Path, tmp_path: Path) -> None:
+    silent = write(tmp_path / "silent.wav", 0.0, seconds=2.0)
+    outcome = serve(model, silent)
+    assert outcome.out == "" and outcome.status == 0
+    assert outcome.err.splitlines()[0].startswith(f"{silent}: nothing heard")
+    always = serve(model, silent, flags=("--gate=always",))
+    assert labelled(always) == [(str(silent), "quiet")]
+
+
+def test_json_lines_and_csv(model: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "sounds.wav", 0, LOUD, 0, QUIET, 0, seconds=2.0)
+    outcome = serve(model, path, flags=("--format=jsonl", "--windows"))
+    records = [json.loads(line) for line in outcome.out.splitlines()]
+    events = [record for record in records if record["type"] == "event"]
+    assert [event["label"] for event in events] == ["loud", "quiet"]
+    windows = [record for record in records if record["type"] == "window"]
+    # Every half second, each of the model's half second at most.
+    assert len(windows) >= 8
+    assert all(set(window["scores"]) == {"quiet", "loud"} for window in windows)
+    assert all(window["end_seconds"] - window["start_seconds"] < 0.51 for window in windows)
+
+    outcome = serve(model, path, flags=("--format=csv",))
+    rows = list(csv.DictReader(outcome.out.splitlines()))
+    assert [row["label"] for row in rows] == ["loud", "quiet"]
+    for row, event in zip(rows, events, strict=True):
+        assert float(row["start_seconds"]) == event["start_seconds"]
+        assert row["source"] == event["source"] == str(path)
+
+
+def test_min_score_and_saved_events(model: Path, tmp_path: Path) -> None:
+    between = (QUIET + LOUD) / 2
+    path = write(tmp_path / "sounds.wav", 0, LOUD, 0, between, 0, seconds=2.0)
+    saved = tmp_path / "saved"
+    flags = ("--min_score=0.99,loud=0.9", f"--save_events={saved}")
+    outcome = serve(model, path, flags=flags)
+    found = [label for _, label in labelled(outcome)]
+    assert found[0] == "loud" and "unknown" in found
+    names = sorted(file.name for file in saved.iterdir())
+    assert len(names) == 2 * len(found) + 1 and "events.jsonl" in names
+    (loud,) = saved.glob("*loud.wav")
+    sound, rate = soundfile.read(loud)
+    assert rate == RATE and len(sound) / rate == pytest.approx(2.0, abs=0.15)
+    assert np.sqrt(np.mean(sound**2)) == pytest.approx(LOUD, rel=0.05)
+    outcome = serve(model, path, flags=("--nounknown", "--min_score=0.99"))
+    assert "unknown" not in outcome.out and "loud" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--min_score=lout=0.5",), ["no label 'lout'", "did you mean 'loud'?"]),
+        (("--min_score=2",), ["--min_score=2", "0 to 1"]),
+        (("--gate=ears",), ["--gate=ears", "auto|vad|energy|always"]),
+        (("--vad_mode=4",), ["--vad_mode=4", "0 to 3"]),
+        (("--hop_seconds=0",), ["--hop_seconds=0"]),
+        (("--hop_seconds=2",), ["--hop_seconds=2", "give at most 0.5"]),
+        (("--format=xml",), ["--format=xml"]),
+        (("--windows",), ["--windows", "--format=jsonl"]),
+        (("--save_events=/dev/null",), ["--save_events=/dev/null"]),
+    ],
+)
+def test_flags(model: Path, tmp_path: Path, flags: tuple[str, ...], words: list[str]) -> None:
+    outcome = serve(model, write(tmp_path / "1.wav", LOUD), flags=flags)
+    programs.assert_refused(outcome, "serve_mic.py", *words)
+
+
+def test_ctrl_c_ends_a_replay_with_a_summary(model: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "long.wav", *[LOUD, 0] * 20, seconds=1.5)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "serve_mic.py", f"--model={model}"),
+            *(f"--input={path}", "--realtime", "--format=jsonl", "--windows"),
+        ],
+        cwd=programs.ROOT,
+        env=programs.environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    json.loads(process.stdout.readline())  # it labels
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "captured 0:" in err and "Traceback" not in err
+    assert "latency of labels: 50 % within" in err
 
 
 def test_a_missing_input_stops_it_before_any_work(model: Path, tmp_path: Path) -> None:

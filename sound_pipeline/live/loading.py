@@ -1,0 +1,103 @@
+"""A model that is being loaded while sound is heard already."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sound_pipeline.model_files import ModelInfo
+
+if TYPE_CHECKING:
+    from sound_pipeline.inference import Model
+
+Floats = npt.NDArray[np.float32]
+
+
+class LoadingModel:
+    """Loads a model in a thread of its own and warms it up; whoever asks it something waits.
+
+    As a context it waits for the thread at its end: TensorFlow doesn't survive an interpreter
+    that ends while it is imported.
+
+    Attributes:
+      info: its labels, window and suggested minimum score.
+    """
+
+    def __init__(self, directory: Path, info: ModelInfo, sample_rate_hz: int) -> None:
+        """Starts to load.
+
+        Args:
+          directory: an exported model.
+          info: what `read_info` said of it.
+          sample_rate_hz: of the sound it will be asked about.
+        """
+        self.info = info
+        self._directory = directory
+        self._rate = sample_rate_hz
+        self._model: Model | None = None
+        self._failure: BaseException | None = None
+        self._seconds = 0.0
+        self._thread = threading.Thread(target=self._load, name="loading", daemon=True)
+        self._thread.start()
+
+    @property
+    def seconds(self) -> float | None:
+        """How long loading took; None while it goes on.
+
+        Raises:
+          UserError: the model can't be loaded.
+        """
+        if self._thread.is_alive():
+            return None
+        if self._failure is not None:
+            raise self._failure
+        return self._seconds
+
+    def scores(self, waveform: Floats, sample_rate_hz: int) -> Floats:
+        """As `Model.scores`; raises what went wrong with loading."""
+        return self._loaded().scores(waveform, sample_rate_hz)
+
+    def picture(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
+        """As `Model.picture`; raises what went wrong with loading."""
+        return self._loaded().picture(waveform, sample_rate_hz)
+
+    def __enter__(self) -> LoadingModel:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Waits for the thread."""
+        self._thread.join()
+
+    def _load(self) -> None:
+        started = time.monotonic()
+        try:
+            # Here, because it imports TensorFlow, which takes seconds.
+            from sound_pipeline.inference import Model
+
+            model = Model(self._directory)
+            # The first call prepares the graph, which takes as long as many calls.
+            silence = np.zeros(round(self.info.window_seconds * self._rate), np.float32)
+            model.scores(silence, self._rate)
+            self._model = model
+        except BaseException as failure:
+            self._failure = failure
+        self._seconds = time.monotonic() - started
+
+    def _loaded(self) -> Model:
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        assert self._model is not None
+        return self._model

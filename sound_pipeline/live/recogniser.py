@@ -1,0 +1,109 @@
+"""From a stream of samples to events, with any classifier: knows no device and no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sound_pipeline.live.events import Event, EventConfig, EventTracker
+from sound_pipeline.live.gate import Gate
+from sound_pipeline.live.segments import Item, Quiet, SegmentConfig, SegmentEnd, Segmenter, Window
+
+# A sound that has paused for longer may be over.
+_PAUSE_SECONDS = 0.05
+
+# float32 [samples] in -1..1 and their rate in Hz -> float32 [labels], which sum to 1.
+Classify = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.float32]]
+
+
+class Recogniser:
+    """Gate, segmenter, classifier and tracker in a row.
+
+    `feed`, `skip` and `finish` do everything at once. A program that must not keep the stream
+    waiting for the classifier calls those of `segmenter` instead, and `handle` with what they
+    return elsewhere: the two halves share nothing.
+
+    Attributes:
+      segmenter: from samples to windows.
+      tracker: from scores to events.
+    """
+
+    def __init__(
+        self,
+        classify: Classify,
+        labels: Sequence[str],
+        gate: Gate,
+        sample_rate_hz: int,
+        window_seconds: float,
+        segments: SegmentConfig | None = None,
+        events: EventConfig | None = None,
+    ) -> None:
+        """Starts at the beginning of a stream.
+
+        Args:
+          classify: the model.
+          labels: its labels, in the order of its scores.
+          gate: this recogniser's own.
+          sample_rate_hz: of the stream.
+          window_seconds: the model's window.
+          segments: when segments begin and end; None for the defaults.
+          events: how scores become events; None for the defaults.
+
+        Raises:
+          UserError: the configuration doesn't fit the labels or the window.
+        """
+        self._classify = classify
+        self._rate = sample_rate_hz
+        self._window = round(window_seconds * sample_rate_hz)
+        self._pause = round(_PAUSE_SECONDS * sample_rate_hz)
+        self.segmenter = Segmenter(
+            segments or SegmentConfig(), gate, sample_rate_hz, window_seconds
+        )
+        self.tracker = EventTracker(events or EventConfig(), labels, sample_rate_hz)
+
+    def feed(self, samples: npt.NDArray[np.float32]) -> list[Event]:
+        """Takes the next samples, float32 [n], -1..1; returns events that are over."""
+        return self._handle_all(self.segmenter.feed(samples))
+
+    def skip(self, samples: int) -> list[Event]:
+        """Counts lost samples; returns events that are over."""
+        return self._handle_all(self.segmenter.skip(samples))
+
+    def finish(self) -> list[Event]:
+        """Ends the stream; returns the events left."""
+        return self._handle_all(self.segmenter.finish()) + self.tracker.finish()
+
+    def handle(self, item: Item) -> list[Event]:
+        """Labels a window, or notes that there is none; returns events that are over."""
+        match item:
+            case Window():
+                return self.tracker.add(item, self._classify(self._filled(item), self._rate))
+            case SegmentEnd():
+                return self.tracker.end(item)
+            case Quiet():
+                return self.tracker.advance(item)
+
+    def _filled(self, window: Window) -> npt.NDArray[np.float32]:
+        """What the model is asked about: float32 [samples], a window of its own.
+
+        Cut off and padded with silence, the first second of a rain is a short sound to the model,
+        and it would name short sounds (docs/live.md has figures). So while a sound goes on that
+        doesn't fill the window yet, it is mirrored until it does: forwards and backwards, because
+        jumps from its end to its start would be heard as beats. Once it is over, it is repeated
+        with the quiet after it.
+        """
+        missing = self._window - len(window.samples)
+        if missing <= 0:
+            return window.samples
+        if window.end - window.active_until > self._pause:
+            return np.resize(window.samples, self._window)
+        onset = window.onset - window.start
+        sound = window.samples[onset:]
+        before = window.samples[max(0, onset - self._pause) : onset]
+        mirrored = np.resize(np.concatenate((sound, sound[::-1])), self._window - len(before))
+        return np.concatenate((before, mirrored))
+
+    def _handle_all(self, items: Iterable[Item]) -> list[Event]:
+        return [event for item in items for event in self.handle(item)]

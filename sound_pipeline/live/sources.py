@@ -1,0 +1,163 @@
+"""Where live sound comes from: blocks of a microphone, or of a recording replayed like one."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sound_pipeline.live.capture import Block, Microphone
+
+_BLOCK_SECONDS = 0.02
+
+
+class Source(Protocol):
+    """A stream of sound.
+
+    Attributes:
+      name: the recording's path, or the microphone's name.
+      sample_rate_hz: of the stream.
+      is_live: whether sound comes by the clock, and waits for nobody.
+      is_over: whether no block will come any more.
+      lost_seconds: sound that was made and did not arrive.
+    """
+
+    name: str
+    sample_rate_hz: int
+    is_live: bool
+
+    @property
+    def is_over(self) -> bool:
+        """See above."""
+
+    @property
+    def lost_seconds(self) -> float:
+        """See above."""
+
+    def read(self, timeout_seconds: float) -> Block | None:
+        """The next block; None where none came in time."""
+
+    def notices(self) -> list[str]:
+        """What the person should know since the last call."""
+
+
+class MicrophoneSource:
+    """A microphone as a `Source`."""
+
+    is_live = True
+
+    def __init__(self, microphone: Microphone, longest_seconds: float = math.inf) -> None:
+        """Takes an open microphone.
+
+        Args:
+          microphone: it.
+          longest_seconds: time after which it is over, whatever has come.
+        """
+        self._ends_at = time.monotonic() + longest_seconds
+        self.name = microphone.name
+        self.sample_rate_hz = microphone.sample_rate_hz
+        self._microphone = microphone
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its time is up."""
+        return time.monotonic() >= self._ends_at
+
+    @property
+    def lost_seconds(self) -> float:
+        """Sound that was made and did not arrive, a present outage included."""
+        return self._microphone.statistics.lost_seconds
+
+    def read(self, timeout_seconds: float) -> Block | None:
+        """The next block; None where none came in time."""
+        return self._microphone.read(timeout_seconds)
+
+    def notices(self) -> list[str]:
+        """What the person should know since the last call."""
+        return [notice.text for notice in self._microphone.take_notices()]
+
+
+class Replay:
+    """A recording as a `Source`: as fast as it is taken, or by the clock."""
+
+    lost_seconds = 0.0
+
+    def __init__(
+        self,
+        name: str,
+        waveform: npt.NDArray[np.float32],
+        sample_rate_hz: int,
+        is_live: bool = False,
+        seconds: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Starts at the beginning.
+
+        Args:
+          name: the recording's path.
+          waveform: float32 [samples], -1..1.
+          sample_rate_hz: its rate.
+          is_live: whether a second of it takes a second.
+          seconds: the clock.
+          sleep: waits.
+        """
+        self.name = name
+        self.sample_rate_hz = sample_rate_hz
+        self.is_live = is_live
+        self._waveform = waveform
+        self._position = 0
+        self._block = max(1, round(_BLOCK_SECONDS * sample_rate_hz))
+        self._seconds = seconds
+        self._sleep = sleep
+        self._started = seconds()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything was read."""
+        return self._position >= len(self._waveform)
+
+    def read(self, timeout_seconds: float) -> Block | None:
+        """The next 20 ms; by the clock, None where they aren't due in time."""
+        start = self._position
+        end = min(start + self._block, len(self._waveform))
+        if end == start:
+            return None
+        due = self._started + end / self.sample_rate_hz
+        if self.is_live:
+            wait = due - self._seconds()
+            if wait > timeout_seconds:
+                self._sleep(timeout_seconds)
+                return None
+            if wait > 0:
+                self._sleep(wait)
+        self._position = end
+        return Block(self._waveform[start:end], start, due if self.is_live else self._seconds())
+
+    def notices(self) -> list[str]:
+        """None."""
+        return []
+
+
+class Clock:
+    """The time of day of positions in a stream."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        """Knows nothing before the first block."""
+        self._rate = sample_rate_hz
+        self._end = 0
+        self._at = datetime.now().astimezone()
+
+    def note(self, block: Block) -> None:
+        """Takes the latest block."""
+        age = timedelta(seconds=time.monotonic() - block.captured_at)
+        self._end = block.start + len(block.samples)
+        self._at = datetime.now().astimezone() - age
+
+    def time_of(self, position_seconds: float) -> datetime:
+        """When the sound at a position of the stream was made."""
+        return self._at - timedelta(seconds=self._end / self._rate - position_seconds)
