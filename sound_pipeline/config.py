@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from sound_pipeline.datasets import DatasetConfig
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import check
 from sound_pipeline.splits import SplitConfig
 
 REFERENCE_FRAME_LENGTH = 2048
@@ -23,11 +23,6 @@ REFERENCE_SAMPLE_RATE_HZ = 22050
 # Recordings outside these rates are refused: below, a frame is a handful of samples.
 MIN_SAMPLE_RATE_HZ = 1_000
 MAX_SAMPLE_RATE_HZ = 384_000
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,41 +67,41 @@ class FeatureConfig:
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
-        _check(
+        check(
             MIN_SAMPLE_RATE_HZ <= self.sample_rate_hz <= MAX_SAMPLE_RATE_HZ,
             f"--sample_rate={self.sample_rate_hz}: give a rate from {MIN_SAMPLE_RATE_HZ} to "
             f"{MAX_SAMPLE_RATE_HZ} Hz",
         )
-        _check(
+        check(
             0.1 <= self.window_seconds <= 60,
             f"--window_seconds={self.window_seconds:g}: give a length from 0.1 to 60 s",
         )
-        _check(
+        check(
             0 <= self.window_overlap <= 0.95,
             f"--window_overlap={self.window_overlap:g}: give a share from 0 to 0.95",
         )
-        _check(
+        check(
             self.quiet_window_db < 0,
             f"quiet_window_db={self.quiet_window_db:g}: give a level below 0 dB",
         )
-        _check(
+        check(
             0.001 <= self.hop_seconds <= self.frame_seconds <= 1,
             f"--hop_seconds={self.hop_seconds:g} and --frame_seconds={self.frame_seconds:g}: "
             "a hop lies between 0.001 s and the frame, a frame is at most 1 s",
         )
-        _check(
+        check(
             8 <= self.mel_bands <= 512, f"--mel_bands={self.mel_bands}: give a number from 8 to 512"
         )
-        _check(
+        check(
             0 <= self.min_hz < self.max_hz <= self.sample_rate_hz / 2,
             f"--min_hz={self.min_hz:g} and --max_hz={self.max_hz:g}: the band must lie between 0 "
             f"and half the sample rate, {self.sample_rate_hz / 2:g} Hz",
         )
-        _check(
+        check(
             -200 <= self.floor_db < 0,
             f"--floor_db={self.floor_db:g}: give a level from -200 up to, not including, 0 dB",
         )
-        _check(
+        check(
             math.isfinite(self.reference_floor_db) and self.reference_floor_db >= -100,
             f"reference_floor_db={self.reference_floor_db:g}: give a finite level from -100 dB up",
         )
@@ -161,17 +156,17 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
-        _check(0 <= self.l2 < math.inf, f"--l2={self.l2:g}: give 0 or more")
-        _check(self.hidden_units >= 0, f"--hidden_units={self.hidden_units}: give 0 or more")
-        _check(0 <= self.dropout < 1, f"--dropout={self.dropout:g}: give 0 up to 1")
-        _check(
+        check(0 <= self.l2 < math.inf, f"--l2={self.l2:g}: give 0 or more")
+        check(self.hidden_units >= 0, f"--hidden_units={self.hidden_units}: give 0 or more")
+        check(0 <= self.dropout < 1, f"--dropout={self.dropout:g}: give 0 up to 1")
+        check(
             0 < self.learning_rate < math.inf,
             f"--learning_rate={self.learning_rate:g}: give more than 0",
         )
-        _check(self.epochs >= 1, f"--epochs={self.epochs}: give 1 or more")
-        _check(self.patience >= 1, f"--patience={self.patience}: give 1 or more")
-        _check(self.batch_size >= 1, f"--batch_size={self.batch_size}: give 1 or more")
-        _check(
+        check(self.epochs >= 1, f"--epochs={self.epochs}: give 1 or more")
+        check(self.patience >= 1, f"--patience={self.patience}: give 1 or more")
+        check(self.batch_size >= 1, f"--batch_size={self.batch_size}: give 1 or more")
+        check(
             self.class_weights in ("balanced", "none"),
             f"--class_weights={self.class_weights}: give balanced or none",
         )
@@ -201,11 +196,11 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
-        _check(
+        check(
             self.image_size == 0 or 32 <= self.image_size <= 1024,
             f"--image_size={self.image_size}: give a size from 32 to 1024",
         )
-        _check(
+        check(
             0 <= self.max_bad_clips <= 1,
             f"--max_bad_clips={self.max_bad_clips:g}: give a share from 0 to 1",
         )
@@ -233,7 +228,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
     hints |= {"features": FeatureConfig, "head": HeadConfig}
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - names)
-    _check(
+    check(
         not unknown,
         f"{kind.__name__} has no field {', '.join(unknown)}: the file was written by another "
         "version of sound_pipeline",

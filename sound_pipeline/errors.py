@@ -15,3 +15,9 @@ class UserError(Exception):
 def first_line(error: BaseException) -> str:
     """What an error of a library says, for a message that must stay one line."""
     return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def check(condition: bool, message: str) -> None:
+    """Raises UserError with the message unless the condition holds."""
+    if not condition:
+        raise UserError(message)

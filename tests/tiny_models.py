@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import FeatureConfig
+from sound_pipeline.export import export_model
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.head import Head
 
@@ -72,3 +73,18 @@ def save_picture_module(directory: Path) -> str:
     """Writes a `PictureModule` as a TF2 SavedModel; returns its handle."""
     tf.saved_model.save(PictureModule(), str(directory))
     return str(directory)
+
+
+QUIET, LOUD = 0.03, 0.3
+"""Levels (root mean square) that `export_loudness_model`'s model calls quiet and loud."""
+
+
+def export_loudness_model(directory: Path) -> Path:
+    """Exports a model that compares ten levels of a window with one between quiet and loud."""
+    extractor = LoudnessExtractor(CONFIG)
+    size = extractor.embedding_size
+    between = np.full(size, (QUIET + LOUD) / 2, np.float32)
+    kernel = np.tile(np.array([-2, 2], np.float32), [size, 1])
+    head = Head(between, np.full_like(between, 0.1), [(kernel, np.zeros(2, np.float32))])
+    export_model(SoundClassifier(extractor, head, ["quiet", "loud"], CONFIG), directory, {})
+    return directory

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import check
 from sound_pipeline.live.min_scores import MinScores
 from sound_pipeline.live.segments import Quiet, SegmentEnd, Window
 
@@ -23,11 +23,6 @@ _ROUNDING = 1e-6
 _UNKNOWN = -1
 
 Scores = npt.NDArray[np.floating]
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,19 +53,19 @@ class EventConfig:
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
-        _check(
+        check(
             0 <= self.smoothing_seconds <= 60,
             f"--smoothing_seconds={self.smoothing_seconds:g}: give a time from 0 to 60 s",
         )
-        _check(
+        check(
             0 <= self.change_margin <= 1,
             f"--change_margin={self.change_margin:g}: give a score from 0 to 1",
         )
-        _check(
+        check(
             1 <= self.change_windows <= 100,
             f"--change_windows={self.change_windows}: give a number from 1 to 100",
         )
-        _check(
+        check(
             0 <= self.merge_seconds <= 3600,
             f"--merge_seconds={self.merge_seconds:g}: give a time from 0 to 3600 s",
         )

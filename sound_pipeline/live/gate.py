@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import check
 from sound_pipeline.live.noise_floor import (
     FRAME_SECONDS,
     NOTE_SECONDS,
@@ -31,11 +31,6 @@ from sound_pipeline.live.noise_floor import (
 from sound_pipeline.live.vad import VoiceDetector
 
 GATES = ("auto", "vad", "energy", "always")
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +68,8 @@ class GateConfig:
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag or field of a value out of range."""
-        _check(self.kind in GATES, f"--gate={self.kind}: give one of {', '.join(GATES)}")
-        _check(
+        check(self.kind in GATES, f"--gate={self.kind}: give one of {', '.join(GATES)}")
+        check(
             self.vad_mode in range(4),
             f"--vad_mode={self.vad_mode}: give a whole number from 0 to 3",
         )
@@ -89,7 +84,7 @@ class GateConfig:
             ("startup_seconds", 0, 10, "s"),
         ):
             value = getattr(self, name)
-            _check(low <= value <= high, f"{name}={value:g}: give {low:g} to {high:g} {unit}")
+            check(low <= value <= high, f"{name}={value:g}: give {low:g} to {high:g} {unit}")
 
 
 class FrameState(NamedTuple):

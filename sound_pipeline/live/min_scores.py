@@ -9,12 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.errors import UserError
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)
+from sound_pipeline.errors import UserError, check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +29,7 @@ class MinScores:
         for prefix, score in [("", self.default)] + [
             (f"{label}=", score) for label, score in self.by_label.items()
         ]:
-            _check(0 <= score <= 1, f"--min_score={prefix}{score:g}: give a number from 0 to 1")
+            check(0 <= score <= 1, f"--min_score={prefix}{score:g}: give a number from 0 to 1")
 
     def of(self, labels: Sequence[str]) -> npt.NDArray[np.float64]:
         """What each label needs, float64 [labels].
@@ -72,7 +67,7 @@ def parse_min_score(words: Sequence[str], labels: Sequence[str], default: float)
             raise UserError(
                 f"--min_score={word}: give a number from 0 to 1 for all labels, or label=number"
             ) from None
-        _check(
+        check(
             label not in given,
             f"--min_score: two scores for {'all labels' if label is None else repr(label)}; "
             "give one",

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import check
 from sound_pipeline.live.gate import FrameState, Gate
 from sound_pipeline.live.vad import FRAME_SECONDS
 
@@ -19,11 +19,6 @@ from sound_pipeline.live.vad import FRAME_SECONDS
 _MIN_NEW_SECONDS = 0.1
 # How often `Quiet` is said.
 _QUIET_SECONDS = 0.1
-
-
-def _check(condition: bool, message: str) -> None:
-    if not condition:
-        raise UserError(message)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,19 +40,19 @@ class SegmentConfig:
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
-        _check(
+        check(
             1 <= self.trigger_frames <= 100,
             f"--trigger_frames={self.trigger_frames}: give a number from 1 to 100",
         )
-        _check(
+        check(
             0.01 <= self.hang_seconds <= 60,
             f"--hang_seconds={self.hang_seconds:g}: give a time from 0.01 to 60 s",
         )
-        _check(
+        check(
             0 <= self.preroll_seconds <= 60,
             f"--preroll_seconds={self.preroll_seconds:g}: give a time from 0 to 60 s",
         )
-        _check(
+        check(
             0.05 <= self.hop_seconds <= 60,
             f"--hop_seconds={self.hop_seconds:g}: give a time from 0.05 to 60 s",
         )
@@ -149,7 +144,7 @@ class Segmenter:
         Raises:
           UserError: `hop_seconds` is longer than the window.
         """
-        _check(
+        check(
             config.hop_seconds <= window_seconds,
             f"--hop_seconds={config.hop_seconds:g}: what lies between two of the model's windows "
             f"of {window_seconds:g} s would not be heard; give at most {window_seconds:g}",

@@ -16,16 +16,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from sound_pipeline.classifier import SoundClassifier
-from sound_pipeline.export import export_model
-from sound_pipeline.head import Head
 from tests import tiny_models
 from tests.e2e import programs
+from tests.tiny_models import LOUD, QUIET
 
 pytestmark = pytest.mark.slow
 
 RATE = 16000
-QUIET, LOUD = 0.03, 0.3
 LINE = re.compile(
     r"(?P<path>.+)  (?P<start>\d+\.\d)-(?P<end>\d+\.\d) s  (?P<label>.+)  (?P<score>[01]\.\d\d)"
 )
@@ -33,16 +30,7 @@ LINE = re.compile(
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten levels of a window, each against one between quiet and loud."""
-    extractor = tiny_models.LoudnessExtractor(tiny_models.CONFIG)
-    size = extractor.embedding_size
-    between = np.full(size, (QUIET + LOUD) / 2, np.float32)
-    kernel = np.tile(np.array([-2, 2], np.float32), [size, 1])
-    head = Head(between, np.full_like(between, 0.1), [(kernel, np.zeros(2, np.float32))])
-    classifier = SoundClassifier(extractor, head, ["quiet", "loud"], extractor.config)
-    directory = tmp_path_factory.mktemp("run") / "saved_model"
-    export_model(classifier, directory, {})
-    return directory
+    return tiny_models.export_loudness_model(tmp_path_factory.mktemp("run") / "saved_model")
 
 
 def write(path: Path, *levels: float, seconds: float = 0.5) -> Path:

@@ -13,33 +13,21 @@ import numpy as np
 import pytest
 import soundfile
 
-from sound_pipeline.classifier import SoundClassifier
-from sound_pipeline.export import export_model
-from sound_pipeline.head import Head
 from tests import tiny_models
 from tests.live.pulse import PulseAudio
 from tests.live.serving import Serving, is_event, is_window
+from tests.tiny_models import LOUD
 
 pytestmark = pytest.mark.slow
 
 RATE = 16000
-QUIET, LOUD = 0.03, 0.3
 # What is asked of the program, in seconds.
 SAYS_SO, LABELS_AGAIN = 2.0, 5.0
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten levels of a window, each against one between quiet and loud."""
-    extractor = tiny_models.LoudnessExtractor(tiny_models.CONFIG)
-    size = extractor.embedding_size
-    between = np.full(size, (QUIET + LOUD) / 2, np.float32)
-    kernel = np.tile(np.array([-2, 2], np.float32), [size, 1])
-    head = Head(between, np.full_like(between, 0.1), [(kernel, np.zeros(2, np.float32))])
-    classifier = SoundClassifier(extractor, head, ["quiet", "loud"], extractor.config)
-    directory = tmp_path_factory.mktemp("run") / "saved_model"
-    export_model(classifier, directory, {})
-    return directory
+    return tiny_models.export_loudness_model(tmp_path_factory.mktemp("run") / "saved_model")
 
 
 def beeps(path: Path, count: int) -> Path:
