@@ -18,7 +18,9 @@ else
 VERSIONS := -c constraints.txt
 endif
 
-PYTEST_FLAGS ?= -n 2 --dist=loadfile
+# In the order of collection: files with few tests, some of which play sound for minutes, would
+# otherwise come last, with one core waiting for them.
+PYTEST_FLAGS ?= -n 2 --dist=loadfile --no-loadscope-reorder
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TF_CPP_MIN_LOG_LEVEL ?= 3

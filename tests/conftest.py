@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# What a script starts in the background ignores Ctrl-C, and so would the programs that tests
+# start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _HOW_TO_GET = (
     "set SOUND_PIPELINE_ASSETS to a folder with data/esc10 (the ESC-50 release of "
