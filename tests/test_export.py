@@ -204,7 +204,6 @@ def test_attributes_and_files(either: Exported) -> None:
     assert float(model.window_seconds) == CONFIG.window_seconds
     written = (directory / "assets" / "labels.txt").read_text(encoding="utf-8")
     assert written == "".join(f"{label}\n" for label in LABELS)
-    assert json.loads((directory / "assets.extra" / "model.json").read_text()) == METADATA
     made = json.loads((directory / METADATA_FILE).read_text(encoding="utf-8"))
     assert made == METADATA | {
         "labels": list(LABELS),
