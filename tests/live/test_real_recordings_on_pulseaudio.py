@@ -13,7 +13,8 @@ from tests.e2e import programs, tiny_data
 from tests.live.pulse import PulseAudio
 from tests.live.serving import Serving, is_event
 
-pytestmark = [pytest.mark.slow, pytest.mark.assets]
+# It plays for two and a half minutes, and trains before that.
+pytestmark = [pytest.mark.nightly, pytest.mark.assets]
 
 A_CLASS = 2
 LEAST_RIGHT = 17
