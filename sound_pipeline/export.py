@@ -16,8 +16,6 @@ from sound_pipeline.model_files import LABELS_FILE, METADATA_FILE
 from sound_pipeline.wav import decode_wav
 from sound_pipeline.windows import split_windows
 
-PICTURE_SIZE = 299
-
 _BATCH = tf.TensorSpec([None, None], tf.float32, "waveform")
 _ONE = tf.TensorSpec([None], tf.float32, "waveform")
 _RATE = tf.TensorSpec([], tf.int32, "sample_rate")
@@ -132,8 +130,7 @@ class _Exported(tf.Module):
         rate = _checked(sample_rate)
         config = self.classifier.config
         first = split_windows(waveform, rate, config).waveform[:, 0]
-        image = features.coloured_picture(first, rate, PICTURE_SIZE, PICTURE_SIZE, config)
-        return {"image": tf.cast(tf.round(image * 255.0), tf.uint8)}
+        return {"image": features.image(first, rate, config)}
 
     def signature_functions(self) -> dict[str, Any]:
         return {

@@ -22,6 +22,9 @@ from sound_pipeline.mel import mel_matrix
 # version are then computed again.
 FEATURES_VERSION = 1
 
+IMAGE_SIZE = 299
+"""Height and width of `image`, in pixels: what Inception v3 takes."""
+
 # The least mel power taken to decibels (librosa.power_to_db's `amin`).
 _LEAST_POWER = 1e-10
 
@@ -117,6 +120,12 @@ def coloured_picture(
     """
     grey = picture(log_mel(waveform, sample_rate_hz, config), height, width, config)
     return colour(grey, config.colormap)
+
+
+def image(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
+    """Windows as people look at them: uint8 [batch, 299, 299, 3], RGB; see `coloured_picture`."""
+    coloured = coloured_picture(waveform, sample_rate_hz, IMAGE_SIZE, IMAGE_SIZE, config)
+    return tf.cast(tf.round(coloured * 255.0), tf.uint8)
 
 
 def colormap_table(name: str) -> npt.NDArray[np.float32]:

@@ -11,9 +11,6 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import numpy as np
-import numpy.typing as npt
-
 from sound_pipeline.live.events import Event, EventConfig
 from sound_pipeline.live.gate import GateConfig, make_gate
 from sound_pipeline.live.loading import LoadingModel
@@ -29,8 +26,6 @@ _READ_SECONDS = 0.1
 _LEVEL_SECONDS = 0.05
 # What is still waiting when the person ends a live session may take so long, and no longer.
 _LAST_ANSWERS_SECONDS = 5.0
-
-Scores = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -93,14 +88,8 @@ class _Session:
         self._statistics = statistics
         self._skipped_before = statistics.skipped_windows
         self._saver = saver
-        self._latest_scores = np.zeros(len(info.labels), np.float32)
-
-        def remember(samples: Scores, sample_rate_hz: int) -> Scores:
-            self._latest_scores = model.scores(samples, sample_rate_hz)
-            return self._latest_scores
-
         self._recogniser = Recogniser(
-            remember,
+            model.scores,
             info.labels,
             make_gate(config.gate, rate),
             rate,
@@ -182,6 +171,8 @@ class _Session:
             for item in self._recogniser.segmenter.finish():
                 self._waiting.put(Waiting(item, now))
         self._waiting.close()
+        # What was heard while the model was loading is answered too.
+        self._model.wait()
         self._labelling.join(timeout_seconds)
         if self._labelling.is_alive():
             self._waiting.clear()
@@ -205,7 +196,8 @@ class _Session:
 
     def _report_window(self, window: Window, ended_at: float) -> None:
         rate = self._source.sample_rate_hz
-        scores = self._latest_scores
+        scores = self._recogniser.tracker.latest_scores
+        assert scores is not None  # of this window
         best = int(scores.argmax())
         latency = time.monotonic() - ended_at if self._source.is_live else None
         self._output.window(

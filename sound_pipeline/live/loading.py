@@ -67,6 +67,10 @@ class LoadingModel:
         """As `Model.picture`; raises what went wrong with loading."""
         return self._loaded().picture(waveform, sample_rate_hz)
 
+    def wait(self) -> None:
+        """Returns once loading is over, well or not."""
+        self._thread.join()
+
     def __enter__(self) -> LoadingModel:
         """Returns itself."""
         return self
@@ -78,7 +82,7 @@ class LoadingModel:
         traceback: TracebackType | None,
     ) -> None:
         """Waits for the thread."""
-        self._thread.join()
+        self.wait()
 
     def _load(self) -> None:
         started = time.monotonic()
@@ -96,7 +100,7 @@ class LoadingModel:
         self._seconds = time.monotonic() - started
 
     def _loaded(self) -> Model:
-        self._thread.join()
+        self.wait()
         if self._failure is not None:
             raise self._failure
         assert self._model is not None

@@ -46,7 +46,7 @@ class WindowResult:
       end_seconds: likewise.
       label: what the window was taken for.
       score: its score, 0..1.
-      scores: float [classes], of all classes.
+      scores: float [classes], of all classes, smoothed over the windows of its segment.
       latency_seconds: from the end of the window's sound to its label; None without a clock.
       time: the clock's time at the window's start, with its zone; None without a clock.
     """

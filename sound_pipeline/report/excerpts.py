@@ -11,15 +11,12 @@ import tensorflow as tf
 
 from sound_pipeline.audio import read_recording
 from sound_pipeline.config import FeatureConfig
-from sound_pipeline.features import coloured_picture
+from sound_pipeline.features import image
 from sound_pipeline.predictions import Predictions
 from sound_pipeline.windows import split_windows
 
 LONGEST_SECONDS = 10.0
 """What an excerpt holds of a longer recording."""
-
-PICTURE_SIZE = 299
-"""Its height and width, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +87,4 @@ def _draw(waveform: tf.Tensor, rate: tf.Tensor, config: FeatureConfig) -> npt.ND
     # Op by op: a run draws some dozens, and building a graph would take longer than that.
     windows = split_windows(waveform[None], rate, config)
     first = tf.argmax(tf.cast(windows.audible[0], tf.int32))
-    window = windows.waveform[:, first]
-    picture = coloured_picture(window, rate, PICTURE_SIZE, PICTURE_SIZE, config)[0]
-    return tf.cast(tf.round(picture * 255.0), tf.uint8).numpy()
+    return image(windows.waveform[:, first], rate, config)[0].numpy()

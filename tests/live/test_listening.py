@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.live import listening
 from sound_pipeline.live.capture import Block
 from sound_pipeline.live.events import Event, EventConfig
 from sound_pipeline.live.gate import GateConfig
@@ -44,8 +45,11 @@ class FakeModel:
     def seconds(self) -> float | None:
         return 1.0 if time.monotonic() >= self.ready_at else None
 
-    def scores(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    def wait(self) -> None:
         time.sleep(max(0.0, self.ready_at - time.monotonic()))
+
+    def scores(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        self.wait()
         time.sleep(self.takes_seconds)
         self.asked += 1
         power = np.abs(np.fft.rfft(waveform)) ** 2
@@ -154,6 +158,16 @@ def test_sound_is_not_lost_while_the_model_is_loading() -> None:
     assert first is not None and second is not None
     assert (second - first).total_seconds() == pytest.approx(2.1, abs=0.15)
     assert heard.output.levels and any(level.is_hearing for level in heard.output.levels)
+
+
+@pytest.mark.slow
+def test_what_was_heard_before_the_model_was_ready_is_answered_however_late_that_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "_LAST_ANSWERS_SECONDS", 0.5)
+    waveform = sounds((0, 0.5), (300, 0.6), (0, 0.6))
+    heard = hear(waveform, FakeModel(ready_after=4.0), is_live=True)
+    assert heard.output.labels == ["low"]
 
 
 def test_a_model_that_can_not_be_loaded_ends_it() -> None:
