@@ -65,6 +65,13 @@ def define_flags() -> None:
         "Sound in one picture. Longer recordings are cut into windows, shorter ones padded.",
     )
     flags.DEFINE_float("window_overlap", features.window_overlap, "Share of a window seen again.")
+    flags.DEFINE_list(
+        "beginning_seconds",
+        [f"{seconds:g}" for seconds in features.beginning_seconds],
+        "How much of a sound is in the beginnings learned from beside whole windows, so that the "
+        "first live labels of a sound are right; empty: whole windows alone, which takes less "
+        "time.",
+    )
     flags.DEFINE_integer("mel_bands", features.mel_bands, "Mel bands of the spectrogram.")
     flags.DEFINE_float("floor_db", features.floor_db, "Bottom of the picture below its peak, dB.")
     flags.DEFINE_string("colormap", features.colormap, "matplotlib colormap of the picture.")
@@ -140,6 +147,7 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
         features=FeatureConfig(
             window_seconds=values.window_seconds,
             window_overlap=values.window_overlap,
+            beginning_seconds=programs.numbers("beginning_seconds", values.beginning_seconds),
             mel_bands=values.mel_bands,
             floor_db=values.floor_db,
             colormap=values.colormap,

@@ -40,6 +40,8 @@ class FeatureConfig:
         a window.
       quiet_window_db: a window at least this far below its recording's loudest one (mean power)
         is neither learned from nor asked: what a clip is named after is not in it (negative).
+      beginning_seconds: how much of a sound is in the beginnings that are learned from beside
+        whole windows (see beginnings.py); ascending.
       frame_seconds: length of one short-time Fourier frame (Hann window).
       hop_seconds: distance between the centres of two frames.
       mel_bands: number of mel bands (Slaney's scale and area normalisation).
@@ -56,6 +58,7 @@ class FeatureConfig:
     window_seconds: float = 4.0
     window_overlap: float = 0.5
     quiet_window_db: float = -30.0
+    beginning_seconds: tuple[float, ...] = (0.2, 0.7, 1.7)
     frame_seconds: float = REFERENCE_FRAME_LENGTH / REFERENCE_SAMPLE_RATE_HZ
     hop_seconds: float = REFERENCE_HOP_LENGTH / REFERENCE_SAMPLE_RATE_HZ
     mel_bands: int = 128
@@ -85,6 +88,12 @@ class FeatureConfig:
             f"quiet_window_db={self.quiet_window_db:g}: give a level below 0 dB",
         )
         check(
+            all(0.01 <= seconds <= 60 for seconds in self.beginning_seconds)
+            and list(self.beginning_seconds) == sorted(set(self.beginning_seconds)),
+            f"--beginning_seconds={','.join(f'{s:g}' for s in self.beginning_seconds)}: give "
+            "ascending times from 0.01 to 60 s, or none",
+        )
+        check(
             0.001 <= self.hop_seconds <= self.frame_seconds <= 1,
             f"--hop_seconds={self.hop_seconds:g} and --frame_seconds={self.frame_seconds:g}: "
             "a hop lies between 0.001 s and the frame, a frame is at most 1 s",
@@ -110,6 +119,11 @@ class FeatureConfig:
     def window_hop_seconds(self) -> float:
         """From the start of one window to the start of the next."""
         return self.window_seconds * (1 - self.window_overlap)
+
+    @property
+    def beginnings(self) -> tuple[float, ...]:
+        """Those of `beginning_seconds` that don't fill a window."""
+        return tuple(seconds for seconds in self.beginning_seconds if seconds < self.window_seconds)
 
     @property
     def frame_length(self) -> int:

@@ -48,11 +48,15 @@ class Embeddings:
     Attributes:
       values: float32 [windows, D], in the order of the recordings.
       recording: int32 [windows], the position in the list that a window belongs to; ascending.
+      beginnings: float32 [beginnings, D], of sounds that have just begun: only to learn from.
+      beginning_of: int32 [beginnings], likewise.
       unreadable: reason by position of the recordings that have no windows.
     """
 
     values: Floats
     recording: Ints
+    beginnings: Floats
+    beginning_of: Ints
     unreadable: dict[int, str]
 
     def mean_of(self, recordings: npt.NDArray[np.integer]) -> Floats:
@@ -205,9 +209,14 @@ def embed_recordings(
         )
     good = [position for position in range(len(paths)) if position not in bad]
     rows = [kept[keys[position]] for position in good]
+    owners = np.array(good, np.int32)
+    beginnings = len(extractor.config.beginnings)
+    windows = [len(row) - beginnings for row in rows]
     return Embeddings(
-        values=np.concatenate(rows),
-        recording=np.repeat(np.array(good, np.int32), [len(row) for row in rows]),
+        values=np.concatenate([row[:count] for row, count in zip(rows, windows, strict=True)]),
+        recording=np.repeat(owners, windows),
+        beginnings=np.concatenate([row[count:] for row, count in zip(rows, windows, strict=True)]),
+        beginning_of=np.repeat(owners, beginnings),
         unreadable=bad,
     )
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.audio import decode_audio, decode_file_by_libsndfile
+from sound_pipeline.beginnings import split_beginnings
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.wav import DecodedAudio
 from sound_pipeline.windows import split_windows
@@ -27,8 +28,9 @@ class Batch(NamedTuple):
     Attributes:
       prepared: [batch, ...], what the extractor takes.
       recording: int32 [batch], position of the recording; FILLER in rows without meaning.
-      window: int32 [batch], which of the recording's audible windows.
-      windows: int32 [batch], how many of these the recording has.
+      window: int32 [batch], which of the recording's windows: the audible ones, then one for each
+        of `config.beginnings`.
+      windows: int32 [batch], how many the recording has.
       reason: object [batch] of bytes, why the recording can't be read; empty where it can. Such a
         recording comes as one window of silence.
     """
@@ -55,8 +57,8 @@ def read_windows(
       batch_size: windows in a batch.
 
     Yields:
-      Every recording's audible windows, or one row with the reason why it can't be read, in no
-      particular order.
+      Every recording's audible windows and beginnings, or one row with the reason why it can't
+      be read, in no particular order.
     """
     everything = np.arange(len(paths), dtype=np.int32)
     left = set(everything.tolist())
@@ -98,9 +100,13 @@ def window_batches(
         rate = tf.where(readable, decoded.sample_rate_hz, config.sample_rate_hz)
         windows = split_windows(decoded.waveform[None], rate, config)
         audible = tf.boolean_mask(windows.waveform, windows.audible)
-        count = tf.shape(audible)[0]
+        beginnings = split_beginnings(decoded.waveform, rate, config)[
+            : tf.where(readable, len(config.beginnings), 0)
+        ]
+        waveform = tf.concat([audible, beginnings], axis=0)
+        count = tf.shape(waveform)[0]
         return {
-            "waveform": audible,
+            "waveform": waveform,
             "sample_rate_hz": tf.fill([count], rate),
             "recording": tf.fill([count], position),
             "window": tf.range(count),

@@ -7,13 +7,15 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import tqdm
 from absl import app, flags
 from absl import logging as absl_logging
 
 from sound_pipeline.errors import UserError
+
+T = TypeVar("T")
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -80,14 +82,26 @@ def integers(flag: str, words: list[str]) -> tuple[int, ...]:
     Raises:
       UserError: a word is none.
     """
-    numbers = []
+    return _parsed(flag, words, int, "a whole number; give some like 1,2")
+
+
+def numbers(flag: str, words: list[str]) -> tuple[float, ...]:
+    """The numbers of a list flag.
+
+    Raises:
+      UserError: a word is none.
+    """
+    return _parsed(flag, words, float, "a number; give some like 0.5,1")
+
+
+def _parsed(flag: str, words: list[str], parse: Callable[[str], T], kind: str) -> tuple[T, ...]:
+    values = []
     for word in words:
         try:
-            numbers.append(int(word))
+            values.append(parse(word))
         except ValueError:
-            message = f"--{flag}: {word!r} is not a whole number; give some like 1,2"
-            raise UserError(message) from None
-    return tuple(numbers)
+            raise UserError(f"--{flag}: {word!r} is not {kind}") from None
+    return tuple(values)
 
 
 class _Messages(logging.Handler):

@@ -54,9 +54,7 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
     starts = tf.cast(tf.round(tf.range(count, dtype=tf.float64) * hop), tf.int32)
     is_last = tf.equal(tf.range(count), count - 1)
     starts = tf.where(is_last & (count > 1), excess, starts)
-    finite = tf.where(tf.math.is_finite(waveform), waveform, 0.0)
-    finite = tf.clip_by_value(finite, -_LOUDEST_SAMPLE, _LOUDEST_SAMPLE)
-    padded = tf.pad(finite, [[0, 0], [0, tf.maximum(length - samples, 0)]])
+    padded = tf.pad(usable(waveform), [[0, 0], [0, tf.maximum(length - samples, 0)]])
     cut = tf.map_fn(
         lambda start: padded[:, start : start + length],
         starts,
@@ -64,6 +62,12 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
     )
     windows = tf.transpose(cut, [1, 0, 2])
     return Windows(windows, _audible(windows, config.quiet_window_db), starts)
+
+
+def usable(waveform: tf.Tensor) -> tf.Tensor:
+    """Samples that a power spectrum can be made of: finite, of bounded size; shaped as given."""
+    finite = tf.where(tf.math.is_finite(waveform), waveform, 0.0)
+    return tf.clip_by_value(finite, -_LOUDEST_SAMPLE, _LOUDEST_SAMPLE)
 
 
 def combine_windows(logits: tf.Tensor, recording: tf.Tensor) -> tf.Tensor:

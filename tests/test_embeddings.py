@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from sound_pipeline import embeddings
 from sound_pipeline.audio import decode_audio
+from sound_pipeline.beginnings import split_beginnings
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.embeddings import EmbeddingStore, content_keys, embed_recordings
 from sound_pipeline.errors import UserError
@@ -218,6 +219,28 @@ def test_equal_to_window_by_window_at_all_rates_and_lengths(tmp_path: Path) -> N
         )
     assert counts[0] == counts[3] == 1
     assert 2 <= counts[1] < split_windows(with_a_pause[None], RATE_HZ, SHORT).starts.shape[0]
+
+
+def test_beginnings_beside_windows_kept_and_fresh(tmp_path: Path) -> None:
+    config = dataclasses.replace(SHORT, beginning_seconds=(0.1, 0.2))
+    seconds = (1.3, 0.3)
+    paths = [
+        write_wav(tmp_path / f"{number}.wav", clip("hum", number, length), RATE_HZ)
+        for number, length in enumerate(seconds)
+    ]
+    extractor = CountingExtractor(config)
+    rate = tf.constant(RATE_HZ)
+    for _ in ("fresh", "kept"):
+        result = embed(paths, tmp_path / "cache", extractor)
+        assert result.recording.tolist() == [0, 0, 0, 0, 0, 1]
+        assert result.beginning_of.tolist() == [0, 0, 1, 1]
+        for position, path in enumerate(paths):
+            sound = decode_audio(tf.io.read_file(path)).waveform
+            expected = extractor(
+                extractor.prepare(split_beginnings(sound, rate, config), rate)
+            ).numpy()
+            found = result.beginnings[result.beginning_of == position]
+            np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_embeds_once_and_what_changed_again(

@@ -52,7 +52,11 @@ def embeddings_of(
     recording = np.repeat(np.arange(len(labels), dtype=np.int32), windows)
     values = centres[labels[recording]] + random.normal(size=(len(recording), SIZE))
     return Embeddings(
-        values.astype(np.float32), recording, dict.fromkeys(unreadable, "not decodable")
+        values.astype(np.float32),
+        recording,
+        beginnings=np.zeros((0, SIZE), np.float32),
+        beginning_of=np.zeros(0, np.int32),
+        unreadable=dict.fromkeys(unreadable, "not decodable"),
     )
 
 
@@ -176,6 +180,31 @@ def test_a_recording_weighs_one_however_many_windows_it_has() -> None:
     np.testing.assert_allclose(totals[np.sort(chosen)], 1, rtol=1e-6)
     assert totals.sum() == pytest.approx(4)
     assert windows.weights.dtype == np.float32
+
+
+def test_beginnings_are_learned_from_and_nothing_else() -> None:
+    manifest, whole = manifest_of(LABELS), embeddings_of(LABELS)
+    owner = np.repeat(np.arange(60, dtype=np.int32), 2)
+    values = np.random.default_rng(1).normal(size=(120, SIZE)).astype(np.float32)
+    both = dataclasses.replace(whole, beginnings=values, beginning_of=owner)
+    chosen = np.array([41, 3, 6])
+    found = examples(manifest, both, chosen)
+    windows = np.isin(whole.recording, chosen)
+    np.testing.assert_array_equal(
+        found.embeddings, np.concatenate((whole.values[windows], values[np.isin(owner, chosen)]))
+    )
+    np.testing.assert_allclose(found.weights[windows.sum() :], 0.15, rtol=1e-6)
+    owners = np.concatenate((whole.recording[windows], owner[np.isin(owner, chosen)]))
+    assert found.labels.tolist() == LABELS[owners].tolist()
+    np.testing.assert_allclose(np.bincount(owners, found.weights)[chosen], 1, rtol=1e-6)
+
+    head = fit_head(found, None, 3, QUICK).head
+    for one, other in zip(
+        (ask(head, both, chosen).log_scores, both.mean_of(np.sort(chosen))),
+        (ask(head, whole, chosen).log_scores, whole.mean_of(np.sort(chosen))),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_learns_from_the_validation_part_too_for_as_long_as_was_best_on_it() -> None:

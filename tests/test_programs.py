@@ -184,6 +184,19 @@ def test_integers(words: list[str], numbers: tuple[int, ...]) -> None:
     assert programs.integers("folds", words) == numbers
 
 
+@pytest.mark.parametrize(
+    ("words", "numbers"), [([], ()), (["1"], (1.0,)), (["0.5", " 1e1"], (0.5, 10.0))]
+)
+def test_numbers(words: list[str], numbers: tuple[float, ...]) -> None:
+    assert programs.numbers("times", words) == numbers
+
+
+def test_numbers_that_are_none_name_the_flag() -> None:
+    with pytest.raises(UserError) as caught:
+        programs.numbers("times", ["1", "half"])
+    assert str(caught.value).startswith("--times: 'half' is not a number")
+
+
 @pytest.mark.parametrize("word", ["", "one", "1.5", "--5", "²", "1 2", "-"])
 def test_integers_that_are_none_name_the_flag(word: str) -> None:
     with pytest.raises(UserError) as caught:

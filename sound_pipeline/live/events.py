@@ -111,8 +111,8 @@ class EventTracker:
     fill their window with sounds like a sneeze. The first `change_windows` windows correct at
     once. An unknown sound is corrected also when half of it or more was heard again.
 
-    A whole segment, with the quiet at its end, is what models are trained on: where it fits into
-    one window, that window's scores alone decide.
+    Where a whole segment fits into one window, nothing more can be heard of it: that window's
+    scores alone decide.
 
     An event ends where activity ended, not where the gate closed. Times lie between a segment's
     onset and the end of its activity. Events come once, in order, and don't overlap; one that a

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from sound_pipeline.filling import LEAD_SECONDS, mirrored_index
 from sound_pipeline.live.events import Event, EventConfig, EventTracker
 from sound_pipeline.live.gate import Gate
 from sound_pipeline.live.segments import Item, Quiet, SegmentConfig, SegmentEnd, Segmenter, Window
 
-# A sound that has paused for longer may be over.
-_PAUSE_SECONDS = 0.05
+# A sound's decay after its last active frame that is heard.
+_DECAY_SECONDS = 0.1
 
 # float32 [samples] in -1..1 and their rate in Hz -> float32 [labels], which sum to 1.
 Classify = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.float32]]
@@ -57,7 +58,8 @@ class Recogniser:
         self._classify = classify
         self._rate = sample_rate_hz
         self._window = round(window_seconds * sample_rate_hz)
-        self._pause = round(_PAUSE_SECONDS * sample_rate_hz)
+        self._lead = round(LEAD_SECONDS * sample_rate_hz)
+        self._decay = round(_DECAY_SECONDS * sample_rate_hz)
         self.segmenter = Segmenter(
             segments or SegmentConfig(), gate, sample_rate_hz, window_seconds
         )
@@ -89,21 +91,16 @@ class Recogniser:
         """What the model is asked about: float32 [samples], a window of its own.
 
         Cut off and padded with silence, the first second of a rain is a short sound to the model,
-        and it would name short sounds (docs/live.md has figures). So while a sound goes on that
-        doesn't fill the window yet, it is mirrored until it does: forwards and backwards, because
-        jumps from its end to its start would be heard as beats. Once it is over, it is repeated
-        with the quiet after it.
+        and it would name short sounds (docs/live.md has figures). So a sound that doesn't fill the
+        window is mirrored until it does, like the beginnings that models learn from, without the
+        quiet at its end.
         """
-        missing = self._window - len(window.samples)
-        if missing <= 0:
+        if len(window.samples) >= self._window:
             return window.samples
-        if window.end - window.active_until > self._pause:
-            return np.resize(window.samples, self._window)
         onset = window.onset - window.start
-        sound = window.samples[onset:]
-        before = window.samples[max(0, onset - self._pause) : onset]
-        mirrored = np.resize(np.concatenate((sound, sound[::-1])), self._window - len(before))
-        return np.concatenate((before, mirrored))
+        lead = min(onset, self._lead)
+        heard = window.samples[onset - lead : window.active_until + self._decay - window.start]
+        return heard[mirrored_index(np.arange(self._window), lead, len(heard))]
 
     def _handle_all(self, items: Iterable[Item]) -> list[Event]:
         return [event for item in items for event in self.handle(item)]
