@@ -93,7 +93,7 @@ class _Exported(tf.Module):
         best = tf.argmax(scores, axis=1)
         return {
             "scores": scores,
-            # A constant: Keras 3 copies the variables of a layer's function, and can't save strings.
+            # A constant: Keras 3 copies the variables that a layer reads, and can't save strings.
             "label": tf.gather(tf.constant(self._names), best),
             "score": tf.reduce_max(scores, axis=1),
         }

@@ -11,6 +11,7 @@ import importlib.util
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,17 +24,17 @@ THREADS = 4
 class Wrapper(tf.Module):
     """Somebody's module that has the model as a part."""
 
-    def __init__(self, model, rate):
+    def __init__(self, model: Any, rate: int) -> None:
         super().__init__()
         self.model = model
         self.rate = rate
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32)])
-    def __call__(self, waveform):
+    def __call__(self, waveform: tf.Tensor) -> tf.Tensor:
         return self.model(waveform, self.rate)["scores"]
 
 
-def main(directory, sounds, answers):
+def main(directory: str, sounds: str, answers: str) -> None:
     found = [name for name in FOREIGN if importlib.util.find_spec(name)]
     assert not found, f"this environment holds {found}"
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -50,7 +51,7 @@ def main(directory, sounds, answers):
     )
 
 
-def signatures(model, waveform, rate, wav):
+def signatures(model: Any, waveform: np.ndarray, rate: int, wav: bytes) -> dict[str, Any]:
     """Every signature, and the call."""
     one = {"waveform": tf.constant(waveform[0]), "sample_rate": tf.constant(rate)}
     batch = {"waveform": tf.constant(waveform), "sample_rate": tf.constant(rate)}
@@ -65,7 +66,7 @@ def signatures(model, waveform, rate, wav):
     }
 
 
-def elsewhere(model, directory, waveform, rate):
+def elsewhere(model: Any, directory: str, waveform: np.ndarray, rate: int) -> dict[str, Any]:
     """The scores of `waveform` at `rate`, asked for from inside other code."""
     sounds = tf.data.Dataset.from_tensor_slices(waveform)
     mapped = sounds.batch(2).map(lambda batch: model(batch, rate)["scores"], num_parallel_calls=2)
@@ -75,21 +76,20 @@ def elsewhere(model, directory, waveform, rate):
         "in_a_function": tf.function(lambda batch: model(batch, rate)["scores"])(waveform),
         "in_a_dataset": np.concatenate(list(mapped)),
         "in_threads": threads,
-        "loaded_twice": tf.saved_model.load(directory)(waveform, rate)["scores"],
         "part_of_another": part_of_another(model, waveform, rate),
         "keras_at_own_rate": keras_layer(directory, waveform),
         "mirrored": mirrored(directory, waveform, rate),
-        "on_one_device": on_one_device(directory, waveform, rate),
+        "on_one_device": on_one_device(model, waveform, rate),
     }
 
 
-def part_of_another(model, waveform, rate):
+def part_of_another(model: Any, waveform: np.ndarray, rate: int) -> tf.Tensor:
     with tempfile.TemporaryDirectory() as again:
         tf.saved_model.save(Wrapper(model, rate), again)
         return tf.saved_model.load(again)(waveform)
 
 
-def keras_layer(directory, waveform):
+def keras_layer(directory: str, waveform: np.ndarray) -> np.ndarray:
     """As a layer of a model, batch by batch, saved and loaded by Keras 3."""
     inputs = keras.Input([None])
     answer = keras.layers.TFSMLayer(directory, call_endpoint="serving_default")(inputs)
@@ -100,8 +100,8 @@ def keras_layer(directory, waveform):
     return loaded.predict(waveform, batch_size=2, verbose=0)
 
 
-def mirrored(directory, waveform, rate):
-    """Half of the batch on each of two devices."""
+def mirrored(directory: str, waveform: np.ndarray, rate: int) -> np.ndarray:
+    """Half of the batch on each of two devices, by a model that is loaded a second time."""
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         model = tf.saved_model.load(directory)
@@ -110,16 +110,14 @@ def mirrored(directory, waveform, rate):
     assert len(strategy.experimental_local_results(batch)) == 2
 
     @tf.function
-    def run(batch):
+    def run(batch: tf.Tensor) -> tf.Tensor:
         return strategy.run(lambda part: model(part, rate)["scores"], args=(batch,))
 
     return np.concatenate(strategy.experimental_local_results(run(batch)))
 
 
-def on_one_device(directory, waveform, rate):
+def on_one_device(model: Any, waveform: np.ndarray, rate: int) -> tf.Tensor:
     strategy = tf.distribute.OneDeviceStrategy("CPU:1")
-    with strategy.scope():
-        model = tf.saved_model.load(directory)
     return strategy.run(lambda batch: model(batch, rate)["scores"], args=(tf.constant(waveform),))
 
 
