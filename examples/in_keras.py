@@ -26,7 +26,6 @@ class SoundScores(keras.layers.Layer):
         self.directory = directory
         self.sample_rate = sample_rate
         self.model = tf.saved_model.load(directory)
-        # XLA, which Keras uses where there is a graphics card, knows no strings.
         self.supports_jit = False
 
     def call(self, waveform: tf.Tensor) -> tf.Tensor:
@@ -47,8 +46,10 @@ def main(directory: str) -> None:
 
     # At the model's own rate.
     inputs = keras.Input([None])
-    answer = keras.layers.TFSMLayer(directory, call_endpoint="serving_default")(inputs)
-    at_own_rate = keras.Model(inputs, answer["scores"])
+    layer = keras.layers.TFSMLayer(directory, call_endpoint="serving_default")
+    # XLA, which Keras uses by itself where there is a graphics card, knows no strings.
+    layer.supports_jit = False
+    at_own_rate = keras.Model(inputs, layer(inputs)["scores"])
     print("own rate:", at_own_rate.predict(sounds, verbose=0).argmax(axis=1))
 
     # At another, saved with what comes after it and loaded again.

@@ -70,15 +70,18 @@ def serving_protos() -> Path:
     return _make_once(_kept() / f"tensorflow-serving-api-{minor}-{_PYTHON}", install)
 
 
-def call(*words: str, **variables: str) -> str:
-    """Runs a command that must succeed, away from the project; returns what it printed."""
+def call(*words: str, cwd: Path | None = None, **variables: str) -> str:
+    """Runs a command that must succeed, away from the project; returns what it printed.
+
+    More environment variables may be given, and a folder to run it in.
+    """
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory() as elsewhere:
         done = subprocess.run(
             words,
             capture_output=True,
             check=False,
-            cwd=elsewhere,
+            cwd=cwd or elsewhere,
             env={**kept, "TF_CPP_MIN_LOG_LEVEL": "3", **variables},
             text=True,
             timeout=_LONGEST_SECONDS,
