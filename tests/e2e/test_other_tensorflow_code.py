@@ -14,9 +14,8 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from sound_pipeline.export import export_model
-from sound_pipeline.extractors import load_extractor
 from tests import tiny_models
+from tests.e2e.conftest import GaborModel
 
 pytestmark = pytest.mark.slow
 
@@ -26,16 +25,8 @@ SAME = 1e-6
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    classifier = tiny_models.random_classifier(load_extractor("gabor", tiny_models.CONFIG))
-    directory = tmp_path_factory.mktemp("elsewhere") / "saved_model"
-    export_model(classifier, directory, {"note": "kept"})
-    return directory
-
-
-@pytest.fixture(scope="module")
-def model(directory: Path) -> Any:
-    return tf.saved_model.load(str(directory))
+def model(gabor_model: GaborModel) -> Any:
+    return tf.saved_model.load(str(gabor_model.directory))
 
 
 def noise(samples: int, seed: int = 0) -> npt.NDArray[np.float32]:

@@ -12,10 +12,9 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from sound_pipeline.export import export_model
-from sound_pipeline.extractors import load_extractor
 from tests import tiny_models
 from tests.e2e import environments
+from tests.e2e.conftest import GaborModel
 
 pytestmark = pytest.mark.slow
 
@@ -33,11 +32,10 @@ class Case(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+def case(gabor_model: GaborModel, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """What the classifier in memory says, for every way of asking the exported model."""
     folder = tmp_path_factory.mktemp("outsider")
-    classifier = tiny_models.random_classifier(load_extractor("gabor", tiny_models.CONFIG))
-    export_model(classifier, folder / "saved_model", {})
+    classifier = gabor_model.classifier
     random = np.random.default_rng(0)
     waveform = (0.2 * random.standard_normal([4, 15000])).astype(np.float32)
     waveform[1] *= np.linspace(0.1, 1, 15000)
@@ -52,7 +50,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     assert np.ptp(scores, axis=0).max() > 100 * SAME, "rows too alike to be told apart"
     own_rate = classifier.scores(given, classifier.sample_rate).numpy()
     assert np.abs(scores - own_rate).max() > 100 * SAME
-    here = tf.saved_model.load(str(folder / "saved_model")).signatures["spectrogram"]
+    here = tf.saved_model.load(str(gabor_model.directory)).signatures["spectrogram"]
     elsewhere = ("called", "with_rate", "in_a_function", "in_a_dataset")
     expected = {
         **dict.fromkeys((*elsewhere, "part_of_another", "mirrored", "on_one_device"), scores),
@@ -64,7 +62,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
         "embedding": classifier.embedding(given, rate).numpy(),
         "spectrogram": here(waveform=given, sample_rate=rate)["image"].numpy(),
     }
-    return Case(folder / "saved_model", folder / "sounds.npz", expected)
+    return Case(gabor_model.directory, folder / "sounds.npz", expected)
 
 
 def assert_same_answers(python: Path, version: str, case: Case, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -14,10 +15,9 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from sound_pipeline.export import export_model
-from sound_pipeline.extractors import load_extractor
 from tests import tiny_models
 from tests.e2e import environments, model_server, programs, tiny_data
+from tests.e2e.conftest import GaborModel
 
 pytestmark = pytest.mark.slow
 
@@ -26,11 +26,8 @@ SAME = 1e-6
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    classifier = tiny_models.random_classifier(load_extractor("gabor", tiny_models.CONFIG))
-    directory = tmp_path_factory.mktemp("serving") / "saved_model"
-    export_model(classifier, directory, {})
-    return directory
+def directory(gabor_model: GaborModel) -> Path:
+    return gabor_model.directory
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +46,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def protos(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The server's messages, importable here."""
-    folder = environments.serving_protos()
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
+def protos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the server's messages importable here."""
+    monkeypatch.syspath_prepend(str(environments.serving_protos()))
+
+
+def run_example(monkeypatch: pytest.MonkeyPatch, name: str, *words: str) -> None:
+    """Runs an example in this process, which has imported TensorFlow already."""
+    program = str(programs.ROOT / "examples" / name)
+    monkeypatch.setattr(sys, "argv", [program, *words])
+    runpy.run_path(program, run_name="__main__")
 
 
 @pytest.fixture(scope="module")
@@ -161,28 +163,38 @@ def test_the_rest_client(model: model_server.GraphModel, files: list[Path], tmp_
     assert "Traceback" not in refused.err
 
 
+@pytest.mark.usefixtures("protos")
 def test_the_grpc_client(
-    model: model_server.GraphModel, files: list[Path], protos: Path, tmp_path: Path
+    model: model_server.GraphModel,
+    files: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     labels = model.run("wav", {"wav": [path.read_bytes() for path in files]})["label"]
-    client = str(programs.ROOT / "examples" / "serving_client_grpc.py")
-    words = (sys.executable, client)
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(tiny_data.BROKEN)
+    client = "serving_client_grpc.py"
     with model_server.serve_grpc(model) as address:
-        said = environments.call(
-            *words, address, "sounds", *map(str, files), PYTHONPATH=str(protos)
-        )
-    for line, path, label in zip(said.splitlines(), files, labels, strict=True):
+        run_example(monkeypatch, client, address, "sounds", *map(str, files))
+        with pytest.raises(SystemExit, match=tiny_data.WHY_BROKEN):
+            run_example(monkeypatch, client, address, "sounds", str(broken))
+    lines = capsys.readouterr().out.splitlines()
+    for line, path, label in zip(lines, files, labels, strict=True):
         assert line.startswith(f"{path}  {label.decode()}  0.")
 
 
+@pytest.mark.usefixtures("protos")
 def test_warm_up_requests(
-    directory: Path, model: model_server.GraphModel, protos: Path, tmp_path: Path
+    directory: Path,
+    model: model_server.GraphModel,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     from tensorflow_serving.apis import prediction_log_pb2
 
     copy = shutil.copytree(directory, tmp_path / "saved_model")
-    program = str(programs.ROOT / "examples" / "serving_warmup.py")
-    environments.call(sys.executable, program, str(copy), str(RATE), PYTHONPATH=str(protos))
+    run_example(monkeypatch, "serving_warmup.py", str(copy), str(RATE))
     extra = copy / "assets.extra"
     assert {path.name for path in extra.iterdir()} == {"model.json", "tf_serving_warmup_requests"}
     asked = set()
