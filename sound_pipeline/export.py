@@ -59,6 +59,7 @@ class _Exported(tf.Module):
         super().__init__()
         self.classifier = classifier
         self.labels = classifier.labels
+        self._names = tuple(classifier.labels.numpy())
         self.sample_rate = classifier.sample_rate
         self.window_seconds = classifier.window_seconds
         self.min_score = classifier.min_score
@@ -92,7 +93,8 @@ class _Exported(tf.Module):
         best = tf.argmax(scores, axis=1)
         return {
             "scores": scores,
-            "label": tf.gather(self.labels, best),
+            # A constant: Keras 3 copies the variables that a layer reads, and can't save strings.
+            "label": tf.gather(tf.constant(self._names), best),
             "score": tf.reduce_max(scores, axis=1),
         }
 

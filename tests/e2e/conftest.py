@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from sound_pipeline.classifier import SoundClassifier
+from sound_pipeline.export import export_model
+from sound_pipeline.extractors import load_extractor
+from tests import tiny_models
 from tests.e2e import programs, tiny_data
 
 
@@ -18,6 +22,23 @@ class Run:
     flags: tuple[str, ...]
     output_dir: Path
     outcome: programs.Outcome
+
+
+@dataclass(frozen=True)
+class GaborModel:
+    """A classifier with a random head on the embedded extractor, and its export."""
+
+    classifier: SoundClassifier
+    directory: Path
+
+
+@pytest.fixture(scope="session")
+def gabor_model(tmp_path_factory: pytest.TempPathFactory) -> GaborModel:
+    """As large a graph as real models have; exporting it takes seconds."""
+    classifier = tiny_models.random_classifier(load_extractor("gabor", tiny_models.CONFIG))
+    directory = tmp_path_factory.mktemp("gabor") / "saved_model"
+    export_model(classifier, directory, {})
+    return GaborModel(classifier, directory)
 
 
 @pytest.fixture(scope="session")

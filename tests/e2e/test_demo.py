@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sound_pipeline.demo_sounds import CLASS_NAMES
-from tests.e2e import programs
+from tests.e2e import environments, programs
 
 pytestmark = pytest.mark.slow
 
@@ -95,3 +95,18 @@ def test_shuffled_labels_fall_to_chance(
     assert "400 recordings, 400 embedded before" in outcome.err
     # One in ten; of 120 guesses, over 20 are right less often than once in 50.
     assert accuracy(tmp_path / "run with shuffled labels") < 0.18
+
+
+def test_the_readme_says_how_others_use_the_model(
+    demo_data: Path, demo_run: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its lines as they stand, after `make demo`, by somebody who has TensorFlow alone."""
+    readme = (programs.ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("\n## Use the model in other code\n")[2].partition("\n## ")[0]
+    lines = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0]
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(demo_run)
+    (tmp_path / "demo_data").symlink_to(demo_data)
+    python = environments.bare_tensorflow(environments.NEWEST, tmp_path_factory)
+    said = environments.call(str(python), "-c", lines, cwd=tmp_path)
+    assert re.fullmatch(r"dog_bark (1\.0|0\.\d+)\n", said)
