@@ -110,7 +110,7 @@ def hear(
     waveform: np.ndarray, model: Any = None, *, is_live: bool = False, **options: Any
 ) -> Heard:
     heard = Heard(Recorded(), SessionStatistics(), model or FakeModel())
-    source = options.pop("source", None) or Replay("a.wav", waveform, RATE, is_live)
+    source = options.pop("source", None) or Replay("a.wav", [waveform], RATE, is_live)
     listen(source, heard.model, CONFIG, heard.output, heard.statistics, **options)  # type: ignore[arg-type]
     return heard
 
