@@ -113,7 +113,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if not values.model:
         raise UserError("--model: name an exported model, such as runs/demo/saved_model")
-    recordings = find_recordings(values.input)
+    recordings = [found.path for found in find_recordings(values.input)]
     info = read_info(Path(values.model))
     session = Session(values, info)
     # A service manager's way to end a program is as good as Ctrl-C.

@@ -64,16 +64,18 @@ def test_a_replay_by_the_clock_takes_as_long_as_the_recording() -> None:
 
 
 def test_a_replay_holds_no_more_than_a_stretch_and_passes_errors_on() -> None:
+    taken = []
+
     def stretches() -> Iterator[np.ndarray]:
-        for taken in range(3):
-            assert replay.read is not None and taken <= reads // 50 + 1
+        for number in range(3):
+            taken.append(number)
             yield np.zeros(RATE, np.float32)
         raise UnreadableError("a.wav", "the rest is damaged")
 
-    reads = 0
     replay = Replay("a.wav", stretches(), RATE)
     for reads in range(150):
         assert replay.read(0.1) is not None
+        assert len(taken) == 1 + reads // 50
     with pytest.raises(UnreadableError, match=r"a\.wav: the rest"):
         replay.read(0.1)
 

@@ -1,0 +1,156 @@
+"""Labels many recordings: plans what is to be done, does it, and goes on where a run stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sound_pipeline.config import FeatureConfig
+from sound_pipeline.errors import UnreadableError
+from sound_pipeline.labelling.events import LabelConfig, WindowScores, find_events
+from sound_pipeline.labelling.journal import Identity, Journal, Result, event_row, identity
+from sound_pipeline.labelling.results import Destination
+from sound_pipeline.live.statistics import clock_text
+
+logger = logging.getLogger("sound_pipeline.label")
+
+# What is lost at the most when a run is killed. Groups are cut from the list of all recordings,
+# done or not, so that a run that goes on asks about the same windows together.
+_GROUP_FILES = 64
+_GROUP_BYTES = 1 << 26
+# More threads would not read faster than a model answers.
+_MOST_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to label, with what, and how.
+
+    Attributes:
+      model: an exported model's folder.
+      labels: its labels.
+      features: how recordings are cut.
+      config: how scores become events.
+      top: labels that an event is written with.
+    """
+
+    model: Path
+    labels: tuple[str, ...]
+    features: FeatureConfig
+    config: LabelConfig
+    top: int
+
+
+def label_all(
+    task: Task, paths: Sequence[str], destination: Destination, journal: Journal | None
+) -> list[Result]:
+    """Labels recordings, with a progress bar on a terminal.
+
+    Args:
+      task: what to do.
+      paths: recordings, none of them twice.
+      destination: where results go.
+      journal: what an earlier run found, ready to be added to; None to start anew.
+
+    Returns:
+      The result of every recording, in order.
+
+    Raises:
+      UserError: the model doesn't load, or something can't be written.
+    """
+    identities = {path: identity(path) for path in paths}
+    results: dict[str, Result] = {}
+    for path in paths:
+        done = journal.result(path, identities[path]) if journal else None
+        if done:
+            results[path] = done
+    destination.add(results.values())
+    if results:
+        logger.info("%d of %d recordings were labelled before", len(results), len(paths))
+    groups = plan_groups(paths, identities)
+    todo = [left for group in groups if (left := [path for path in group if path not in results])]
+    if todo:
+        for found in _label_groups(task, todo, identities):
+            destination.forget(result.path for result in found)
+            readable = [result for result in found if not result.error]
+            if journal and readable:
+                journal.add([(identities[result.path], result) for result in readable])
+            destination.add(found)
+            results |= {result.path: result for result in found}
+    in_order = [results[path] for path in paths]
+    destination.finish(in_order)
+    return in_order
+
+
+def plan_groups(paths: Sequence[str], identities: dict[str, Identity]) -> list[list[str]]:
+    """Recordings in groups that are labelled and kept together, in order."""
+    groups: list[list[str]] = []
+    size = 0
+    for path in paths:
+        size += identities[path].size
+        if not groups or len(groups[-1]) == _GROUP_FILES or size > _GROUP_BYTES:
+            groups.append([])
+            size = identities[path].size
+        groups[-1].append(path)
+    return groups
+
+
+def summary(results: Sequence[Result]) -> str:
+    """What came out, in a line."""
+    events = sum(len(result.events) for result in results)
+    empty = sum(bool(result.reason) for result in results)
+    bad = sum(bool(result.error) for result in results)
+    seconds = sum(result.seconds for result in results)
+    return (
+        f"{len(results)} recordings, {clock_text(seconds)} of sound: {events} events; "
+        f"{empty} without any, {bad} can't be read"
+    )
+
+
+def _label_groups(
+    task: Task, groups: Sequence[Sequence[str]], identities: dict[str, Identity]
+) -> Iterator[list[Result]]:
+    # Here, because they import TensorFlow, which takes seconds.
+    from sound_pipeline.inference import Model
+    from sound_pipeline.labelling.scoring import answer_groups
+
+    model = Model(task.model)
+    sizes = [sum(identities[path].size for path in group) for group in groups]
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    files, total_files = 0, sum(map(len, groups))
+    with tqdm(total=sum(sizes), desc="label", unit="B", unit_scale=True, disable=None) as progress:
+        answered = answer_groups(
+            groups, task.features, model.batch_scores, threads, progress.update
+        )
+        for index, (group, found) in enumerate(zip(groups, answered, strict=True)):
+            results = [
+                _result(
+                    task,
+                    path,
+                    one if isinstance(one, UnreadableError) else one.as_scores(task.features),
+                )
+                for path, one in zip(group, found, strict=True)
+            ]
+            files += len(group)
+            progress.update(sum(sizes[: index + 1]) - progress.n)
+            progress.set_postfix_str(f"{files}/{total_files} files")
+            yield results
+
+
+def _result(task: Task, path: str, found: WindowScores | UnreadableError) -> Result:
+    if isinstance(found, UnreadableError):
+        logger.warning("%s", found)
+        return Result(path, error=found.reason)
+    events, reason = find_events(found, task.labels, task.config)
+    return Result(
+        path,
+        tuple(event_row(event, task.labels, task.top) for event in events),
+        reason,
+        seconds=found.seconds,
+        sample_rate_hz=found.sample_rate_hz,
+    )
