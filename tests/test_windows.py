@@ -224,7 +224,8 @@ def test_streaming_keeps_little_and_waits_for_little() -> None:
 
     def blocks() -> Iterator[Floats]:
         nonlocal taken
-        for taken in range(1, 101):
+        while taken < 100:
+            taken += 1
             yield sounds.noise(50)
 
     for index, window in enumerate(stream_windows(blocks(), RATE, CONFIG)):

@@ -93,13 +93,16 @@ def find_events(
     Returns:
       events: in the order of time; they don't overlap.
       reason: why there is none, one line; empty where there is one.
+
+    Raises:
+      UserError: a minimum for a label that the model doesn't have.
     """
+    reached_at = config.min_scores.reached_at(labels)
     spans, scores = _moments(windows)
     if not windows.power.any():
         return [], "the recording is silent: all its samples are zero"
     if not len(spans):
         return [], "every moment lies in a window that is quiet beside the loudest"
-    reached_at = config.min_scores.reached_at(labels)
     is_event = np.array([label != config.background for label in labels])
     leaders = [leader(row, reached_at, is_event) for row in scores]
     likeliest = np.where(is_event, scores, -1.0)

@@ -71,7 +71,8 @@ def _csv_row(values: Sequence[Any]) -> str:
 
 def _others(event: EventRow, top: int) -> list[Any]:
     """The other labels and their scores, side by side, in as many columns as there are."""
-    known = [value for label, score in event.others for value in (printable(label), score)]
+    others = event.others[: top - 1]
+    known: list[Any] = [value for label, score in others for value in (printable(label), score)]
     return known + [""] * (2 * (top - 1) - len(known))
 
 
