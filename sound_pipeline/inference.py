@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -129,8 +130,12 @@ class Model:
         pictures = self._call("spectrogram", "image", waveform[np.newaxis], sample_rate_hz)
         return np.asarray(pictures[0], np.uint8)
 
+    def signature(self, name: str) -> Any:
+        """One of the exported functions; docs/saved_model.md has them."""
+        return self._loaded.signatures[name]
+
     def _call(self, signature: str, name: str, waveforms: Floats, sample_rate_hz: int) -> Floats:
-        answer = self._loaded.signatures[signature](
+        answer = self.signature(signature)(
             waveform=tf.constant(waveforms, tf.float32), sample_rate=tf.constant(sample_rate_hz)
         )
         return np.asarray(answer[name].numpy())

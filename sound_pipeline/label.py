@@ -33,7 +33,7 @@ from sound_pipeline.model_files import fingerprint, read_info
 logger = logging.getLogger("sound_pipeline.label")
 
 
-def define_flags() -> None:
+def define_flags(values: flags.FlagValues) -> None:
     """Defines the program's flags."""
     flags.DEFINE_enum(
         "format",
@@ -41,35 +41,64 @@ def define_flags() -> None:
         list(FORMATS),
         "Of the results; audacity (label tracks) and raven (selection tables) are a file a "
         "recording.",
+        flag_values=values,
     )
-    flags.DEFINE_string("output", "", "File for all results; else standard output.")
     flags.DEFINE_string(
-        "output_dir", "", "Folder for a file a recording, in folders as below PATH."
+        "output", "", "File for all results; else standard output.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "output_dir",
+        "",
+        "Folder for a file a recording, in folders as below PATH.",
+        flag_values=values,
     )
     flags.DEFINE_bool(
-        "overwrite", False, "Write over results of another model, other flags or other programs."
+        "overwrite",
+        False,
+        "Write over results of another model, other flags or other programs.",
+        flag_values=values,
     )
     flags.DEFINE_list(
         "min_score",
         [],
         "Score a label needs, such as 0.5, or 0.5,dog=0.7 for single labels. Default: what the "
         "model suggests.",
+        flag_values=values,
     )
-    flags.DEFINE_bool("unknown", False, "Report sounds that no label has enough score for.")
-    flags.DEFINE_integer("top", 1, "Labels written with an event, the likeliest.", lower_bound=1)
+    flags.DEFINE_bool(
+        "unknown", False, "Report sounds that no label has enough score for.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "top", 1, "Labels written with an event, the likeliest.", lower_bound=1, flag_values=values
+    )
     flags.DEFINE_float(
-        "hop_seconds", None, "From window to window. Default: as the model was trained."
+        "hop_seconds",
+        None,
+        "From window to window. Default: as the model was trained.",
+        flag_values=values,
     )
-    flags.DEFINE_float("overlap", None, "The same as a share of the window, 0 to 0.95.")
+    flags.DEFINE_float(
+        "overlap", None, "The same as a share of the window, 0 to 0.95.", flag_values=values
+    )
 
 
-def main(arguments: list[str]) -> int:
-    """Labels; the exit status is 1 where a recording can't be read."""
+def label(arguments: list[str], values: flags.FlagValues) -> int:
+    """Labels.
+
+    Args:
+      arguments: the program's name, the model and the recordings.
+      values: the flags.
+
+    Returns:
+      The exit status: 1 where a recording can't be read.
+
+    Raises:
+      UserError: there is nothing to label, or nowhere to write to.
+    """
     check(
         len(arguments) >= 3,
         "name a model and recordings: python -m sound_pipeline.label runs/demo/saved_model PATH...",
     )
-    values = flags.FLAGS
     model = Path(arguments[1])
     info = read_info(model)
     min_scores = parse_min_score(values.min_score, info.labels, info.min_score)
@@ -119,8 +148,8 @@ def _key(task: Task) -> str:
 
 def console() -> None:
     """The command sound-label."""
-    define_flags()
-    programs.run(main)
+    define_flags(flags.FLAGS)
+    programs.run(lambda arguments: label(arguments, flags.FLAGS))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -16,6 +17,9 @@ from sound_pipeline.labelling.events import LabelConfig, WindowScores, find_even
 from sound_pipeline.labelling.journal import Identity, Journal, Result, event_row, identity
 from sound_pipeline.labelling.results import Destination
 from sound_pipeline.live.statistics import clock_text
+
+if TYPE_CHECKING:
+    from sound_pipeline.inference import Model
 
 logger = logging.getLogger("sound_pipeline.label")
 
@@ -49,10 +53,32 @@ class Task:
 def label_all(
     task: Task, paths: Sequence[str], destination: Destination, journal: Journal | None
 ) -> list[Result]:
+    """Labels recordings by the task's model, which is loaded if there is anything to do.
+
+    Arguments, result and errors are those of `label_with`; the model may not load.
+    """
+
+    def load() -> Model:
+        # Here, because it imports TensorFlow, which takes seconds.
+        from sound_pipeline.inference import Model
+
+        return Model(task.model)
+
+    return label_with(task, load, paths, destination, journal)
+
+
+def label_with(
+    task: Task,
+    load: Callable[[], Model],
+    paths: Sequence[str],
+    destination: Destination,
+    journal: Journal | None,
+) -> list[Result]:
     """Labels recordings, with a progress bar on a terminal.
 
     Args:
       task: what to do.
+      load: gives the model, once it is needed.
       paths: recordings, none of them twice.
       destination: where results go.
       journal: what an earlier run found, ready to be added to; None to start anew.
@@ -61,7 +87,7 @@ def label_all(
       The result of every recording, in order.
 
     Raises:
-      UserError: the model doesn't load, or something can't be written.
+      UserError: something can't be written.
     """
     identities = {path: identity(path) for path in paths}
     results: dict[str, Result] = {}
@@ -75,7 +101,7 @@ def label_all(
     groups = plan_groups(paths, identities)
     todo = [left for group in groups if (left := [path for path in group if path not in results])]
     if todo:
-        for found in _label_groups(task, todo, identities):
+        for found in _label_groups(task, load(), todo, identities):
             destination.forget(result.path for result in found)
             readable = [result for result in found if not result.error]
             if journal and readable:
@@ -113,13 +139,10 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def _label_groups(
-    task: Task, groups: Sequence[Sequence[str]], identities: dict[str, Identity]
+    task: Task, model: Model, groups: Sequence[Sequence[str]], identities: dict[str, Identity]
 ) -> Iterator[list[Result]]:
-    # Here, because they import TensorFlow, which takes seconds.
-    from sound_pipeline.inference import Model
-    from sound_pipeline.labelling.scoring import answer_groups
+    from sound_pipeline.labelling.scoring import answer_groups  # imports TensorFlow
 
-    model = Model(task.model)
     sizes = [sum(identities[path].size for path in group) for group in groups]
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
     files, total_files = 0, sum(map(len, groups))

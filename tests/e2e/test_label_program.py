@@ -76,77 +76,8 @@ def test_a_folder_as_csv_on_standard_output(model: Path, folder: Path) -> None:
     assert "4 recordings, 0:09 of sound: 3 events; 1 without any, 1 can't be read" in outcome.err
 
 
-def test_a_pattern_as_json_lines_with_why_there_is_nothing(model: Path, folder: Path) -> None:
-    outcome = label(
-        model,
-        folder / "b*.wav",
-        folder / "**" / "loud.wav",
-        "--format=jsonl",
-        "--min_score=1",
-        "--overlap=0",
-    )
-    records = [json.loads(line) for line in outcome.out.splitlines()]
-    assert (Path(records[0]["path"]).name, records[0]["type"]) == ("bad.wav", "error")
-    assert Path(records[-1]["path"]).name == "loud.wav"
-    between = write(folder.parent / "between.wav", (QUIET + LOUD) / 2)
-    outcome = label(model, between, "--format=jsonl", "--min_score=0.9")
-    (record,) = (json.loads(line) for line in outcome.out.splitlines())
-    assert record["type"] == "nothing" and outcome.status == 0
-    assert record["reason"].startswith("nothing reached its minimum score: the best was ")
-    outcome = label(model, between, "--format=jsonl", "--min_score=0.9", "--unknown")
-    assert json.loads(outcome.out)["label"] == "unknown"
-
-
-@pytest.mark.parametrize(
-    ("kind", "suffix", "first"),
-    [
-        ("audacity", ".labels.txt", "0.000000\t2.000000\tloud\n"),
-        ("raven", ".selections.txt", "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\t"),
-    ],
-)
-def test_a_file_a_recording(
-    model: Path, folder: Path, tmp_path: Path, kind: str, suffix: str, first: str
-) -> None:
-    out = tmp_path / "out"
-    command = (model, folder, f"--format={kind}", f"--output_dir={out}")
-    outcome = label(*command)
-    assert (outcome.status, outcome.out) == (1, "")
-    written = {path.relative_to(out).as_posix(): path.read_text() for path in out.rglob("*.txt")}
-    assert set(written) == {f"{name}{suffix}" for name in ("b/loud.wav", "both.wav", "silent.wav")}
-    assert written[f"b/loud.wav{suffix}"].startswith(first)
-    # What a person changed stays, what is missing comes back, what is stale is made again.
-    edited, missing, stale = (
-        out / f"{name}{suffix}" for name in ("b/loud.wav", "both.wav", "silent.wav")
-    )
-    edited.write_text("mine")
-    missing.unlink()
-    time.sleep(0.01)
-    os.utime(folder / "silent.wav")
-    stale.write_text("stale")
-    again = label(*command)
-    assert "2 of 4 recordings were labelled before" in again.err
-    assert edited.read_text() == "mine"
-    assert missing.read_text() == written[missing.relative_to(out).as_posix()]
-    assert stale.read_text() == written[stale.relative_to(out).as_posix()]
-
-
-def test_results_of_other_flags_are_never_kept(model: Path, folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out" / "all.csv"
-    sound = folder / "both.wav"
-    assert label(model, sound, f"--output={out}").status == 0
-    first = out.read_text()
-    assert first.count("event") == 2
-    refused = label(model, sound, f"--output={out}", "--min_score=0.5,quiet=1")
-    programs.assert_refused(refused, "label.py", str(out), "exists", "--overwrite")
-    assert out.read_text() == first
-    other = label(model, sound, f"--output={out}", "--hop_seconds=0.1", "--overwrite")
-    assert other.status == 0 and "labelled before" not in other.err
-    assert out.read_text() != first
-    assert sorted(path.name for path in out.parent.iterdir()) == [".all.csv.journal", "all.csv"]
-
-
 def test_killed_at_any_time_it_goes_on_to_the_same_result(model: Path, tmp_path: Path) -> None:
-    names = [tmp_path / "in" / f"{number:03}.wav" for number in range(400)]
+    names = [tmp_path / "in" / f"{number:03}.wav" for number in range(300)]
     random = np.random.default_rng(0)
     for name in names[:20]:
         write(name, *random.uniform(QUIET, LOUD, 10), seconds=0.2)
@@ -168,7 +99,7 @@ def test_killed_at_any_time_it_goes_on_to_the_same_result(model: Path, tmp_path:
         )
 
     kills = 0
-    for lines in (1, 2, 4):
+    for lines in (2, 4):
         process = start(parts)
         while process.poll() is None:
             if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
@@ -178,57 +109,30 @@ def test_killed_at_any_time_it_goes_on_to_the_same_result(model: Path, tmp_path:
         process.communicate(timeout=60)
         kills += process.returncode == -signal.SIGKILL
         assert not parts.exists()
-    assert kills == 3
+    assert kills == 2
     process = start(parts)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 1 and "recordings were labelled before" in err
     process = start(whole)
-    process.communicate(timeout=100)
+    process.communicate(timeout=200)
     assert parts.read_bytes() == whole.read_bytes()
     paths = [json.loads(line)["path"] for line in whole.read_text().splitlines()]
     assert list(dict.fromkeys(paths)) == list(map(str, names))
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ((), ["name a model and recordings"]),
-        (("gone.wav",), ["gone.wav: no such file or folder"]),
-        (("gone*",), ["gone*: no file is like this"]),
-        (("FOLDER", "--format=audacity"), ["--format=audacity", "give --output_dir"]),
-        (("FOLDER", "--format=xml"), ["--format=xml", "csv|jsonl|audacity|raven"]),
-        (("FOLDER", "--output=a", "--output_dir=b"), ["give one of them"]),
-        (("FOLDER", "--hop_seconds=1", "--overlap=0.5"), ["give one of them"]),
-        (("FOLDER", "--hop_seconds=3"), ["--hop_seconds=3", "0.5 s"]),
-        (("FOLDER", "--overlap=1"), ["--overlap=1"]),
-        (("FOLDER", "--min_score=lout=0.5"), ["did you mean 'loud'?"]),
-        (("FOLDER", "--output=/dev/null/a.csv"), ["/dev/null", "cannot be written"]),
-        (("FOLDER", "--output=/dev/null"), ["is no regular file"]),
-        (("FOLDER", "--output_dir=/dev/null"), ["/dev/null", "cannot be written"]),
-    ],
-)
-def test_what_is_refused_before_any_work(
-    model: Path, folder: Path, words: tuple[str, ...], said: list[str]
-) -> None:
-    outcome = label(model, *[str(folder) if word == "FOLDER" else word for word in words])
-    programs.assert_refused(outcome, "label.py", *said)
+def test_an_error_is_one_line(model: Path, folder: Path) -> None:
+    outcome = label(model, folder, "--format=audacity")
+    programs.assert_refused(outcome, "label.py", "--format=audacity", "give --output_dir")
     assert outcome.out == "" and outcome.err.count("\n") == 1
-
-
-def test_two_recordings_with_one_name(model: Path, folder: Path, tmp_path: Path) -> None:
-    both = [write(tmp_path / name / "a.wav", LOUD) for name in ("1", "2")]
-    outcome = label(model, *both, f"--output_dir={tmp_path / 'out'}")
-    programs.assert_refused(outcome, "label.py", str(both[0]), str(both[1]), "would both be")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
 @pytest.mark.parametrize(
     ("redirected", "status", "said"),
     [
-        ("<&- >OUT", 0, "1 recordings"),
+        ("<&- 2>&- >OUT", 0, ""),
         (">&-", 1, "standard output is closed: give --output=FILE"),
         (">/dev/full", 1, "standard output cannot be written: No space left on device"),
-        ("2>&- >OUT", 0, ""),
         ("<&- >&- 2>&- --output=OUT", 0, ""),
     ],
 )
