@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +118,11 @@ class Model:
         """
         return np.asarray(self.batch_scores(waveform[np.newaxis], sample_rate_hz)[0])
 
-    def batch_scores(self, waveforms: Floats, sample_rate_hz: int) -> Floats:
+    def batch_scores(self, waveforms: Floats | tf.Tensor, sample_rate_hz: int) -> Floats:
         """`scores` of several waveforms of one length: [batch, samples] to [batch, classes]."""
         return self._call("with_rate", "scores", waveforms, sample_rate_hz)
 
-    def batch_embeddings(self, waveforms: Floats, sample_rate_hz: int) -> Floats:
+    def batch_embeddings(self, waveforms: Floats | tf.Tensor, sample_rate_hz: int) -> Floats:
         """Embeddings of several waveforms of one length: [batch, samples] to [batch, D]."""
         return self._call("embedding", "embedding", waveforms, sample_rate_hz)
 
@@ -134,32 +135,40 @@ class Model:
         """One of the exported functions; docs/saved_model.md has them."""
         return self._loaded.signatures[name]
 
-    def _call(self, signature: str, name: str, waveforms: Floats, sample_rate_hz: int) -> Floats:
+    def _call(
+        self, signature: str, name: str, waveforms: Floats | tf.Tensor, sample_rate_hz: int
+    ) -> Floats:
         answer = self.signature(signature)(
-            waveform=tf.constant(waveforms, tf.float32), sample_rate=tf.constant(sample_rate_hz)
+            waveform=tf.convert_to_tensor(waveforms, tf.float32),
+            sample_rate=tf.constant(sample_rate_hz),
         )
         return np.asarray(answer[name].numpy())
 
     @staticmethod
     def _ask(sound: Sound, features: FeatureConfig, answer: Answer) -> Rows:
-        batches, rows = Batches(answer), Rows()
-        if isinstance(sound, tuple):
-            waveform = np.asarray(sound[0], np.float32)
-            rate = int(sound[1])
-            check(
-                waveform.ndim == 1 and waveform.size > 0,
-                f"the waveform has shape {list(waveform.shape)}: give the samples of one channel",
-            )
-            check(
-                MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ,
-                f"a sample rate of {rate} Hz is not {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}",
-            )
-            for window in stream_windows([waveform], rate, features):
+        rows = Rows()
+        with contextlib.ExitStack() as open_things:
+            if isinstance(sound, tuple):
+                blocks, rate = _checked(*sound)
+            else:
+                recording = open_things.enter_context(open_recording(os.fspath(sound)))
+                blocks, rate = recording.blocks, recording.sample_rate_hz
+            batches = open_things.enter_context(Batches(answer))
+            for window in stream_windows(blocks, rate, features):
                 batches.add(window, rate, mean_power(window.waveform), rows)
-        else:
-            with open_recording(os.fspath(sound)) as recording:
-                rate = recording.sample_rate_hz
-                for window in stream_windows(recording.blocks, rate, features):
-                    batches.add(window, rate, mean_power(window.waveform), rows)
-        batches.finish()
+            batches.finish()
         return rows
+
+
+def _checked(waveform: npt.ArrayLike, sample_rate_hz: int) -> tuple[Iterator[Floats], int]:
+    """A waveform as one block, and its rate; raises UserError where they are none."""
+    samples, rate = np.asarray(waveform, np.float32), int(sample_rate_hz)
+    check(
+        samples.ndim == 1 and samples.size > 0,
+        f"the waveform has shape {list(samples.shape)}: give the samples of one channel",
+    )
+    check(
+        MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ,
+        f"a sample rate of {rate} Hz is not {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}",
+    )
+    return iter([samples]), rate

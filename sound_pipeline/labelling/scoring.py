@@ -7,12 +7,13 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from sound_pipeline.blocks import open_recording
 from sound_pipeline.config import FeatureConfig
@@ -27,7 +28,7 @@ from sound_pipeline.windows import (
 
 Floats = npt.NDArray[np.float32]
 
-Answer = Callable[[Floats, int], Floats]
+Answer = Callable[[tf.Tensor, int], Floats]
 """What a model says of windows float32 [batch, samples] at a rate: float32 [batch, size]."""
 
 # Windows of one recording that wait for the model, about; also the most where they are short.
@@ -90,8 +91,9 @@ class Rows:
 class Batches:
     """Collects windows of one or many recordings, and asks a model about as many as it takes.
 
-    A window's answer may depend, in its last bit, on the place in the batch: equal windows added
-    in the same order get equal answers.
+    The model is asked in a thread of its own, so that the next batch is put together meanwhile. A
+    window's answer may depend, in its last bit, on the place in the batch: equal windows added in
+    the same order get equal answers.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -99,6 +101,16 @@ class Batches:
         self._answer = answer
         # By rate: windows of different lengths don't go into one tensor.
         self._waiting: dict[int, list[tuple[Floats, Rows]]] = {}
+        self._asked: deque[tuple[Future[Floats], list[Rows]]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="asking")
+
+    def __enter__(self) -> Batches:
+        """The batches themselves."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the thread."""
+        self._thread.shutdown(cancel_futures=True)
 
     def add(self, window: StreamedWindow, sample_rate_hz: int, power: float, rows: Rows) -> None:
         """Takes the next window of the recording that `rows` are of."""
@@ -112,14 +124,23 @@ class Batches:
             self._ask(sample_rate_hz)
 
     def finish(self) -> None:
-        """Asks about the windows that wait still."""
+        """Asks about the windows that wait still, and waits until all are answered."""
         for rate in list(self._waiting):
             self._ask(rate)
+        while self._asked:
+            self._take()
 
     def _ask(self, sample_rate_hz: int) -> None:
         waiting = self._waiting.pop(sample_rate_hz)
-        answers = self._answer(np.stack([waveform for waveform, _ in waiting]), sample_rate_hz)
-        for (_, rows), row in zip(waiting, answers, strict=True):
+        windows = tf.constant(np.stack([waveform for waveform, _ in waiting]))
+        while len(self._asked) > 1:  # one is enough to keep the model busy
+            self._take()
+        answers = self._thread.submit(self._answer, windows, sample_rate_hz)
+        self._asked.append((answers, [rows for _, rows in waiting]))
+
+    def _take(self) -> None:
+        answers, owners = self._asked.popleft()
+        for rows, row in zip(owners, answers.result(), strict=True):
             rows.answers.append(row)
 
 
@@ -149,9 +170,9 @@ def answer_groups(
     Yields:
       For each group, for each recording, its rows or why it can't be read.
     """
-    with _ReadAhead([path for group in groups for path in group], features, threads) as readings:
+    paths = [path for group in groups for path in group]
+    with _ReadAhead(paths, features, threads) as readings, Batches(answer) as batches:
         for group in groups:
-            batches = Batches(answer)
             found: list[Rows | UnreadableError] = []
             for _ in group:
                 rows = Rows()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UnreadableError
@@ -25,7 +26,8 @@ class Asked:
     def __init__(self) -> None:
         self.shapes: list[tuple[int, int]] = []
 
-    def __call__(self, windows: np.ndarray, rate: int) -> np.ndarray:
+    def __call__(self, tensor: tf.Tensor, rate: int) -> np.ndarray:
+        windows = tensor.numpy()
         assert windows.shape[1] == round(0.5 * rate) and windows.dtype == np.float32
         self.shapes.append((rate, len(windows)))
         return np.stack([windows.mean(axis=1), np.full(len(windows), rate)], axis=1)
@@ -107,6 +109,16 @@ def test_stopping_early_ends_the_threads(recordings: dict[str, np.ndarray | None
     next(answered)
     answered.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def test_what_goes_wrong_with_the_model_is_raised(
+    recordings: dict[str, np.ndarray | None],
+) -> None:
+    def broken(*_: object) -> np.ndarray:
+        raise ZeroDivisionError("a defect")
+
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        list(answer_groups([list(recordings)], CONFIG, broken, 2))
 
 
 def test_what_goes_wrong_in_a_thread_is_raised(
