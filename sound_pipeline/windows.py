@@ -111,8 +111,8 @@ def stream_windows(
     waiting, position = np.zeros(0, np.float32), 0  # the samples from a position on
     windows = 0
     for block in blocks:
-        finite = np.where(np.isfinite(block), block, np.float32(0))
-        waiting = np.append(waiting, np.clip(finite, -_LOUDEST_SAMPLE, _LOUDEST_SAMPLE))
+        limited = _limited(block)
+        waiting = np.append(waiting, limited) if len(waiting) else limited
         excess = position + len(waiting) - length
         # One with another after it can't be the last, which is moved.
         while excess >= 0 and math.ceil(excess / hop - _IGNORED_REMAINDER) > windows:
@@ -126,6 +126,15 @@ def stream_windows(
     cut = waiting[start - position :][:length]
     padded = np.pad(cut, (0, length - len(cut)))
     yield StreamedWindow(padded, start, min(start + length, total))
+
+
+def _limited(block: Floats) -> Floats:
+    """What `split_windows` makes of samples; the same array where it would change none."""
+    # Without a copy in the usual case. Comparisons with NaN are false.
+    if not block.size or (block.min() >= -_LOUDEST_SAMPLE and block.max() <= _LOUDEST_SAMPLE):
+        return block
+    finite = np.where(np.isfinite(block), block, np.float32(0))
+    return np.clip(finite, -_LOUDEST_SAMPLE, _LOUDEST_SAMPLE)
 
 
 def combine_windows(logits: tf.Tensor, recording: tf.Tensor) -> tf.Tensor:

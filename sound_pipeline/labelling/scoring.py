@@ -163,7 +163,8 @@ def _together(waveforms: Sequence[Floats]) -> tf.Tensor:
 
 def mean_power(waveform: Floats) -> float:
     """The mean of the squared samples."""
-    return float(np.mean(np.square(waveform)))
+    # Without a copy of the window's size, and without the threads of a BLAS.
+    return float(np.einsum("i,i->", waveform, waveform, dtype=np.float64)) / len(waveform)
 
 
 def answer_groups(
