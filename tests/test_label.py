@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import tensorflow as tf
 from absl import flags
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.inference import Model
 from sound_pipeline.label import define_flags
 from sound_pipeline.label import label as run_label
+from sound_pipeline.labelling import batch
 from tests import tiny_models
 from tests.tiny_models import LOUD, QUIET
 
@@ -218,3 +221,32 @@ def test_two_recordings_with_one_name(model: Path, tmp_path: Path) -> None:
     both = [write(tmp_path / name / "a.wav", LOUD) for name in ("1", "2")]
     with pytest.raises(UserError, match=rf"{both[0]} and {both[1]} would both be written"):
         label(model, *both, f"--output_dir={tmp_path / 'out'}")
+
+
+def test_a_long_recording_is_gone_on_with_in_its_middle(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "_SAVE_SECONDS", 0.0)
+    sound = write(tmp_path / "a.wav", *np.linspace(QUIET, LOUD, 40))
+    asked: list[int] = []
+    most = 10
+    ask = Model.batch_scores
+
+    def interrupted(self: Model, windows: tf.Tensor, rate: int) -> np.ndarray:
+        if len(asked) == most:
+            raise KeyboardInterrupt
+        asked.append(len(windows))
+        return ask(self, windows, rate)
+
+    monkeypatch.setattr(Model, "batch_scores", interrupted)
+    command = (model, sound, "--hop_seconds=0.05", "--format=jsonl")
+    with pytest.raises(KeyboardInterrupt):
+        label(*command, f"--output={tmp_path / 'parts.jsonl'}")
+    most = 1000
+    assert label(*command, f"--output={tmp_path / 'parts.jsonl'}") == 0
+    calls = len(asked)
+    asked.clear()
+    assert label(*command, f"--output={tmp_path / 'whole.jsonl'}") == 0
+    assert calls == len(asked) > 40, "no window was asked about twice"
+    whole = (tmp_path / "whole.jsonl").read_bytes()
+    assert (tmp_path / "parts.jsonl").read_bytes() == whole and whole.count(b"event") > 1

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from sound_pipeline.config import FeatureConfig
@@ -19,7 +24,12 @@ from sound_pipeline.labelling.results import Destination
 from sound_pipeline.live.statistics import clock_text
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from sound_pipeline.inference import Model
+    from sound_pipeline.labelling.scoring import Answer
+
+Floats = npt.NDArray[np.float32]
 
 logger = logging.getLogger("sound_pipeline.label")
 
@@ -27,6 +37,8 @@ logger = logging.getLogger("sound_pipeline.label")
 # done or not, so that a run that goes on asks about the same windows together.
 _GROUP_FILES = 64
 _GROUP_BYTES = 1 << 26
+# A group that takes longer is kept in parts.
+_SAVE_SECONDS = 10.0
 # More threads would not read faster than a model answers.
 _MOST_THREADS = 4
 
@@ -101,7 +113,7 @@ def label_with(
     groups = plan_groups(paths, identities)
     todo = [left for group in groups if (left := [path for path in group if path not in results])]
     if todo:
-        for found in _label_groups(task, load(), todo, identities):
+        for found in _label_groups(task, load(), todo, identities, journal):
             destination.forget(result.path for result in found)
             readable = [result for result in found if not result.error]
             if journal and readable:
@@ -139,7 +151,11 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def _label_groups(
-    task: Task, model: Model, groups: Sequence[Sequence[str]], identities: dict[str, Identity]
+    task: Task,
+    model: Model,
+    groups: Sequence[Sequence[str]],
+    identities: dict[str, Identity],
+    journal: Journal | None,
 ) -> Iterator[list[Result]]:
     from sound_pipeline.labelling.scoring import answer_groups  # imports TensorFlow
 
@@ -147,10 +163,11 @@ def _label_groups(
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
     files, total_files = 0, sum(map(len, groups))
     with tqdm(total=sum(sizes), desc="label", unit="B", unit_scale=True, disable=None) as progress:
-        answered = answer_groups(
-            groups, task.features, model.batch_scores, threads, progress.update
-        )
-        for index, (group, found) in enumerate(zip(groups, answered, strict=True)):
+        answer = _Remembering(model.batch_scores, journal)
+        answered = answer_groups(groups, task.features, answer, threads, progress.update)
+        for index, group in enumerate(groups):
+            answer.start([(path, *identities[path]) for path in group])
+            found = next(answered)
             results = [
                 _result(
                     task,
@@ -163,6 +180,42 @@ def _label_groups(
             progress.update(sum(sizes[: index + 1]) - progress.n)
             progress.set_postfix_str(f"{files}/{total_files} files")
             yield results
+
+
+class _Remembering:
+    """Asks a model, and keeps what it says of groups that take long: of hours of sound, say.
+
+    The calls for a group depend on the group alone, so those that an earlier run has made needn't
+    be made again.
+    """
+
+    def __init__(self, answer: Answer, journal: Journal | None) -> None:
+        self._answer = answer
+        self._journal = journal
+        self._group = ""
+        self._known: Iterator[Floats] = iter(())
+        self._unsaved: list[Floats] = []
+        self._saved_at = time.monotonic()
+
+    def start(self, recordings: Sequence[tuple[str, int, int]]) -> None:
+        """Takes what tells the next group from others."""
+        self._group = hashlib.sha256(json.dumps(recordings).encode()).hexdigest()
+        self._known = iter(self._journal.answers(self._group) if self._journal else ())
+        self._unsaved = []
+        self._saved_at = time.monotonic()
+
+    def __call__(self, windows: tf.Tensor, sample_rate_hz: int) -> Floats:
+        known = next(self._known, None)
+        if known is not None:
+            return known
+        scores = self._answer(windows, sample_rate_hz)
+        if self._journal:
+            self._unsaved.append(scores)
+            if time.monotonic() - self._saved_at >= _SAVE_SECONDS:
+                self._journal.add_answers(self._group, self._unsaved)
+                self._unsaved = []
+                self._saved_at = time.monotonic()
+        return scores
 
 
 def _result(task: Task, path: str, found: WindowScores | UnreadableError) -> Result:

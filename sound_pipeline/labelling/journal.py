@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import os
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.labelling.events import Event
 from sound_pipeline.live.output import top_scores
+
+Floats = npt.NDArray[np.float32]
 
 _VERSION = 1
 
@@ -89,8 +93,9 @@ def identity(path: str) -> Identity:
 class Journal:
     """Results on disk, added to group by group.
 
-    The first line says what decides the results (the model, the flags); each other one holds the
-    results of some recordings. What a killed run leaves behind of a line is dropped.
+    The first line says what decides the results (the model, the flags). Of the others, lists hold
+    the results of a group of recordings, and objects what the model has said so far of a group
+    that takes long. What a killed run leaves behind of a line is dropped.
 
     Attributes:
       path: the file.
@@ -107,6 +112,7 @@ class Journal:
         self.path = path
         self._header = json.dumps({"journal": _VERSION, "key": key}).encode() + b"\n"
         self._done: dict[str, tuple[Identity, Result]] = {}
+        self._answers: dict[str, list[Floats]] = {}
         self._size = 0
         self._file: BinaryIO | None = None
         try:
@@ -156,6 +162,25 @@ class Journal:
         except OSError as error:
             raise self._unwritable(error) from error
 
+    def answers(self, group: str) -> list[Floats]:
+        """What the model said of the first batches of a group."""
+        return self._answers.get(group, [])
+
+    def add_answers(self, group: str, answers: Sequence[Floats]) -> None:
+        """Adds what the model said of a group's next batches: float32 [batch, classes] each.
+
+        Raises:
+          UserError: it can't be written.
+        """
+        parts = [
+            [base64.b64encode(part.astype("<f4").tobytes()).decode(), len(part)]
+            for part in answers
+        ]
+        try:
+            self._write(json.dumps({"group": group, "answers": parts}).encode() + b"\n")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def close(self) -> None:
         """Closes the file."""
         if self._file:
@@ -181,9 +206,14 @@ class Journal:
                 records = None
             if records is None:
                 break  # cut off when a run was killed; nothing comes after it
-            for record in records:
-                known, result = _parse(record)
-                self._done[result.path] = known, result
+            if isinstance(records, dict):
+                parts = [_parse_answers(*part) for part in records["answers"]]
+                self._answers.setdefault(records["group"], []).extend(parts)
+            else:
+                self._answers.clear()  # a group is complete, and with it what was said of it
+                for record in records:
+                    known, result = _parse(record)
+                    self._done[result.path] = known, result
             self._size += len(line)
 
 
@@ -194,3 +224,7 @@ def _parse(record: list[Any]) -> tuple[Identity, Result]:
         for start, end, label, score, others in events
     )
     return Identity(size, modified_ns), Result(path, rows, *rest)
+
+
+def _parse_answers(encoded: str, rows: int) -> Floats:
+    return np.frombuffer(base64.b64decode(encoded), "<f4").reshape(rows, -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sound_pipeline.errors import UserError
@@ -107,3 +108,22 @@ def test_digits_and_other_labels_of_an_event() -> None:
     assert event_row(event, labels, 3).others == (("dog", 0.6), ("rain", 0.2765))
     unknown = Event(0, 1, "unknown", 0.4, (0.4, 0.3, 0.3))
     assert [label for label, _ in event_row(unknown, labels, 3).others] == ["dog", "cat"]
+
+
+def test_answers_of_a_group_are_kept_until_it_is_complete(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    parts = [random.random((rows, 3), np.float32) for rows in (16, 16, 5)]
+    journal = Journal(tmp_path / "j", "k")
+    journal.open()
+    journal.add([A])
+    journal.add_answers("g", parts[:2])
+    journal.add_answers("g", parts[2:])
+    journal.close()
+    kept = Journal(tmp_path / "j", "k")
+    for part, known in zip(parts, kept.answers("g"), strict=True):
+        np.testing.assert_array_equal(part, known)
+    assert kept.answers("other") == [] and "a.wav" in kept
+    kept.open()
+    kept.add([B])
+    kept.close()
+    assert Journal(tmp_path / "j", "k").answers("g") == []
