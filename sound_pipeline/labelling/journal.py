@@ -173,8 +173,7 @@ class Journal:
           UserError: it can't be written.
         """
         parts = [
-            [base64.b64encode(part.astype("<f4").tobytes()).decode(), len(part)]
-            for part in answers
+            [base64.b64encode(part.astype("<f4").tobytes()).decode(), len(part)] for part in answers
         ]
         try:
             self._write(json.dumps({"group": group, "answers": parts}).encode() + b"\n")

@@ -127,3 +127,9 @@ def test_answers_of_a_group_are_kept_until_it_is_complete(tmp_path: Path) -> Non
     kept.add([B])
     kept.close()
     assert Journal(tmp_path / "j", "k").answers("g") == []
+
+
+def test_nothing_is_left_of_what_was_cut_off(tmp_path: Path) -> None:
+    whole = write(tmp_path / "j", [B])
+    (tmp_path / "j").write_bytes(whole + b'[["half a line')
+    assert write(tmp_path / "j") == whole
