@@ -19,7 +19,7 @@ from pathlib import Path
 from absl import flags
 
 from sound_pipeline import programs
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import UnreadableError, UserError
 from sound_pipeline.inputs import find_recordings
 from sound_pipeline.live.capture import CaptureConfig, list_devices, open_microphone
 from sound_pipeline.live.events import EventConfig
@@ -113,7 +113,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if not values.model:
         raise UserError("--model: name an exported model, such as runs/demo/saved_model")
-    recordings = find_recordings(values.input)
+    recordings = [found.path for found in find_recordings(values.input)]
     info = read_info(Path(values.model))
     session = Session(values, info)
     # A service manager's way to end a program is as good as Ctrl-C.
@@ -153,21 +153,26 @@ class Session:
 
     def replay(self, recordings: Sequence[str]) -> int:
         """Listens to recordings, one after the other; a bad one is named and makes the status 1."""
-        from sound_pipeline.audio import read_recording  # TensorFlow takes seconds to import
+        from sound_pipeline.blocks import open_recording  # TensorFlow takes seconds to import
 
         bad = 0
         with self._output() as output, self._model(_USUAL_RATE_HZ) as model:
             try:
                 for path in recordings:
+                    before = self._statistics.events
                     try:
-                        waveform, rate = read_recording(path)
-                    except UserError as error:
+                        with open_recording(path) as recording:
+                            source = Replay(
+                                path,
+                                recording.blocks,
+                                recording.sample_rate_hz,
+                                is_live=self._values.realtime,
+                            )
+                            self._listen(source, model, output)
+                    except UnreadableError as error:
                         bad += 1
                         output.notice(f"skipped {error}")
                         continue
-                    before = self._statistics.events
-                    source = Replay(path, waveform, rate, is_live=self._values.realtime)
-                    self._listen(source, model, output)
                     if self._statistics.events == before:
                         output.notice(f"{path}: nothing heard; --gate=always labels everything")
             except KeyboardInterrupt:

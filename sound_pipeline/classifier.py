@@ -9,11 +9,7 @@ import tensorflow as tf
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.head import Head
-from sound_pipeline.windows import combine_windows, split_windows
-
-# Windows embedded at a time: enough to keep the machine busy, and a recording of an hour doesn't
-# put thousands of pictures into memory at once.
-WINDOWS_AT_ONCE = 16
+from sound_pipeline.windows import WINDOWS_AT_ONCE, combine_windows, split_windows
 
 
 class SoundClassifier(tf.Module):

@@ -220,6 +220,22 @@ class RunConfig:
         )
 
 
+def with_window_hop(features: FeatureConfig, hop_seconds: float | None) -> FeatureConfig:
+    """The features with another hop from window to window; the same ones for None.
+
+    Raises:
+      UserError: the hop is out of range.
+    """
+    if hop_seconds is None:
+        return features
+    window = features.window_seconds
+    check(
+        0.05 * window <= hop_seconds <= window,
+        f"--hop_seconds={hop_seconds:g}: give {0.05 * window:g} s to the window's {window:g} s",
+    )
+    return dataclasses.replace(features, window_overlap=max(0.0, 1 - hop_seconds / window))
+
+
 T = TypeVar("T")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -47,6 +48,7 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[st
         "sample_rate_hz": int(classifier.sample_rate),
         "window_seconds": float(classifier.window_seconds),
         "min_score": float(classifier.min_score),
+        "config": {"features": dataclasses.asdict(classifier.config)},
     }
     text = json.dumps(about | metadata, indent=2) + "\n"
     extra.write_text(text, encoding="utf-8")
