@@ -60,7 +60,9 @@ def log_mel(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfi
         config.min_hz,
         config.max_hz,
     )
-    mel = tf.einsum("nfb,bm->nfm", power, tf.constant(matrix))  # [batch, frames, mel_bands]
+    # The matrix comes first: TensorFlow Lite rounds constants that come second to 8 bits, and the
+    # power with them, whose quiet cells would all be zero.
+    mel = tf.einsum("bm,nfb->nfm", tf.constant(matrix), power)  # [batch, frames, mel_bands]
     decibels = _decibels(mel)
     loudest = tf.reduce_max(decibels, axis=[1, 2], keepdims=True)
     reference = tf.maximum(loudest, config.reference_floor_db)
@@ -168,8 +170,12 @@ def _power_spectrum(
     frame_length = tf.cast(tf.round(rate * config.frame_seconds), tf.int32)
     frames = _frames(waveform, rate, frame_length, config)
     frames *= tf.signal.hann_window(frame_length, periodic=True)
-    spectrum = tf.signal.rfft(frames, [frame_length])[..., : config.bins]
-    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    spectrum = tf.signal.rfft(frames, [frame_length])
+    # TensorFlow Lite can't take a slice of complex numbers.
+    real, imaginary = (
+        part[..., : config.bins] for part in (tf.math.real(spectrum), tf.math.imag(spectrum))
+    )
+    power = tf.square(real) + tf.square(imaginary)
     # A Fourier sum grows with its length: at twice the rate, a sound has four times the power.
     power *= tf.cast(tf.square(config.frame_length / frame_length), tf.float32)
     missing = config.bins - tf.shape(power)[-1]
@@ -199,5 +205,7 @@ def _frames(
 
 
 def _greatest_common_divisor(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    divisor, _ = tf.while_loop(lambda _, b: b > 0, lambda a, b: (b, a % b), (a, b))
-    return divisor
+    # All candidates at once: a loop could not be computed when a graph of one rate is made.
+    candidates = tf.range(1, b + 1)
+    divides = tf.equal(a % candidates, 0) & tf.equal(b % candidates, 0)
+    return tf.reduce_max(tf.where(divides, candidates, 1))

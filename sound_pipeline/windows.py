@@ -54,9 +54,7 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
     starts = tf.cast(tf.round(tf.range(count, dtype=tf.float64) * hop), tf.int32)
     is_last = tf.equal(tf.range(count), count - 1)
     starts = tf.where(is_last & (count > 1), excess, starts)
-    finite = tf.where(tf.math.is_finite(waveform), waveform, 0.0)
-    finite = tf.clip_by_value(finite, -_LOUDEST_SAMPLE, _LOUDEST_SAMPLE)
-    padded = tf.pad(finite, [[0, 0], [0, tf.maximum(length - samples, 0)]])
+    padded = tf.pad(bounded(waveform), [[0, 0], [0, tf.maximum(length - samples, 0)]])
     cut = tf.map_fn(
         lambda start: padded[:, start : start + length],
         starts,
@@ -64,6 +62,15 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
     )
     windows = tf.transpose(cut, [1, 0, 2])
     return Windows(windows, _audible(windows, config.quiet_window_db), starts)
+
+
+def bounded(waveform: tf.Tensor) -> tf.Tensor:
+    """Samples of any float32 values as ones that features can be made of, of the same shape.
+
+    Those that are not finite count as zero, those louder than 80 dB over full scale are clipped.
+    """
+    finite = tf.where(tf.math.is_finite(waveform), waveform, 0.0)
+    return tf.clip_by_value(finite, -_LOUDEST_SAMPLE, _LOUDEST_SAMPLE)
 
 
 def combine_windows(logits: tf.Tensor, recording: tf.Tensor) -> tf.Tensor:
