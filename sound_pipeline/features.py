@@ -60,9 +60,7 @@ def log_mel(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfi
         config.min_hz,
         config.max_hz,
     )
-    # The matrix comes first: TensorFlow Lite rounds constants that come second to 8 bits, and the
-    # power with them, whose quiet cells would all be zero.
-    mel = tf.einsum("bm,nfb->nfm", tf.constant(matrix), power)  # [batch, frames, mel_bands]
+    mel = tf.einsum("nfb,bm->nfm", power, tf.constant(matrix))  # [batch, frames, mel_bands]
     decibels = _decibels(mel)
     loudest = tf.reduce_max(decibels, axis=[1, 2], keepdims=True)
     reference = tf.maximum(loudest, config.reference_floor_db)

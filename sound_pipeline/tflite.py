@@ -50,9 +50,8 @@ def export_tflite(saved_model: Path, directory: Path, formats: Sequence[str]) ->
     Raises:
       UserError: it is no exported model, or has operations that TensorFlow Lite lacks.
     """
-    contents = {kind: convert(saved_model, kind) for kind in formats}
     written = []
-    for kind, content in contents.items():
+    for kind, content in convert(saved_model, formats).items():
         path = directory / f"model_{kind}{LITE_SUFFIX}"
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -65,29 +64,54 @@ def export_tflite(saved_model: Path, directory: Path, formats: Sequence[str]) ->
     return written
 
 
-def convert(saved_model: Path, kind: str) -> bytes:
-    """An exported model as the content of a .tflite file.
+def convert(saved_model: Path, formats: Sequence[str]) -> dict[str, bytes]:
+    """An exported model as the contents of .tflite files.
+
+    Each has one subgraph of built-in operations: `waveform` float32 [1, samples], -1..1, one window
+    at the model's own rate, to `scores` float32 [1, classes]; and TFLite Metadata.
 
     Args:
       saved_model: what `export_model` wrote.
-      kind: how to keep the weights: "float32"; "float16", half the size; "int8", a quarter of the
-        size, dynamic-range quantisation: those of large layers in 8 bits a channel, and what
-        flows through these layers rounded to 8 bits while it runs.
+      formats: how to keep the weights: "float32"; "float16", half the size; "int8", a quarter of
+        the size, dynamic-range quantisation: those of large layers in 8 bits a channel, and what
+        flows into these layers rounded to 8 bits while it runs. The mel filters stay exact.
 
     Returns:
-      One subgraph of built-in operations: `waveform` float32 [1, samples], -1..1, one window at
-      the model's own rate, to `scores` float32 [1, classes], with TFLite Metadata.
+      The contents by format.
 
     Raises:
       UserError: it is no exported model, or has operations that TensorFlow Lite lacks.
     """
-    # Here, because it takes seconds.
-    import tensorflow as tf
-
+    # Here, because TensorFlow takes seconds to import.
     from sound_pipeline.lite_metadata import add_metadata
+    from sound_pipeline.lite_weights import keep_spectrum_exact
 
     info, values = read_info(saved_model), read_metadata(saved_model)
     _check_signature(saved_model)
+    needed = {"float32", *formats} if "int8" in formats else set(formats)
+    models = {kind: _converted(saved_model, kind) for kind in needed}
+    if "int8" in formats:
+        models["int8"] = keep_spectrum_exact(models["int8"], models["float32"])
+    return {
+        kind: add_metadata(
+            models[kind],
+            description=(
+                f"Names sounds. Input: {info.window_seconds:g} s of sound at "
+                f"{values['sample_rate_hz']} Hz, mono; output: a score for each label of "
+                "labels.txt."
+            ),
+            sample_rate_hz=values["sample_rate_hz"],
+            min_score=info.min_score,
+            labels=info.labels,
+            files={METADATA_FILE.name: json.dumps(values, indent=2) + "\n"},
+        )
+        for kind in formats
+    }
+
+
+def _converted(saved_model: Path, kind: str) -> bytes:
+    import tensorflow as tf
+
     converter = tf.lite.TFLiteConverter.from_saved_model(
         str(saved_model), signature_keys=[WINDOW_SIGNATURE]
     )
@@ -97,23 +121,12 @@ def convert(saved_model: Path, kind: str) -> bytes:
         converter.target_spec.supported_types = [tf.float16]
     try:
         with without_remarks():
-            model = converter.convert()
+            return bytes(converter.convert())
     except Exception as error:  # the converter's own classes are not public
         raise UserError(
             f"{saved_model}: TensorFlow Lite can't take this model: {_reason(error)}; use one with "
             "another --extractor"
         ) from error
-    return add_metadata(
-        model,
-        description=(
-            f"Names sounds. Input: {info.window_seconds:g} s of sound at "
-            f"{values['sample_rate_hz']} Hz, mono; output: a score for each label of labels.txt."
-        ),
-        sample_rate_hz=values["sample_rate_hz"],
-        min_score=info.min_score,
-        labels=info.labels,
-        files={METADATA_FILE.name: json.dumps(values, indent=2) + "\n"},
-    )
 
 
 def _check_signature(saved_model: Path) -> None:
