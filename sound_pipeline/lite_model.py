@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sound_pipeline.chatter import without_remarks
 from sound_pipeline.errors import UserError, first_line
 from sound_pipeline.model_files import ModelInfo, read_info, read_metadata
+from sound_pipeline.resampling import resample
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,15 +40,12 @@ class LiteModel:
         """
         self.info: ModelInfo = read_info(path)
         try:
-            import soxr
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise UserError(
-                f"--model={path}: needs {error.name}; install it with "
-                "pip install ai-edge-litert soxr"
+                f"--model={path}: needs ai-edge-litert ({error}); pip install ai-edge-litert"
             ) from error
         self._path = path
-        self._resample = soxr.resample
         self._rate = int(read_metadata(path)["sample_rate_hz"])
         try:
             with without_remarks():
@@ -72,8 +70,7 @@ class LiteModel:
         Raises:
           ValueError: the waveform is longer than a window.
         """
-        if sample_rate_hz != self._rate:
-            waveform = self._resample(waveform, sample_rate_hz, self._rate)
+        waveform = resample(waveform, sample_rate_hz, self._rate)
         if len(waveform) > self._samples + _ROUNDING_SAMPLES:
             raise ValueError(f"{len(waveform)} samples; a window has {self._samples}")
         window = np.zeros((1, self._samples), np.float32)

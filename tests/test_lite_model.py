@@ -146,7 +146,7 @@ def test_a_missing_library_is_named(lite: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "tone.wav", tone(RATE), RATE)
     words = (f"--model={lite}", f"--input={tmp_path / 'tone.wav'}")
     outcome = python_without("ai_edge_litert", "serve_mic.py", *words)
-    programs.assert_refused(outcome, "serve_mic.py", "pip install ai-edge-litert soxr")
+    programs.assert_refused(outcome, "serve_mic.py", "pip install ai-edge-litert")
 
 
 def test_the_runner_imports_no_tensorflow(lite: Path) -> None:
@@ -167,6 +167,6 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
         timeout=60,
     )
     imported = set(done.stdout.split())
-    assert {"ai_edge_litert", "soxr"} <= imported
+    assert "ai_edge_litert" in imported
     assert imported.isdisjoint({"tensorflow", "tf_keras", "matplotlib", "scipy"})
     assert done.stderr == "", "chatter of libraries among the messages"

@@ -21,7 +21,7 @@ from tests.e2e.conftest import Run
 pytestmark = pytest.mark.slow
 
 SMALL_DEVICE = (
-    *("absl-py", "ai-edge-litert", "numpy", "rich", "sounddevice", "soundfile", "soxr", "tqdm"),
+    *("absl-py", "ai-edge-litert", "numpy", "rich", "sounddevice", "soundfile", "tqdm"),
     "webrtcvad-wheels",
 )
 """What docs/small_devices.md tells people to install."""
