@@ -169,11 +169,8 @@ def _power_spectrum(
     frames = _frames(waveform, rate, frame_length, config)
     frames *= tf.signal.hann_window(frame_length, periodic=True)
     spectrum = tf.signal.rfft(frames, [frame_length])
-    # TensorFlow Lite can't take a slice of complex numbers.
-    real, imaginary = (
-        part[..., : config.bins] for part in (tf.math.real(spectrum), tf.math.imag(spectrum))
-    )
-    power = tf.square(real) + tf.square(imaginary)
+    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    power = power[..., : config.bins]  # not before: TensorFlow Lite can't slice complex numbers
     # A Fourier sum grows with its length: at twice the rate, a sound has four times the power.
     power *= tf.cast(tf.square(config.frame_length / frame_length), tf.float32)
     missing = config.bins - tf.shape(power)[-1]

@@ -75,7 +75,7 @@ class LiteModel:
             raise ValueError(f"{len(waveform)} samples; a window has {self._samples}")
         window = np.zeros((1, self._samples), np.float32)
         window[0, : len(waveform)] = waveform[: self._samples]
-        return np.array(self._answer(waveform=window)["scores"][0])
+        return np.asarray(self._answer(waveform=window)["scores"][0])
 
     def picture(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
         """Always raises UserError: the file has no room for a second graph."""

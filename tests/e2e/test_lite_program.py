@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from sound_pipeline.lite_model import LiteModel
 from tests.e2e import programs, tiny_data
 from tests.e2e.conftest import Run
 
@@ -27,26 +28,29 @@ SMALL_DEVICE = (
 """What docs/small_devices.md tells people to install."""
 
 
-@pytest.fixture(scope="module")
-def small_python() -> Path:
+def environment(name: str, packages: tuple[str, ...]) -> Path:
     """An interpreter with those packages alone; the environment is made on demand and kept."""
     envs = Path(os.environ.get("SOUND_PIPELINE_ENVS", "~/.cache/sound_pipeline/envs")).expanduser()
-    version = "{}.{}".format(*sys.version_info)
-    environment = envs / f"small-device-py{version}"
+    directory = envs / "{}-py{}.{}".format(name, *sys.version_info)
     place = Path("Scripts", "python.exe") if sys.platform == "win32" else Path("bin", "python")
-    if not environment.is_dir():
+    if not directory.is_dir():
         envs.mkdir(parents=True, exist_ok=True)
         # Made aside: what has its final name is whole, even if two make it at once.
-        aside = Path(tempfile.mkdtemp(prefix=f"{environment.name}-unfinished-", dir=envs))
+        aside = Path(tempfile.mkdtemp(prefix=f"{directory.name}-unfinished-", dir=envs))
         try:
             subprocess.run([sys.executable, "-m", "venv", str(aside)], check=True, timeout=300)
-            install = [str(aside / place), "-m", "pip", "install", "--quiet", *SMALL_DEVICE]
+            install = [str(aside / place), "-m", "pip", "install", "--quiet", *packages]
             subprocess.run(install, check=True, timeout=900)
-            if not environment.is_dir():
-                aside.rename(environment)
+            if not directory.is_dir():
+                aside.rename(directory)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    return environment / place
+    return directory / place
+
+
+@pytest.fixture(scope="module")
+def small_python() -> Path:
+    return environment("small-device", SMALL_DEVICE)
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +164,42 @@ def test_what_the_converter_refuses(lite_files: Path, tmp_path: Path) -> None:
     programs.assert_refused(outcome, "sound_pipeline.tflite", "holds no SavedModel")
     outcome = programs.run("-m", "sound_pipeline.tflite", "gone", "--formats=x", cache=tmp_path)
     programs.assert_refused(outcome, "sound_pipeline.tflite", "--formats=x", "float16")
+
+
+CLASSIFY = """
+import json, sys
+import soundfile
+from mediapipe.tasks import python
+from mediapipe.tasks.python import audio
+from mediapipe.tasks.python.components.containers import AudioData
+
+model, recording = sys.argv[1:]
+base = python.BaseOptions(model_asset_path=model)
+classifier = audio.AudioClassifier.create_from_options(audio.AudioClassifierOptions(base))
+answers = classifier.classify(AudioData.create_from_array(*soundfile.read(recording, dtype="f4")))
+scores = answers[0].classifications[0].categories
+print(json.dumps({category.category_name: category.score for category in scores}))
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_a_standard_tool_says_the_same(lite_files: Path, tmp_path: Path, kind: str) -> None:
+    """MediaPipe finds rate, window and labels in the file's metadata."""
+    path = lite_files / f"model_{kind}.tflite"
+    model = LiteModel(path)
+    python = environment("mediapipe-1.2.2", ("mediapipe==1.2.2", "soundfile"))
+    random = np.random.default_rng(0)
+    sound = (0.1 * random.standard_normal(11025)).astype(np.float32)
+    soundfile.write(tmp_path / "sound.wav", sound, 22050, subtype="FLOAT")
+    (tmp_path / "classify.py").write_text(CLASSIFY)
+    words = [python, tmp_path / "classify.py", path, tmp_path / "sound.wav"]
+    done = subprocess.run(
+        list(map(str, words)), capture_output=True, check=False, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    expected = dict(zip(model.info.labels, map(float, model.scores(sound, 22050)), strict=True))
+    # Scores below the minimum in the metadata are left out.
+    shown = {name: score for name, score in expected.items() if score >= model.info.min_score}
+    assert shown and json.loads(done.stdout) == pytest.approx(shown, abs=1e-4)
+    assert "unaligned" not in done.stderr
