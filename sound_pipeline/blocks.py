@@ -1,32 +1,21 @@
-"""A recording read block by block, however long it is.
-
-WAV is decoded by the steps of `sound_pipeline.wav`, from slices of the file; everything else, and
-the encodings of WAV that those don't know, by libsndfile.
-"""
+"""A recording read block by block, however long it is."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
-from sound_pipeline import sndfile, wav_header
+from sound_pipeline import sndfile
 from sound_pipeline.errors import UnreadableError
-from sound_pipeline.wav import (
-    WavHeader,
-    decode_frames,
-    decode_wav,
-    is_wav,
-    not_finite_reason,
-    read_header,
-)
 
 Floats = npt.NDArray[np.float32]
+# An open file, its length and how much to read at a time, to blocks and their rate.
+Decode = Callable[[BinaryIO, int, int], Iterator[tuple[Floats, int]]]
 
 BLOCK_BYTES = 1 << 22
 """Of a WAV file that are read at a time; a shorter one is a block of its own."""
@@ -43,11 +32,12 @@ class Recording:
         Raises UnreadableError where the rest can't be decoded, or some sample was no number.
     """
 
-    def __init__(self, path: str, block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(self, path: str, decode: Decode, block_bytes: int) -> None:
         """Opens the file and decodes its first block.
 
         Args:
           path: a recording, told apart by content.
+          decode: what decodes it.
           block_bytes: how much is read at a time, about.
 
         Raises:
@@ -63,7 +53,7 @@ class Recording:
             raise UnreadableError(path, error.strerror or str(error)) from error
         try:
             self.size_bytes = os.fstat(self._file.fileno()).st_size
-            decoded = self._reported(_decoded(self._file, self.size_bytes, block_bytes))
+            decoded = self._reported(decode(self._file, self.size_bytes, block_bytes))
             first, self.sample_rate_hz = next(decoded)
         except BaseException:
             self._file.close()
@@ -108,78 +98,17 @@ class Recording:
 
 
 def open_recording(path: str, block_bytes: int = BLOCK_BYTES) -> Recording:
-    """Opens a recording; see `Recording`."""
-    return Recording(path, block_bytes)
+    """Opens a recording of any kind; see `Recording`."""
+    # Here, because it imports TensorFlow, which takes seconds and isn't on small devices.
+    from sound_pipeline.wav_blocks import decoded_blocks
+
+    return Recording(path, decoded_blocks, block_bytes)
 
 
-# Op by op, the walk through a file's chunks would take several times as long.
-_decode_whole = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
-_decode_slice = tf.function(decode_frames)
+def open_without_tensorflow(path: str, block_bytes: int = BLOCK_BYTES) -> Recording:
+    """Opens a recording of a kind that libsndfile knows; see `Recording`."""
 
+    def decode(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]]:
+        return sndfile.mono_blocks(file)
 
-def _decoded(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]]:
-    """Blocks and their rate, by whichever decoder can; raises UndecodableError."""
-    head = file.read(12)
-    if not head:
-        raise sndfile.UndecodableError("the file is empty")
-    file.seek(0)
-    in_graph = None
-    if is_wav(tf.constant(head)):
-        in_graph = _whole(file) if length <= block_bytes else _sliced(file, length, block_bytes)
-    if in_graph is None:
-        file.seek(0)
-        in_graph = sndfile.mono_blocks(file)
-    yield from in_graph
-
-
-def _whole(file: BinaryIO) -> Iterator[tuple[Floats, int]] | None:
-    """A WAV file as one block; None where its encoding is not decoded in-graph."""
-    waveform, rate, reason, unsupported = _decode_whole(tf.constant(file.read()))
-    if unsupported.numpy():
-        return None
-    _check(reason)
-    return iter([(waveform.numpy(), int(rate))])
-
-
-def _sliced(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]] | None:
-    """A WAV file as many blocks; None where its encoding is not decoded in-graph."""
-    header = read_header(_reader(file), tf.constant(length, tf.int64))
-    if header.unsupported_encoding.numpy():
-        return None
-    _check(header.reason)
-    return _slices(file, header, block_bytes)
-
-
-def _slices(file: BinaryIO, header: WavHeader, block_bytes: int) -> Iterator[tuple[Floats, int]]:
-    rate, frame_bytes = int(header.fmt.sample_rate_hz), int(header.fmt.frame_bytes)
-    frames_left, at_once = int(header.frames), max(1, block_bytes // frame_bytes)
-    not_finite = 0
-    file.seek(int(header.start))
-    while frames_left:
-        contents = file.read(min(at_once, frames_left) * frame_bytes)
-        frames = len(contents) // frame_bytes
-        if not frames:
-            raise sndfile.UndecodableError("the file became shorter while it was read")
-        frames_left -= frames
-        samples, bad = _decode_slice(
-            tf.constant(contents[: frames * frame_bytes]), header.fmt, header.encoding
-        )
-        # They are counted to the end: the reason is that of the whole file.
-        not_finite += int(bad)
-        if not not_finite:
-            yield samples.numpy(), rate
-    if not_finite:
-        _check(not_finite_reason(tf.constant(not_finite)))
-
-
-def _check(reason: tf.Tensor) -> None:
-    if text := reason.numpy():  # asked of NumPy: an op would take ten times as long
-        raise sndfile.UndecodableError(text.decode())
-
-
-def _reader(file: BinaryIO) -> wav_header.Read:
-    def read(at: tf.Tensor | int, size: int) -> tf.Tensor:
-        file.seek(int(at))
-        return tf.constant(file.read(size))
-
-    return read
+    return Recording(path, decode, block_bytes)

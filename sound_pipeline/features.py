@@ -168,8 +168,9 @@ def _power_spectrum(
     frame_length = tf.cast(tf.round(rate * config.frame_seconds), tf.int32)
     frames = _frames(waveform, rate, frame_length, config)
     frames *= tf.signal.hann_window(frame_length, periodic=True)
-    spectrum = tf.signal.rfft(frames, [frame_length])[..., : config.bins]
+    spectrum = tf.signal.rfft(frames, [frame_length])
     power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    power = power[..., : config.bins]  # not before: TensorFlow Lite can't slice complex numbers
     # A Fourier sum grows with its length: at twice the rate, a sound has four times the power.
     power *= tf.cast(tf.square(config.frame_length / frame_length), tf.float32)
     missing = config.bins - tf.shape(power)[-1]
@@ -199,5 +200,7 @@ def _frames(
 
 
 def _greatest_common_divisor(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    divisor, _ = tf.while_loop(lambda _, b: b > 0, lambda a, b: (b, a % b), (a, b))
-    return divisor
+    # All candidates at once: a loop could not be computed when a graph of one rate is made.
+    candidates = tf.range(1, b + 1)
+    divides = tf.equal(a % candidates, 0) & tf.equal(b % candidates, 0)
+    return tf.reduce_max(tf.where(divides, candidates, 1))

@@ -28,7 +28,7 @@ from sound_pipeline.labelling.formats import FORMATS
 from sound_pipeline.labelling.journal import Journal
 from sound_pipeline.labelling.results import make_destination
 from sound_pipeline.live.min_scores import parse_min_score
-from sound_pipeline.model_files import fingerprint, read_info
+from sound_pipeline.model_files import fingerprint, is_lite, read_info
 
 logger = logging.getLogger("sound_pipeline.label")
 
@@ -100,6 +100,10 @@ def label(arguments: list[str], values: flags.FlagValues) -> int:
         "name a model and recordings: python -m sound_pipeline.label runs/demo/saved_model PATH...",
     )
     model = Path(arguments[1])
+    check(
+        not is_lite(model),
+        f"model {model}: is for small devices; give the saved_model folder of the run",
+    )
     info = read_info(model)
     min_scores = parse_min_score(values.min_score, info.labels, info.min_score)
     features = _features(info.features, values)

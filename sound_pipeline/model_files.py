@@ -1,18 +1,26 @@
-"""What lies in an exported model's folder; read without TensorFlow."""
+"""What an exported model says of itself beside the graph; read without TensorFlow."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sound_pipeline.config import FeatureConfig, from_mapping
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import UserError, check
 
 LABELS_FILE = "labels.txt"
 METADATA_FILE = Path("assets.extra", "model.json")
+
+WINDOW_SIGNATURE = "window"
+"""The signature of a SavedModel that a .tflite file is made of."""
+LITE_SUFFIX = ".tflite"
+LITE_FORMATS = ("float32", "float16", "int8")
+"""How a .tflite file may keep the weights."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +40,57 @@ class ModelInfo:
     features: FeatureConfig = field(default_factory=FeatureConfig)
 
 
-def read_info(directory: Path) -> ModelInfo:
-    """Checks that a directory holds an exported model, and reads what it says of itself.
+def is_lite(path: Path) -> bool:
+    """Whether a path names a .tflite file, not the folder of a SavedModel."""
+    return path.suffix.lower() == LITE_SUFFIX
+
+
+def check_formats(flag: str, formats: Sequence[str]) -> None:
+    """Raises UserError where a flag names a format that there is not."""
+    for kind in formats:
+        check(
+            kind in LITE_FORMATS,
+            f"--{flag}={','.join(formats)}: {kind!r} is no format; give {', '.join(LITE_FORMATS)}",
+        )
+
+
+def read_info(path: Path) -> ModelInfo:
+    """Checks that a path holds an exported model, and reads what it says of itself.
+
+    Args:
+      path: the folder of a SavedModel, or a .tflite file.
 
     Raises:
       UserError: it holds none, or another program's, or an older version's.
     """
+    _check_lite(path) if is_lite(path) else _check_saved_model(path)
+    try:
+        values = read_metadata(path)
+        return ModelInfo(
+            tuple(values["labels"]),
+            float(values["window_seconds"]),
+            float(values["min_score"]),
+            from_mapping(FeatureConfig, values["config"]["features"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
+        raise UserError(
+            f"model {path}: {METADATA_FILE.name} is damaged or of another version ({error!r}); "
+            "export the model again with train.py"
+        ) from error
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata that `export_model` wrote, of a SavedModel or of a .tflite file made of it."""
+    if is_lite(path):
+        with zipfile.ZipFile(path) as files:
+            text = files.read(METADATA_FILE.name).decode()
+    else:
+        text = (path / METADATA_FILE).read_text(encoding="utf-8")
+    values: dict[str, Any] = json.loads(text)
+    return values
+
+
+def _check_saved_model(directory: Path) -> None:
     if not (directory / "saved_model.pb").is_file():
         inner = directory / "saved_model"
         hint = f"did you mean {inner}?" if inner.is_dir() else "train one with train.py"
@@ -47,18 +100,20 @@ def read_info(directory: Path) -> ModelInfo:
             f"model {directory}: is a SavedModel, but not one exported by sound_pipeline; give "
             "the saved_model folder of a run"
         )
-    try:
-        values = read_metadata(directory)
-        return ModelInfo(
-            tuple(values["labels"]),
-            float(values["window_seconds"]),
-            float(values["min_score"]),
-            from_mapping(FeatureConfig, values["config"]["features"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
+
+
+def _check_lite(path: Path) -> None:
+    if not path.is_file():
         raise UserError(
-            f"model {directory}: {METADATA_FILE} is damaged or of another version ({error!r}); "
-            "export the model again with train.py"
+            f"model {path}: no such file; python -m sound_pipeline.tflite RUN/saved_model makes one"
+        )
+    try:
+        with zipfile.ZipFile(path) as files:
+            files.getinfo(METADATA_FILE.name)
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        raise UserError(
+            f"model {path}: is cut off, or not made by sound_pipeline; make it again with "
+            "python -m sound_pipeline.tflite RUN/saved_model"
         ) from error
 
 
@@ -72,9 +127,3 @@ def fingerprint(directory: Path) -> str:
                 digest.update(contents)
         digest.update(str(path.stat().st_size).encode())
     return digest.hexdigest()
-
-
-def read_metadata(directory: Path) -> dict[str, Any]:
-    """The metadata that `export_model` wrote."""
-    values: dict[str, Any] = json.loads((directory / METADATA_FILE).read_text(encoding="utf-8"))
-    return values

@@ -21,6 +21,9 @@ from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import RunConfig, from_json
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.head import Head
+from sound_pipeline.inference import Model
+from sound_pipeline.lite_model import LiteModel
+from sound_pipeline.resampling import resample
 from tests.e2e import programs, tiny_data
 from tests.live.pulse import PulseAudio
 from tests.live.serving import Serving, is_event
@@ -212,3 +215,47 @@ def test_new_recordings_on_the_microphone_are_noticed_and_named(
     print(f"\nnoticed {noticed} of 20, right {right} of 20\n{summary}")
     assert noticed == 20
     assert right >= 17
+
+
+def compare_lite(run: Path, esc10: Path, every: int, float32_atol: float) -> None:
+    """Converts a run's model; its .tflite forms must say what it says of each `every`th recording.
+
+    Once of the first window at the model's own rate, once at the recording's.
+    """
+    outcome = programs.run(
+        *("-m", "sound_pipeline.tflite", str(run / "saved_model"), "--formats=float32,int8"),
+        cache=run / "unused",
+    )
+    assert outcome.status == 0, outcome.err
+    saved = Model(run / "saved_model")
+    lite = {
+        kind: LiteModel(run / "tflite" / f"model_{kind}.tflite") for kind in ("float32", "int8")
+    }
+    recordings = [
+        soundfile.read(path, dtype="float32") for path in sorted((esc10 / "audio").iterdir())
+    ][::every]
+    for rate in (22050, 44100):
+        windows = [resample(sound, own, rate)[: 4 * rate] for sound, own in recordings]
+        expected = np.stack([saved.scores(window, rate) for window in windows])
+        for kind, least in ("float32", 0.99), ("int8", 0.97):
+            found = np.stack([lite[kind].scores(window, rate) for window in windows])
+            same = np.mean(found.argmax(axis=1) == expected.argmax(axis=1))
+            difference = np.abs(found - expected).max(axis=1)
+            print(f"\n{kind}, {len(windows)} windows at {rate} Hz: {same:.4f} the same label, ")
+            print(f"scores differ by {np.median(difference):.1e}, at most {difference.max():.1e}")
+            assert same >= least
+            if kind == "float32" and rate == 22050:
+                assert np.median(difference) < 1e-5
+                assert difference.max() < float32_atol
+
+
+@pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.nightly)])
+def test_gabor_as_tflite(gabor_run: Path, esc10: Path, every: int) -> None:
+    compare_lite(gabor_run, esc10, every, float32_atol=1e-4)
+
+
+# Where the last bit of the spectrogram puts a pixel into the next of the colormap's 256 colours,
+# the network sees another picture.
+@pytest.mark.nightly
+def test_inception_as_tflite(inception_run: Path, esc10: Path) -> None:
+    compare_lite(inception_run, esc10, every=1, float32_atol=5e-3)
