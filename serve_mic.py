@@ -23,6 +23,7 @@ from sound_pipeline import programs
 from sound_pipeline.blocks import open_recording, open_without_tensorflow
 from sound_pipeline.errors import UnreadableError, UserError, check
 from sound_pipeline.inputs import find_recordings
+from sound_pipeline.lite_formats import is_lite
 from sound_pipeline.live.capture import CaptureConfig, list_devices, open_microphone
 from sound_pipeline.live.events import EventConfig
 from sound_pipeline.live.gate import GATES, GateConfig
@@ -34,7 +35,7 @@ from sound_pipeline.live.saving import EventSaver
 from sound_pipeline.live.segments import SegmentConfig
 from sound_pipeline.live.sources import MicrophoneSource, Replay, Source
 from sound_pipeline.live.statistics import SessionStatistics
-from sound_pipeline.model_files import ModelInfo, is_lite, read_info
+from sound_pipeline.model_files import ModelInfo, read_info
 
 # What a model is warmed up at before a recording's own rate is known.
 _USUAL_RATE_HZ = 44100

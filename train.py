@@ -18,7 +18,7 @@ from absl import flags
 from sound_pipeline import programs
 from sound_pipeline.config import FeatureConfig, HeadConfig, RunConfig
 from sound_pipeline.datasets import DATASETS, DatasetConfig, load_manifest
-from sound_pipeline.model_files import LITE_FORMATS
+from sound_pipeline.lite_formats import LITE_FORMATS
 from sound_pipeline.splits import PROTOCOLS, SplitConfig, make_splits
 
 _INCEPTION = "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/5"

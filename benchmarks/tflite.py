@@ -18,8 +18,9 @@ import tensorflow as tf
 from absl import app, flags
 
 from sound_pipeline.inference import Model
+from sound_pipeline.lite_formats import LITE_FORMATS
 from sound_pipeline.lite_model import LiteModel
-from sound_pipeline.model_files import LITE_FORMATS, read_metadata
+from sound_pipeline.model_files import read_metadata
 from sound_pipeline.tflite import export_tflite
 
 flags.DEFINE_string("model", None, "Exported SavedModel.", required=True)

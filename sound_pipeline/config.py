@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from sound_pipeline.datasets import DatasetConfig
 from sound_pipeline.errors import check
-from sound_pipeline.model_files import check_formats
+from sound_pipeline.lite_formats import check_formats
 from sound_pipeline.splits import SplitConfig
 
 REFERENCE_FRAME_LENGTH = 2048

@@ -27,8 +27,9 @@ from sound_pipeline.labelling.events import LabelConfig
 from sound_pipeline.labelling.formats import FORMATS
 from sound_pipeline.labelling.journal import Journal
 from sound_pipeline.labelling.results import make_destination
+from sound_pipeline.lite_formats import is_lite
 from sound_pipeline.live.min_scores import parse_min_score
-from sound_pipeline.model_files import fingerprint, is_lite, read_info
+from sound_pipeline.model_files import fingerprint, read_info
 
 logger = logging.getLogger("sound_pipeline.label")
 

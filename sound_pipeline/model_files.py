@@ -5,22 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sound_pipeline.config import FeatureConfig, from_mapping
-from sound_pipeline.errors import UserError, check
+from sound_pipeline.errors import UserError
+from sound_pipeline.lite_formats import is_lite
 
 LABELS_FILE = "labels.txt"
 METADATA_FILE = Path("assets.extra", "model.json")
-
-WINDOW_SIGNATURE = "window"
-"""The signature of a SavedModel that a .tflite file is made of."""
-LITE_SUFFIX = ".tflite"
-LITE_FORMATS = ("float32", "float16", "int8")
-"""How a .tflite file may keep the weights."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +32,6 @@ class ModelInfo:
     window_seconds: float
     min_score: float
     features: FeatureConfig = field(default_factory=FeatureConfig)
-
-
-def is_lite(path: Path) -> bool:
-    """Whether a path names a .tflite file, not the folder of a SavedModel."""
-    return path.suffix.lower() == LITE_SUFFIX
-
-
-def check_formats(flag: str, formats: Sequence[str]) -> None:
-    """Raises UserError where a flag names a format that there is not."""
-    for kind in formats:
-        check(
-            kind in LITE_FORMATS,
-            f"--{flag}={','.join(formats)}: {kind!r} is no format; give {', '.join(LITE_FORMATS)}",
-        )
 
 
 def read_info(path: Path) -> ModelInfo:

@@ -21,15 +21,8 @@ from absl import flags
 from sound_pipeline import programs
 from sound_pipeline.chatter import without_remarks
 from sound_pipeline.errors import UserError, first_line
-from sound_pipeline.model_files import (
-    LITE_FORMATS,
-    LITE_SUFFIX,
-    METADATA_FILE,
-    WINDOW_SIGNATURE,
-    check_formats,
-    read_info,
-    read_metadata,
-)
+from sound_pipeline.lite_formats import LITE_FORMATS, LITE_SUFFIX, WINDOW_SIGNATURE, check_formats
+from sound_pipeline.model_files import METADATA_FILE, read_info, read_metadata
 from sound_pipeline.run_directory import LITE_FOLDER
 
 _PROGRAM = "sound_pipeline.tflite"

@@ -22,8 +22,9 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.export import export_model
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.inference import Model
+from sound_pipeline.lite_formats import LITE_FORMATS
 from sound_pipeline.lite_model import LiteModel
-from sound_pipeline.model_files import LITE_FORMATS, read_metadata
+from sound_pipeline.model_files import read_metadata
 from sound_pipeline.tflite import convert, export_tflite
 from tests import tiny_models
 from tests.tiny_models import CONFIG, LABELS

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.model_files import ModelInfo, is_lite
+from sound_pipeline.lite_formats import is_lite
+from sound_pipeline.model_files import ModelInfo
 
 if TYPE_CHECKING:
     from sound_pipeline.inference import Model
