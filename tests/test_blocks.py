@@ -139,7 +139,7 @@ def test_files_of_more_than_2_gib_are_read(tmp_path: Path) -> None:
 
 
 def test_one_graph_is_traced_for_all_slices(tmp_path: Path) -> None:
-    from sound_pipeline.blocks import _decode_slice
+    from sound_pipeline.wav_blocks import _decode_slice
 
     for channels in (1, 2):
         header, data = wf.fmt(channels=channels), wf.chunk(b"data", bytes(1000))
