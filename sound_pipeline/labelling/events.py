@@ -115,7 +115,7 @@ def find_events(
             continue
         label = UNKNOWN if is_unknown else labels[index]
         score = float(others.max() if is_unknown else row[index])
-        event = Event(start / rate, end / rate, label, score, tuple(map(float, row)))
+        event = Event(float(start / rate), float(end / rate), label, score, tuple(map(float, row)))
         if events and last_end == start and events[-1].label == label:
             before = events.pop()
             better = event if score > before.score else before

@@ -49,6 +49,8 @@ def test_one_window_is_one_event_with_its_score() -> None:
     events, reason = find_events(windows([DOG], total=13), LABELS, LabelConfig())
     assert brief(events) == [("dog", 0.0, 1.3)] and reason == ""
     assert events[0].score == pytest.approx(0.9) and events[0].scores == pytest.approx(DOG)
+    times = (events[0].start_seconds, events[0].end_seconds)
+    assert {type(value) for value in (*times, events[0].score, *events[0].scores)} == {float}
 
 
 def test_adjoining_windows_of_one_label_are_one_event() -> None:
