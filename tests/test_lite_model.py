@@ -45,7 +45,7 @@ def tone(rate: int, seconds: float = SECONDS) -> np.ndarray:
 
 def test_knows_what_it_is(saved_model: Path, lite: Path) -> None:
     assert LiteModel(lite).info == read_info(lite) == read_info(saved_model)
-    assert read_info(lite) == ModelInfo(("quiet", "loud"), SECONDS, 0.0)
+    assert read_info(lite) == ModelInfo(("quiet", "loud"), SECONDS, 0.0, tiny_models.CONFIG)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000, 96000, 11027])
