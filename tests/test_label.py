@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import tensorflow as tf
 from absl import flags
 
@@ -21,6 +20,7 @@ from sound_pipeline.label import define_flags
 from sound_pipeline.label import label as run_label
 from sound_pipeline.labelling import batch
 from tests import tiny_models
+from tests.level_sounds import write_folder, write_levels
 from tests.tiny_models import LOUD, QUIET
 
 RATE = 8000
@@ -32,24 +32,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write(path: Path, *levels: float, seconds: float = 1.0) -> Path:
-    """A tone that has each of the levels (root mean square) for so many seconds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    level = np.repeat(levels, round(seconds * RATE))
-    sound = level * np.sqrt(2) * np.sin(2 * np.pi * 440 * np.arange(len(level)) / RATE)
-    soundfile.write(path, sound, RATE, subtype="PCM_16")
-    return path
+    return write_levels(path, *levels, seconds=seconds, rate_hz=RATE)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two recordings with something in them, one silent, one bad, and no recording."""
-    folder = tmp_path_factory.mktemp("in") / "sounds"
-    write(folder / "b" / "loud.wav", LOUD, seconds=2.0)
-    write(folder / "both.wav", QUIET, LOUD, seconds=3.0)
-    write(folder / "silent.wav", 0.0)
-    (folder / "bad.wav").write_bytes((folder / "both.wav").read_bytes()[:30])
-    (folder / "notes.txt").touch()
-    return folder
+    return write_folder(tmp_path_factory.mktemp("in") / "sounds", RATE)
 
 
 def label(*words: Path | str) -> int:

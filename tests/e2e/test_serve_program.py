@@ -18,6 +18,7 @@ import soundfile
 
 from tests import tiny_models
 from tests.e2e import programs
+from tests.level_sounds import write_levels
 from tests.tiny_models import LOUD, QUIET
 
 pytestmark = pytest.mark.slow
@@ -34,12 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write(path: Path, *levels: float, seconds: float = 0.5) -> Path:
-    """A tone that has each of the levels (root mean square) for so many seconds."""
-    path.parent.mkdir(exist_ok=True)
-    level = np.repeat(levels, round(seconds * RATE))
-    sound = level * np.sqrt(2) * np.sin(2 * np.pi * 440 * np.arange(len(level)) / RATE)
-    soundfile.write(path, sound, RATE, subtype="PCM_16")
-    return path
+    return write_levels(path, *levels, seconds=seconds, rate_hz=RATE)
 
 
 def serve(model: Path, *inputs: Path, flags: tuple[str, ...] = ()) -> programs.Outcome:
