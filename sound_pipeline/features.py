@@ -54,6 +54,28 @@ def log_mel(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfi
       float32 [batch, frames, mel_bands], dB relative to the window's loudest cell (or to
       `config.reference_floor_db` if that is louder), `config.floor_db`..0.
     """
+    frames, frame_length = hann_frames(waveform, sample_rate_hz, config)
+    power = power_spectrum(tf.signal.rfft(frames, [frame_length]), config)
+    return decibels(mel_power(power, config), config)
+
+
+def power_spectrum(spectrum: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
+    """Power in each bin of a spectrum: the first step of `log_mel` after the Fourier transform.
+
+    Args:
+      spectrum: complex64 [batch, frames, bins], as many as the sample rate gives.
+      config: gives the number of bins at its own sample rate.
+
+    Returns:
+      float32 [batch, frames, at least `config.bins`]; bins that a lower rate lacks are zero.
+    """
+    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    missing = tf.maximum(config.bins - tf.shape(power)[-1], 0)
+    return tf.pad(power, [[0, 0], [0, 0], [0, missing]])
+
+
+def mel_power(power: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
+    """Mel power float32 [batch, frames, mel_bands] of a `power_spectrum`."""
     matrix = mel_matrix(
         config.bins,
         config.sample_rate_hz / config.frame_length,
@@ -61,11 +83,15 @@ def log_mel(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfi
         config.min_hz,
         config.max_hz,
     )
-    power = _power_spectrum(waveform, sample_rate_hz, config)  # [batch, frames, bins]
-    decibels = _decibels(banded_product(power, matrix.T))  # [batch, frames, mel_bands]
-    loudest = tf.reduce_max(decibels, axis=[1, 2], keepdims=True)
+    return banded_product(power, matrix.T)
+
+
+def decibels(mel: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
+    """`mel_power` in dB relative to each window's loudest cell, shaped as given; see `log_mel`."""
+    absolute = (10.0 / math.log(10.0)) * tf.math.log(tf.maximum(mel, _LEAST_POWER))
+    loudest = tf.reduce_max(absolute, axis=[1, 2], keepdims=True)
     reference = tf.maximum(loudest, config.reference_floor_db)
-    return tf.clip_by_value(decibels - reference, config.floor_db, 0.0)
+    return tf.clip_by_value(absolute - reference, config.floor_db, 0.0)
 
 
 def picture(spectrogram: tf.Tensor, height: int, width: int, config: FeatureConfig) -> tf.Tensor:
@@ -155,18 +181,3 @@ def resize_matrix(size: int, new_size: int) -> npt.NDArray[np.float32]:
     distance = np.abs(np.arange(size) - centre[:, None]) / support
     weights = np.maximum(0.0, 1.0 - distance)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
-
-
-def _decibels(power: tf.Tensor) -> tf.Tensor:
-    return (10.0 / math.log(10.0)) * tf.math.log(tf.maximum(power, _LEAST_POWER))
-
-
-def _power_spectrum(
-    waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig
-) -> tf.Tensor:
-    """[batch, samples] -> [batch, frames, bins]: `config.bins` bins or, at higher rates, more."""
-    frames, frame_length = hann_frames(waveform, sample_rate_hz, config)
-    spectrum = tf.signal.rfft(frames, [frame_length])
-    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
-    missing = tf.maximum(config.bins - tf.shape(power)[-1], 0)
-    return tf.pad(power, [[0, 0], [0, 0], [0, missing]])
