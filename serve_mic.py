@@ -2,6 +2,7 @@
 
     serve_mic.py --model=runs/esc50/saved_model
     serve_mic.py --model=runs/esc50/saved_model --input=recording.wav --format=jsonl
+    serve_mic.py --model=runs/esc50/tflite/model_int8.tflite    # needs no TensorFlow
 
 On a terminal it shows the level, what is heard and the last events; into a pipe it prints a line
 an event. Ctrl-C ends it with a summary.
@@ -19,8 +20,10 @@ from pathlib import Path
 from absl import flags
 
 from sound_pipeline import programs
-from sound_pipeline.errors import UserError
+from sound_pipeline.blocks import open_recording, open_without_tensorflow
+from sound_pipeline.errors import UnreadableError, UserError, check
 from sound_pipeline.inputs import find_recordings
+from sound_pipeline.lite_formats import is_lite
 from sound_pipeline.live.capture import CaptureConfig, list_devices, open_microphone
 from sound_pipeline.live.events import EventConfig
 from sound_pipeline.live.gate import GATES, GateConfig
@@ -40,7 +43,12 @@ _USUAL_RATE_HZ = 44100
 
 def define_flags() -> None:
     """Defines the program's flags; defaults are those of the configuration classes."""
-    flags.DEFINE_string("model", "", "Exported model: OUTPUT_DIR/saved_model.")
+    flags.DEFINE_string(
+        "model", "", "Exported model: OUTPUT_DIR/saved_model, or a .tflite file made of it."
+    )
+    flags.DEFINE_integer(
+        "threads", 0, "Processor cores a .tflite model uses; 0: all.", lower_bound=0
+    )
     flags.DEFINE_string("device", "", "Microphone: a number of --list_devices or part of a name.")
     flags.DEFINE_bool("list_devices", False, "List the microphones and end.")
     flags.DEFINE_integer("sample_rate", 0, "Hz to capture at; 0: the best the device offers.")
@@ -75,7 +83,11 @@ def define_flags() -> None:
     flags.DEFINE_enum("format", "text", FORMATS, "Of what is printed.")
     flags.DEFINE_bool("windows", False, "Print every window's scores too (--format=jsonl).")
     flags.DEFINE_integer("top", TOP_CLASSES, "Classes shown of a window.", lower_bound=1)
-    flags.DEFINE_string("save_events", "", "Folder for each event's sound and picture.")
+    flags.DEFINE_string(
+        "save_events",
+        "",
+        "Folder for each event's sound and picture (a .tflite model draws none).",
+    )
 
 
 def config_from_flags(values: flags.FlagValues, info: ModelInfo) -> ListeningConfig:
@@ -113,7 +125,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if not values.model:
         raise UserError("--model: name an exported model, such as runs/demo/saved_model")
-    recordings = find_recordings(values.input)
+    recordings = [found.path for found in find_recordings(values.input)]
     info = read_info(Path(values.model))
     session = Session(values, info)
     # A service manager's way to end a program is as good as Ctrl-C.
@@ -132,6 +144,11 @@ class Session:
         """
         self._values = values
         self._info = info
+        self._is_lite = is_lite(Path(values.model))
+        check(
+            self._is_lite or not values.threads,
+            "--threads: is for .tflite models; TensorFlow uses all cores",
+        )
         self._config = config_from_flags(values, info)
         self._statistics = SessionStatistics()
 
@@ -153,21 +170,25 @@ class Session:
 
     def replay(self, recordings: Sequence[str]) -> int:
         """Listens to recordings, one after the other; a bad one is named and makes the status 1."""
-        from sound_pipeline.audio import read_recording  # TensorFlow takes seconds to import
-
+        open_ = open_without_tensorflow if self._is_lite else open_recording
         bad = 0
         with self._output() as output, self._model(_USUAL_RATE_HZ) as model:
             try:
                 for path in recordings:
+                    before = self._statistics.events
                     try:
-                        waveform, rate = read_recording(path)
-                    except UserError as error:
+                        with open_(path) as recording:
+                            source = Replay(
+                                path,
+                                recording.blocks,
+                                recording.sample_rate_hz,
+                                is_live=self._values.realtime,
+                            )
+                            self._listen(source, model, output)
+                    except UnreadableError as error:
                         bad += 1
                         output.notice(f"skipped {error}")
                         continue
-                    before = self._statistics.events
-                    source = Replay(path, waveform, rate, is_live=self._values.realtime)
-                    self._listen(source, model, output)
                     if self._statistics.events == before:
                         output.notice(f"{path}: nothing heard; --gate=always labels everything")
             except KeyboardInterrupt:
@@ -180,7 +201,8 @@ class Session:
     def _listen(self, source: Source, model: LoadingModel, output: Output) -> None:
         saver = None
         if self._values.save_events:
-            saver = EventSaver(Path(self._values.save_events), model.picture, output.notice)
+            picture = None if self._is_lite else model.picture
+            saver = EventSaver(Path(self._values.save_events), picture, output.notice)
         listen(source, model, self._config, output, self._statistics, saver)
 
     def _output(self) -> Output:
@@ -194,7 +216,9 @@ class Session:
         )
 
     def _model(self, sample_rate_hz: int) -> LoadingModel:
-        return LoadingModel(Path(self._values.model), self._info, sample_rate_hz)
+        return LoadingModel(
+            Path(self._values.model), self._info, sample_rate_hz, self._values.threads
+        )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from absl import flags
 from sound_pipeline import programs
 from sound_pipeline.config import FeatureConfig, HeadConfig, RunConfig
 from sound_pipeline.datasets import DATASETS, DatasetConfig, load_manifest
+from sound_pipeline.lite_formats import LITE_FORMATS
 from sound_pipeline.splits import PROTOCOLS, SplitConfig, make_splits
 
 _INCEPTION = "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/5"
@@ -108,6 +109,12 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer("seed", 0, "Of splits, initialisation and shuffling.")
 
+    flags.DEFINE_list(
+        "export_tflite",
+        [],
+        f"Formats ({', '.join(LITE_FORMATS)}) in which to write the model for small devices too, "
+        "to OUTPUT_DIR/tflite.",
+    )
     flags.DEFINE_float("max_bad_clips", 0.01, "Share of unreadable recordings that stops the run.")
     flags.DEFINE_string("output_dir", None, "Directory of the run, new or of a run.", required=True)
     flags.DEFINE_string(
@@ -166,6 +173,7 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
             seed=values.seed,
         ),
         max_bad_clips=values.max_bad_clips,
+        export_tflite=tuple(values.export_tflite),
     )
 
 

@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> None:
         while model.seconds is None:
             time.sleep(0.01)
         output = JsonLinesOutput(model.info.labels, io.StringIO(), windows=True)
-        source = Replay("noise", waveform, _RATE_HZ, is_live=True)
+        source = Replay("noise", [waveform], _RATE_HZ, is_live=True)
         config = ListeningConfig(GateConfig(kind="always"), events=EventConfig())
         listen(source, model, config, output, statistics)
     calls = np.array(model.calls)

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline import sndfile
+from sound_pipeline.blocks import open_recording
 from sound_pipeline.compressed import decode_compressed, is_compressed
-from sound_pipeline.errors import UserError
 from sound_pipeline.wav import DecodedAudio, decode_wav, is_wav
 
 # Where only the graph runs, this is what a user can do about it.
@@ -103,19 +103,10 @@ def read_recording(path: str) -> tuple[npt.NDArray[np.float32], int]:
       sample_rate_hz: its rate.
 
     Raises:
-      UserError: it can't be read; the message names it and the reason.
+      UnreadableError: it can't be read; the message names it and the reason.
     """
-    try:
-        path.encode()
-        contents = Path(path).read_bytes()
-    except UnicodeEncodeError as error:
-        raise UserError(f"{path!r}: the file name is not UTF-8: rename it") from error
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
-    waveform, rate, reason = decode_bytes(contents)
-    if reason:
-        raise UserError(f"{path}: {reason}")
-    return waveform, rate
+    with open_recording(path) as recording:
+        return np.concatenate(list(recording.blocks)), recording.sample_rate_hz
 
 
 def _unknown(contents: tf.Tensor) -> DecodedAudio:

@@ -9,11 +9,7 @@ import tensorflow as tf
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.head import Head
-from sound_pipeline.windows import combine_windows, split_windows
-
-# Windows embedded at a time: enough to keep the machine busy, and a recording of an hour doesn't
-# put thousands of pictures into memory at once.
-WINDOWS_AT_ONCE = 16
+from sound_pipeline.windows import WINDOWS_AT_ONCE, combine_windows, split_windows, usable
 
 
 class SoundClassifier(tf.Module):
@@ -78,6 +74,21 @@ class SoundClassifier(tf.Module):
         scores = tf.nn.softmax(self.head(self._embed(windows.waveform[0], sample_rate_hz)))
         return scores, tf.cast(windows.starts / sample_rate_hz, tf.float32)
 
+    def full_window_scores(self, windows: tf.Tensor) -> tf.Tensor:
+        """An answer for each of a few full windows, without any step that depends on their length.
+
+        It is what `scores` says of a recording of just that length, in operations that
+        TensorFlow Lite has.
+
+        Args:
+          windows: float32 [batch, samples], -1..1, at `sample_rate`, each exactly one window long.
+
+        Returns:
+          float32 [batch, classes], each row summing to 1.
+        """
+        rate = tf.constant(self.config.sample_rate_hz)
+        return tf.nn.softmax(self.head(self._embed_at_once(usable(windows), rate)))
+
     def embedding(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """The mean embedding of each recording's audible windows: float32 [batch, D].
 
@@ -107,8 +118,10 @@ class SoundClassifier(tf.Module):
         )
         for chunk in tf.range(chunks):
             start = chunk * WINDOWS_AT_ONCE
-            prepared = self.extractor.prepare(
-                windows[start : start + WINDOWS_AT_ONCE], sample_rate_hz
-            )
-            embeddings = embeddings.write(chunk, self.extractor(prepared))
+            few = windows[start : start + WINDOWS_AT_ONCE]
+            embeddings = embeddings.write(chunk, self._embed_at_once(few, sample_rate_hz))
         return embeddings.concat()
+
+    def _embed_at_once(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
+        """[windows, samples] -> [windows, D]."""
+        return self.extractor(self.extractor.prepare(windows, sample_rate_hz))

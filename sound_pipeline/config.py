@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from sound_pipeline.datasets import DatasetConfig
 from sound_pipeline.errors import check
+from sound_pipeline.lite_formats import check_formats
 from sound_pipeline.splits import SplitConfig
 
 REFERENCE_FRAME_LENGTH = 2048
@@ -198,6 +199,7 @@ class RunConfig:
       head: the classifier.
       image_size: height and width of the picture for modules that take any; 0 for 299.
       max_bad_clips: share of the recordings that may be unreadable before the run stops.
+      export_tflite: formats of `model_files.LITE_FORMATS` to write the model in too.
     """
 
     dataset: DatasetConfig
@@ -207,6 +209,7 @@ class RunConfig:
     head: HeadConfig
     image_size: int = 0
     max_bad_clips: float = 0.01
+    export_tflite: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
@@ -218,6 +221,23 @@ class RunConfig:
             0 <= self.max_bad_clips <= 1,
             f"--max_bad_clips={self.max_bad_clips:g}: give a share from 0 to 1",
         )
+        check_formats("export_tflite", self.export_tflite)
+
+
+def with_window_hop(features: FeatureConfig, hop_seconds: float | None) -> FeatureConfig:
+    """The features with another hop from window to window; the same ones for None.
+
+    Raises:
+      UserError: the hop is out of range.
+    """
+    if hop_seconds is None:
+        return features
+    window = features.window_seconds
+    check(
+        0.05 * window <= hop_seconds <= window,
+        f"--hop_seconds={hop_seconds:g}: give {0.05 * window:g} s to the window's {window:g} s",
+    )
+    return dataclasses.replace(features, window_overlap=max(0.0, 1 - hop_seconds / window))
 
 
 T = TypeVar("T")

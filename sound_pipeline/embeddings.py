@@ -24,11 +24,11 @@ import numpy.typing as npt
 import tensorflow as tf
 import tqdm
 
-from sound_pipeline.classifier import WINDOWS_AT_ONCE
 from sound_pipeline.errors import UserError, first_line
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.features import FEATURES_VERSION
 from sound_pipeline.input_pipeline import FILLER, read_windows
+from sound_pipeline.windows import WINDOWS_AT_ONCE
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]

@@ -12,6 +12,15 @@ class UserError(Exception):
     """
 
 
+class UnreadableError(UserError):
+    """A recording that can't be read or decoded; the message is its path and the reason."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        """Takes the recording's path and, in one line, why it can't be read."""
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
+
+
 def first_line(error: BaseException) -> str:
     """What an error of a library says, for a message that must stay one line."""
     return str(error).strip().split("\n")[0] or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import tensorflow as tf
 from sound_pipeline import features
 from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.lite_formats import WINDOW_SIGNATURE
 from sound_pipeline.model_files import LABELS_FILE, METADATA_FILE
 from sound_pipeline.wav import decode_wav
 from sound_pipeline.windows import split_windows
@@ -27,7 +29,7 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[st
 
     In Python the loaded object is called as `model(waveform, sample_rate=None)` and has
     `labels`, `sample_rate`, `window_seconds` and `min_score`. Signatures: `serving_default`,
-    `with_rate`, `recording`, `wav`, `embedding`, `spectrogram`; see docs/saved_model.md.
+    `with_rate`, `recording`, `wav`, `embedding`, `spectrogram`, `window`; see docs/saved_model.md.
 
     Args:
       classifier: what to export.
@@ -47,6 +49,7 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[st
         "sample_rate_hz": int(classifier.sample_rate),
         "window_seconds": float(classifier.window_seconds),
         "min_score": float(classifier.min_score),
+        "config": {"features": dataclasses.asdict(classifier.config)},
     }
     text = json.dumps(about | metadata, indent=2) + "\n"
     extra.write_text(text, encoding="utf-8")
@@ -64,6 +67,10 @@ class _Exported(tf.Module):
         self.window_seconds = classifier.window_seconds
         self.min_score = classifier.min_score
         self.labels_file = labels_file
+        samples = int(features.window_samples(classifier.config, classifier.sample_rate))
+        self.window = tf.function(
+            self._window, input_signature=[tf.TensorSpec([1, samples], tf.float32, "waveform")]
+        )
         # A loaded function takes the dtypes it was traced with and no others: those that audio
         # libraries and NumPy give are all welcome.
         for samples in (tf.float32, tf.float64):
@@ -134,6 +141,9 @@ class _Exported(tf.Module):
         first = split_windows(waveform, rate, config).waveform[:, 0]
         return {"image": features.image(first, rate, config)}
 
+    def _window(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": self.classifier.full_window_scores(waveform)}
+
     def signature_functions(self) -> dict[str, Any]:
         return {
             "serving_default": self.serving_default,
@@ -142,6 +152,7 @@ class _Exported(tf.Module):
             "wav": self.wav,
             "embedding": self.embedding,
             "spectrogram": self.spectrogram,
+            WINDOW_SIGNATURE: self.window,
         }
 
 

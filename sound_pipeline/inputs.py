@@ -1,30 +1,67 @@
-"""The recordings that a program is given, as files and folders."""
+"""The recordings that a program is given, as files, folders and patterns."""
 
 from __future__ import annotations
 
+import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from sound_pipeline.datasets import AUDIO_SUFFIXES
 from sound_pipeline.datasets.folders import files_below
 from sound_pipeline.errors import UserError
 
 
-def find_recordings(paths: Sequence[str]) -> list[str]:
+class Found(NamedTuple):
+    """A recording.
+
+    Attributes:
+      path: of the file.
+      name: the path below the folder that the user named; else the file's name alone.
+    """
+
+    path: str
+    name: str
+
+
+def find_recordings(paths: Sequence[str], flag: str = "--input=") -> list[Found]:
     """The files among `paths` and those below the folders among them, in order.
 
+    Args:
+      paths: files, folders, or patterns such as "*.wav" and "**/*.flac" of either.
+      flag: what the user wrote before each.
+
     Raises:
-      UserError: a path doesn't exist, or a folder holds no audio file.
+      UserError: a path doesn't exist, no file is like a pattern, or a folder holds no audio file.
     """
-    found: list[str] = []
+    found: list[Found] = []
     for path in paths:
         if Path(path).is_dir():
-            below = sorted(files_below(path, AUDIO_SUFFIXES))
-            if not below:
-                raise UserError(f"--input={path}: no audio file below this folder")
-            found += below
+            found += _below(path, flag)
         elif Path(path).exists():
-            found.append(path)
+            found.append(Found(path, os.path.basename(path)))
+        elif glob.has_magic(path):
+            found += _like(path, flag)
         else:
-            raise UserError(f"--input={path}: no such file or folder")
+            raise UserError(f"{flag}{path}: no such file or folder")
+    return found
+
+
+def _below(folder: str, flag: str) -> list[Found]:
+    below = sorted(files_below(folder, AUDIO_SUFFIXES))
+    if not below:
+        raise UserError(f"{flag}{folder}: no audio file below this folder")
+    return [Found(path, os.path.relpath(path, folder)) for path in below]
+
+
+def _like(pattern: str, flag: str) -> list[Found]:
+    found: list[Found] = []
+    for path in sorted(glob.glob(pattern, recursive=True)):
+        if not os.path.isdir(path):
+            found.append(Found(path, os.path.basename(path)))
+        elif "**" not in pattern:  # which names what is below a folder itself
+            found += _below(path, flag)
+    if not found:
+        raise UserError(f"{flag}{pattern}: no file is like this")
     return found

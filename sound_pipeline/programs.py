@@ -32,6 +32,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     # matter; what goes wrong in it still arrives as a Python exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     program = os.path.basename(sys.argv[0])
+    _fill_closed_streams()
 
     def guarded(arguments: list[str]) -> int | None:
         # TensorFlow's own remarks, made through absl, stay out of the program's messages.
@@ -42,7 +43,8 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
         messages.addHandler(_Messages())
         try:
             status = main(arguments)
-            sys.stdout.flush()
+            if sys.stdout:
+                sys.stdout.flush()
             return status
         except UserError as error:
             return _fail(program, str(error))
@@ -102,6 +104,18 @@ def _parsed(flag: str, words: list[str], parse: Callable[[str], T], kind: str) -
         except ValueError:
             raise UserError(f"--{flag}: {word!r} is not {kind}") from None
     return tuple(values)
+
+
+def _fill_closed_streams() -> None:
+    """Opens what the caller closed of the standard streams, to nothing.
+
+    Else the next files opened, the results among them, would take their places and get what
+    libraries print. `sys.stdout` stays None: a program with nowhere to write must say so.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        if descriptor == 2:
+            sys.stderr = open(descriptor, "w", closefd=False)  # noqa: SIM115
+    os.close(descriptor)
 
 
 class _Messages(logging.Handler):

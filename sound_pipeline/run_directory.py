@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sound_pipeline.errors import UserError
 
-# Everything a finished run holds, in the order it is put in place. What programs look for, the
-# model, comes last: where it is, all the rest is there and of the same run.
+# Everything that each finished run holds, in the order it is put in place. What programs look for,
+# the model, comes last: where it is, all the rest is there and of the same run.
 RESULTS = (
     "config.json",
     "predictions.csv",
@@ -20,6 +20,10 @@ RESULTS = (
     "metrics.json",
     "saved_model",
 )
+LITE_FOLDER = "tflite"
+OPTIONAL = (LITE_FOLDER,)
+"""What a run holds where it was asked for, and what may be added to it later."""
+
 _ASIDE = ".unfinished"
 
 
@@ -41,7 +45,7 @@ def staged(directory: Path) -> Iterator[Path]:
     others = sorted(
         path.name
         for path in (directory.iterdir() if existed else ())
-        if path.name not in RESULTS and not path.name.startswith(_ASIDE)
+        if path.name not in (*RESULTS, *OPTIONAL) and not path.name.startswith(_ASIDE)
     )
     if others:
         raise UserError(
@@ -62,10 +66,11 @@ def staged(directory: Path) -> Iterator[Path]:
         missing = [name for name in RESULTS if not (aside / name).exists()]
         if missing:
             raise FileNotFoundError(f"the run did not write {', '.join(missing)}")
-        for name in reversed(RESULTS):
+        for name in (*reversed(RESULTS), *OPTIONAL):
             _remove(directory / name)
-        for name in RESULTS:
-            (aside / name).rename(directory / name)
+        for name in (*OPTIONAL, *RESULTS):
+            if (aside / name).exists():
+                (aside / name).rename(directory / name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         if not existed and not any(directory.iterdir()):

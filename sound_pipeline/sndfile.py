@@ -86,6 +86,26 @@ def blocks(file: BinaryIO) -> Iterator[tuple[Floats, int]]:
         raise UndecodableError("the file holds no samples")
 
 
+def mono_blocks(file: BinaryIO) -> Iterator[tuple[Floats, int]]:
+    """Decodes a recording in any of libsndfile's formats to mono, in constant memory.
+
+    Args:
+      file: open for reading, and stays so.
+
+    Yields:
+      samples: float32 [n], the mean over the channels of the next of the recording.
+      sample_rate_hz: the same for all; at least one block comes.
+
+    Raises:
+      UndecodableError: as `blocks`, or the sample rate is out of range.
+    """
+    for samples, rate in blocks(file):
+        if not MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ:
+            allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}"
+            raise UndecodableError(f"a sample rate of {rate} Hz is not {allowed}")
+        yield samples.mean(axis=1, dtype=np.float32), rate
+
+
 def decode(contents: bytes) -> tuple[Floats, int, str]:
     """Decodes a recording in any of libsndfile's formats to mono.
 
@@ -98,21 +118,10 @@ def decode(contents: bytes) -> tuple[Floats, int, str]:
       reason: why it can't be decoded, one line; empty where it could.
     """
     try:
-        parts = [
-            (samples.mean(axis=1, dtype=np.float32), rate)
-            for samples, rate in blocks(io.BytesIO(contents))
-        ]
+        waveforms, rates = zip(*mono_blocks(io.BytesIO(contents)), strict=True)
     except UndecodableError as error:
-        return _nothing(str(error))
-    waveforms, (rate, *_) = zip(*parts, strict=True)
-    if not MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ:
-        allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}"
-        return _nothing(f"a sample rate of {rate} Hz is not {allowed}")
-    return np.concatenate(waveforms), rate, ""
-
-
-def _nothing(reason: str) -> tuple[Floats, int, str]:
-    return np.zeros(0, np.float32), 0, reason
+        return np.zeros(0, np.float32), 0, str(error)
+    return np.concatenate(waveforms), rates[0], ""
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:

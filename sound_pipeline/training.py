@@ -25,8 +25,9 @@ from sound_pipeline.export import export_model
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.figures import figures
 from sound_pipeline.report.files import Findings, write_report
-from sound_pipeline.run_directory import staged
+from sound_pipeline.run_directory import LITE_FOLDER, staged
 from sound_pipeline.splits import Split, cut_validation, leaked_share
+from sound_pipeline.tflite import export_tflite
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +120,8 @@ def run(
                 "versions": versions,
             },
         )
+        if config.export_tflite:
+            export_tflite(directory / "saved_model", directory / LITE_FOLDER, config.export_tflite)
         (directory / "config.json").write_text(to_json(config), encoding="utf-8")
         text = json.dumps(values, indent=2, allow_nan=False) + "\n"
         (directory / "metrics.json").write_text(text, encoding="utf-8")

@@ -18,7 +18,16 @@ from sound_pipeline import g711, wav_header
 from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.wav_header import is_wav
 
-__all__ = ["MAX_CHANNELS", "DecodedAudio", "decode_wav", "is_wav"]
+__all__ = [
+    "MAX_CHANNELS",
+    "DecodedAudio",
+    "WavHeader",
+    "decode_frames",
+    "decode_wav",
+    "is_wav",
+    "not_finite_reason",
+    "read_header",
+]
 
 MAX_CHANNELS = 32
 
@@ -72,6 +81,26 @@ class _Check(NamedTuple):
     is_of_encoding: bool = False
 
 
+class WavHeader(NamedTuple):
+    """What a WAV file says of its samples, or why they can't be decoded.
+
+    Attributes:
+        fmt: their format; without meaning where there is a reason.
+        encoding: int64 scalar, which of the decoders is theirs.
+        start: int64 scalar, the byte at which they start.
+        frames: int64 scalar, how many whole frames the file has.
+        reason: string scalar, one line for the user; '' where they can be decoded.
+        unsupported_encoding: bool scalar, as in `DecodedAudio`.
+    """
+
+    fmt: wav_header.Format
+    encoding: tf.Tensor
+    start: tf.Tensor
+    frames: tf.Tensor
+    reason: tf.Tensor
+    unsupported_encoding: tf.Tensor
+
+
 # Everything below is graph code already: AutoGraph could only slow its tracing down.
 @tf.autograph.experimental.do_not_convert
 def decode_wav(contents: tf.Tensor) -> DecodedAudio:
@@ -92,43 +121,85 @@ def decode_wav(contents: tf.Tensor) -> DecodedAudio:
     # The bytes are in host memory: where there is a GPU, no step of the walk should hop to it.
     with tf.name_scope("decode_wav"), tf.device("/device:CPU:0"):
         contents = tf.ensure_shape(tf.convert_to_tensor(contents, tf.string), [])
+        # tf.strings.length counts in int32 and wraps: there may be bytes beyond what it says.
         length = tf.cast(tf.strings.length(contents), tf.int64)
-        chunks = wav_header.find_chunks(contents, length)
-        fmt = wav_header.read_format(contents, length, chunks)
-        data = wav_header.find_data(contents, length, chunks)
-        frames = data.size // tf.maximum(fmt.frame_bytes, 1)
-        is_decoder = tf.equal(
-            tf.constant([tag * 65536 + size for tag, size in _DECODERS], tf.int64),
-            fmt.tag * 65536 + fmt.sample_bytes,
-        )
-        # In the order in which the messages make sense: the first that fails is the one told.
-        checks = [
-            *_file_checks(contents, length, chunks),
-            *_format_checks(fmt, tf.reduce_any(is_decoder)),
-            _Check(data.is_known, lambda: tf.constant("the ds64 chunk is missing or broken")),
-            _Check(frames > 0, lambda: tf.constant("the data chunk holds no audio frame")),
-        ]
-        holds = tf.stack([check.holds for check in checks])
+        is_short = tf.equal(tf.strings.substr(contents, tf.maximum(length, 0), 1), "")
+        known = tf.where(is_short, length, 0)
+        header = read_header(wav_header.bytes_of(contents), known)
+        too_long = tf.constant("WAV: files of 2 GiB or more are not decoded")
+        header = header._replace(reason=tf.where(is_short, header.reason, too_long))
 
         def decode() -> DecodedAudio:
-            samples = tf.strings.substr(contents, data.start, frames * fmt.frame_bytes)
-            return _decode_frames(samples, fmt, tf.argmax(tf.cast(is_decoder, tf.int32)))
+            size = header.frames * header.fmt.frame_bytes
+            waveform, not_finite = decode_frames(
+                tf.strings.substr(contents, header.start, size), header.fmt, header.encoding
+            )
+            is_fit = tf.equal(not_finite, 0)
+            return DecodedAudio(
+                waveform=waveform[: tf.where(is_fit, tf.size(waveform), 0)],
+                sample_rate_hz=tf.where(is_fit, tf.cast(header.fmt.sample_rate_hz, tf.int32), 0),
+                reason=tf.where(is_fit, "", not_finite_reason(not_finite)),
+                unsupported_encoding=tf.constant(False),
+            )
 
         def explain() -> DecodedAudio:
-            first = tf.argmin(tf.cast(holds, tf.int32))
             return DecodedAudio(
                 waveform=tf.zeros([0]),
                 sample_rate_hz=tf.constant(0),
-                reason="WAV: " + tf.stack([check.message() for check in checks])[first],
-                unsupported_encoding=tf.constant([c.is_of_encoding for c in checks])[first],
+                reason=header.reason,
+                unsupported_encoding=header.unsupported_encoding,
             )
 
-        decoded = DecodedAudio(*tf.cond(tf.reduce_all(holds), decode, explain))
+        decoded = DecodedAudio(*tf.cond(tf.equal(header.reason, ""), decode, explain))
         decoded.waveform.set_shape([None])
         return decoded
 
 
-def _file_checks(contents: tf.Tensor, length: tf.Tensor, chunks: wav_header.Chunks) -> list[_Check]:
+@tf.autograph.experimental.do_not_convert
+def read_header(read: wav_header.Read, length: tf.Tensor) -> WavHeader:
+    """Reads all of a WAV file but its samples, in-graph or eagerly.
+
+    Args:
+        read: reads the file.
+        length: int64 scalar, its bytes.
+    """
+    chunks = wav_header.find_chunks(read, length)
+    fmt = wav_header.read_format(read, length, chunks)
+    data = wav_header.find_data(read, length, chunks)
+    frames = data.size // tf.maximum(fmt.frame_bytes, 1)
+    is_decoder = tf.equal(
+        tf.constant([tag * 65536 + size for tag, size in _DECODERS], tf.int64),
+        fmt.tag * 65536 + fmt.sample_bytes,
+    )
+    # In the order in which the messages make sense: the first that fails is the one told.
+    checks = [
+        *_file_checks(read, length, chunks),
+        *_format_checks(fmt, tf.reduce_any(is_decoder)),
+        _Check(data.is_known, lambda: tf.constant("the ds64 chunk is missing or broken")),
+        _Check(frames > 0, lambda: tf.constant("the data chunk holds no audio frame")),
+    ]
+    holds = tf.stack([check.holds for check in checks])
+    first = tf.argmin(tf.cast(holds, tf.int32))
+
+    def explain() -> tuple[tf.Tensor, tf.Tensor]:
+        reason = "WAV: " + tf.stack([check.message() for check in checks])[first]
+        return reason, tf.constant([check.is_of_encoding for check in checks])[first]
+
+    reason, unsupported = tf.cond(
+        tf.reduce_all(holds), lambda: (tf.constant(""), tf.constant(False)), explain
+    )
+    encoding = tf.argmax(tf.cast(is_decoder, tf.int32))
+    return WavHeader(fmt, encoding, data.start, frames, reason, unsupported)
+
+
+def not_finite_reason(count: tf.Tensor) -> tf.Tensor:
+    """Why a recording with so many samples that are no numbers is not decoded."""
+    return tf.strings.format("WAV: {} sample(s) are not finite", count)
+
+
+def _file_checks(
+    read: wav_header.Read, length: tf.Tensor, chunks: wav_header.Chunks
+) -> list[_Check]:
     def missing_chunk() -> tf.Tensor:
         name = tf.where(tf.equal(chunks.starts[0], 0), "fmt", "data")
         limit = f" among the first {wav_header.MAX_CHUNKS}"
@@ -137,17 +208,12 @@ def _file_checks(contents: tf.Tensor, length: tf.Tensor, chunks: wav_header.Chun
         )
 
     return [
-        # tf.strings.length counts in int32 and wraps: there may be bytes beyond what it says.
-        _Check(
-            tf.equal(tf.strings.substr(contents, tf.maximum(length, 0), 1), ""),
-            lambda: tf.constant("files of 2 GiB or more are not decoded"),
-        ),
         _Check(tf.not_equal(length, 0), lambda: tf.constant("the file is empty")),
         _Check(
             length >= 12,
             lambda: tf.strings.format("a file of {} bytes is too short for a header", length),
         ),
-        _Check(is_wav(contents), lambda: tf.constant("no RIFF, RF64 or BW64 WAVE header")),
+        _Check(is_wav(read(0, 12)), lambda: tf.constant("no RIFF, RF64 or BW64 WAVE header")),
         _Check(tf.reduce_all(chunks.starts > 0), missing_chunk),
     ]
 
@@ -205,13 +271,20 @@ def _hex(word: tf.Tensor) -> tf.Tensor:
     return tf.strings.reduce_join(tf.gather(list("0123456789ABCDEF"), word // places % 16))
 
 
-def _decode_frames(data: tf.Tensor, fmt: wav_header.Format, encoding: tf.Tensor) -> DecodedAudio:
-    """Decodes whole frames, of which there is at least one.
+@tf.autograph.experimental.do_not_convert
+def decode_frames(
+    data: tf.Tensor, fmt: wav_header.Format, encoding: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes whole frames, all of a recording's or some.
 
     Args:
         data: string scalar, the bytes of the frames.
         fmt: their format, which is consistent.
         encoding: int64 scalar, the place of their decoder in `_DECODERS`.
+
+    Returns:
+        waveform: float32 [frames], the mean over the channels.
+        not_finite: int64 scalar, how many samples of all channels are no numbers.
     """
     samples = tf.switch_case(
         tf.cast(encoding, tf.int32), [partial(decode, data) for decode in _DECODERS.values()]
@@ -221,19 +294,11 @@ def _decode_frames(data: tf.Tensor, fmt: wav_header.Format, encoding: tf.Tensor)
         lambda: tf.math.count_nonzero(~tf.math.is_finite(samples)),
         lambda: tf.constant(0, tf.int64),
     )
-    is_fit = tf.equal(not_finite, 0)
     mono = tf.switch_case(
         tf.cast(tf.minimum(fmt.channels, 3) - 1, tf.int32),
         [lambda: samples, partial(_mix_two, samples), partial(_mix, samples, fmt.channels)],
     )
-    return DecodedAudio(
-        waveform=mono[: tf.where(is_fit, tf.size(mono), 0)],
-        sample_rate_hz=tf.where(is_fit, tf.cast(fmt.sample_rate_hz, tf.int32), 0),
-        reason=tf.where(
-            is_fit, "", tf.strings.format("WAV: {} sample(s) are not finite", not_finite)
-        ),
-        unsupported_encoding=tf.constant(False),
-    )
+    return mono, not_finite
 
 
 def _mix_two(samples: tf.Tensor) -> tf.Tensor:

@@ -7,9 +7,13 @@ data and WAVE files", Microsoft, 2001) and of RF64 and BW64 (EBU Tech 3306, ITU-
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
+
+Read = Callable[[tf.Tensor | int, int], tf.Tensor]
+"""Bytes of a file: from a position (0..length) on, so many, fewer at its end; string scalar."""
 
 MAX_CHUNKS = 4096
 """Chunks looked at before the walk gives up: a file of nothing but tiny chunks must end too."""
@@ -91,11 +95,16 @@ def is_wav(contents: tf.Tensor) -> tf.Tensor:
     )
 
 
-def find_chunks(contents: tf.Tensor, length: tf.Tensor) -> Chunks:
+def bytes_of(contents: tf.Tensor) -> Read:
+    """Reads a file that is held whole: string scalar."""
+    return lambda at, size: tf.strings.substr(contents, at, size)
+
+
+def find_chunks(read: Read, length: tf.Tensor) -> Chunks:
     """Walks the chunks until both that a recording needs are found, in whatever order.
 
     Args:
-        contents: string scalar, the whole file; nothing is found in one that is not `is_wav`.
+        read: reads the file; nothing is found in one that is not `is_wav`.
         length: int64 scalar, its bytes.
 
     Returns:
@@ -110,7 +119,7 @@ def find_chunks(contents: tf.Tensor, length: tf.Tensor) -> Chunks:
     def look(
         at: tf.Tensor, starts: tf.Tensor, sizes: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        chunk_id, size = tf.unstack(_numbers(contents, at, tf.int32, 2))
+        chunk_id, size = tf.unstack(_numbers(read, at, tf.int32, 2))
         size = _unsigned(size)
         body = at + 8
         is_found = tf.equal(wanted, chunk_id) & tf.equal(starts, 0)
@@ -118,7 +127,7 @@ def find_chunks(contents: tf.Tensor, length: tf.Tensor) -> Chunks:
         # A chunk of odd size is followed by a byte that its size doesn't count.
         return body + size + size % 2, starts, sizes
 
-    first = tf.where(is_wav(contents), tf.constant(12, tf.int64), length)
+    first = tf.where(is_wav(read(0, 12)), tf.constant(12, tf.int64), length)
     none = tf.zeros([2], tf.int64)
     at, starts, sizes = tf.while_loop(
         goes_on, look, (first, none, none), maximum_iterations=MAX_CHUNKS
@@ -126,16 +135,16 @@ def find_chunks(contents: tf.Tensor, length: tf.Tensor) -> Chunks:
     return Chunks(starts, sizes, gave_up=goes_on(at, starts, sizes))
 
 
-def read_format(contents: tf.Tensor, length: tf.Tensor, chunks: Chunks) -> Format:
+def read_format(read: Read, length: tf.Tensor, chunks: Chunks) -> Format:
     """Reads the `fmt ` chunk; the result has no meaning where there is none.
 
     Args:
-        contents: string scalar, the whole file.
+        read: reads the file.
         length: int64 scalar, its bytes.
         chunks: where its chunks are.
     """
     start, declared = chunks.starts[0], chunks.sizes[0]
-    words = tf.cast(_numbers(contents, start, tf.uint16, 20), tf.int64)
+    words = tf.cast(_numbers(read, start, tf.uint16, 20), tf.int64)
     is_extensible = tf.equal(words[0], _EXTENSIBLE)
     least_bytes = tf.where(is_extensible, tf.constant(40, tf.int64), 16)
     return Format(
@@ -151,7 +160,7 @@ def read_format(contents: tf.Tensor, length: tf.Tensor, chunks: Chunks) -> Forma
     )
 
 
-def find_data(contents: tf.Tensor, length: tf.Tensor, chunks: Chunks) -> Data:
+def find_data(read: Read, length: tf.Tensor, chunks: Chunks) -> Data:
     """How much there is of the `data` chunk; the result has no meaning where there is none.
 
     A declared size beyond the end of the file means what the file has. A declared size of 0 is
@@ -161,16 +170,16 @@ def find_data(contents: tf.Tensor, length: tf.Tensor, chunks: Chunks) -> Data:
     other chunks follow it.
 
     Args:
-        contents: string scalar, the whole file.
+        read: reads the file.
         length: int64 scalar, its bytes.
         chunks: where its chunks are.
     """
-    magic, riff_size, _, second_id, second_size = tf.unstack(_numbers(contents, 0, tf.int32, 5))
+    magic, riff_size, _, second_id, second_size = tf.unstack(_numbers(read, 0, tf.int32, 5))
     riff_size, second_size = _unsigned(riff_size), _unsigned(second_size)
     # ds64 comes first in the file, and in it the sizes of RIFF and of data.
     has_ds64 = tf.equal(second_id, _chunk_id(b"ds64")) & (second_size >= 24)
     riff_size_64, data_size_64 = tf.unstack(
-        _numbers(contents, tf.clip_by_value(length, 0, 20), tf.int64, 2)
+        _numbers(read, tf.clip_by_value(length, 0, 20), tf.int64, 2)
     )
     start, declared = chunks.starts[1], chunks.sizes[1]
     is_riff = tf.equal(magic, _chunk_id(b"RIFF"))
@@ -199,8 +208,8 @@ def _unsigned(number: tf.Tensor) -> tf.Tensor:
     return tf.bitwise.bitwise_and(tf.cast(number, tf.int64), 0xFFFFFFFF)
 
 
-def _numbers(contents: tf.Tensor, at: tf.Tensor | int, dtype: tf.DType, count: int) -> tf.Tensor:
+def _numbers(read: Read, at: tf.Tensor | int, dtype: tf.DType, count: int) -> tf.Tensor:
     """`count` little-endian numbers from byte `at` (0..length) on; zeros beyond the file's end."""
     size = count * dtype.size
-    padded = tf.strings.join([tf.strings.substr(contents, at, size), b"\0" * size])
+    padded = tf.strings.join([read(at, size), b"\0" * size])
     return tf.ensure_shape(tf.io.decode_raw(tf.strings.substr(padded, 0, size), dtype), [count])

@@ -1,19 +1,48 @@
-"""A recording as the windows a model looks at, and one answer from several windows."""
+"""A recording as the windows a model looks at, and one answer from several windows.
+
+`split_windows` cuts what is in memory, in-graph; `stream_windows` cuts the same windows from
+blocks, however long the recording is.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.features import window_samples
+
+WINDOWS_AT_ONCE = 16
+"""Windows given to a model at a time: enough to keep the machine busy, and a recording of an hour
+doesn't put thousands of pictures into memory at once."""
 
 # Louder samples than this (80 dB over full scale) would overflow float32 in the power spectrum.
 _LOUDEST_SAMPLE = 1e4
 # A remainder shorter than this share of a hop is not worth a window of its own: encoders pad
 # their files by a few milliseconds.
 _IGNORED_REMAINDER = 0.1
+
+
+Floats = npt.NDArray[np.float32]
+
+
+class StreamedWindow(NamedTuple):
+    """One window of a recording.
+
+    Attributes:
+      waveform: float32 [samples], finite.
+      start: the sample it starts at.
+      end: the sample after its last, or after the recording's last where it is padded.
+    """
+
+    waveform: Floats
+    start: int
+    end: int
 
 
 class Windows(NamedTuple):
@@ -61,7 +90,49 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
         fn_output_signature=tf.TensorSpec([None, None], tf.float32),
     )
     windows = tf.transpose(cut, [1, 0, 2])
-    return Windows(windows, _audible(windows, config.quiet_window_db), starts)
+    power = tf.reduce_mean(tf.square(windows), axis=2)
+    return Windows(windows, audible_windows(power, config.quiet_window_db), starts)
+
+
+def stream_windows(
+    blocks: Iterable[Floats], sample_rate_hz: int, config: FeatureConfig
+) -> Iterator[StreamedWindow]:
+    """The windows of `split_windows`, cut from blocks, in constant memory.
+
+    Args:
+      blocks: float32 [n] each, the recording in order.
+      sample_rate_hz: its rate.
+      config: gives the window's length and hop.
+    """
+    length = round(config.window_seconds * sample_rate_hz)
+    hop = sample_rate_hz * config.window_hop_seconds
+    waiting, position = np.zeros(0, np.float32), 0  # the samples from a position on
+    windows = 0
+    for block in blocks:
+        limited = _limited(block)
+        waiting = np.append(waiting, limited) if len(waiting) else limited
+        excess = position + len(waiting) - length
+        # One with another after it can't be the last, which is moved.
+        while excess >= 0 and math.ceil(excess / hop - _IGNORED_REMAINDER) > windows:
+            start = round(windows * hop)
+            # The last may start behind this one, by any distance.
+            waiting, position = waiting[start - position :], start
+            yield StreamedWindow(waiting[:length], start, start + length)
+            windows += 1
+    total = position + len(waiting)
+    start = max(total - length, 0) if windows else 0
+    cut = waiting[start - position :][:length]
+    padded = np.pad(cut, (0, length - len(cut)))
+    yield StreamedWindow(padded, start, min(start + length, total))
+
+
+def _limited(block: Floats) -> Floats:
+    """What `split_windows` makes of samples; the same array where it would change none."""
+    # Without a copy in the usual case. Comparisons with NaN are false.
+    if not block.size or (block.min() >= -_LOUDEST_SAMPLE and block.max() <= _LOUDEST_SAMPLE):
+        return block
+    finite = np.where(np.isfinite(block), block, np.float32(0))
+    return np.clip(finite, -_LOUDEST_SAMPLE, _LOUDEST_SAMPLE)
 
 
 def usable(waveform: tf.Tensor) -> tf.Tensor:
@@ -89,8 +160,15 @@ def combine_windows_log(logits: tf.Tensor, recording: tf.Tensor) -> tf.Tensor:
     return tf.nn.log_softmax(tf.math.segment_mean(tf.nn.log_softmax(logits), recording))
 
 
-def _audible(windows: tf.Tensor, quiet_db: float) -> tf.Tensor:
-    """[batch, windows, samples] -> bool [batch, windows]; the loudest of a recording always is."""
-    power = tf.reduce_mean(tf.square(windows), axis=2)
+def audible_windows(power: tf.Tensor, quiet_db: float) -> tf.Tensor:
+    """Which windows are not quiet beside the loudest of their recording, which never is.
+
+    Args:
+      power: float32 [batch, windows], mean of the squared samples.
+      quiet_db: `FeatureConfig.quiet_window_db`.
+
+    Returns:
+      bool [batch, windows].
+    """
     loudest = tf.reduce_max(power, axis=1, keepdims=True)
     return power >= loudest * 10.0 ** (quiet_db / 10.0)

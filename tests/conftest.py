@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.live import pulse
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What a script starts in the background ignores Ctrl-C, and so would the programs that tests
@@ -42,3 +45,20 @@ def esc10(assets: Path) -> Path:
 def inception(assets: Path) -> Path:
     """The real Inception v3 weights up to mixed_8, as a TF Hub module."""
     return assets / "hub" / "inception_v3_trunk"
+
+
+@pytest.fixture
+def pulseaudio(monkeypatch: pytest.MonkeyPatch) -> Iterator[pulse.PulseAudio]:
+    """A virtual microphone: a running private daemon that this process's clients find.
+
+    Skips, or fails in CI, without PulseAudio.
+    """
+    missing = pulse.missing()
+    if missing and os.environ.get("CI") == "true":
+        pytest.fail(f"CI must run this test: {missing}")
+    if missing:
+        pytest.skip(missing)
+    with pulse.PulseAudio() as daemon:
+        for name, value in daemon.variables.items():
+            monkeypatch.setenv(name, value)
+        yield daemon

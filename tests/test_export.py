@@ -30,6 +30,7 @@ from tests.wav_matrix import FILES
 Floats = npt.NDArray[np.float32]
 
 OWN_RATE = CONFIG.sample_rate_hz
+WINDOW = round(CONFIG.window_seconds * OWN_RATE)
 METADATA = {"config": asdict(CONFIG), "metrics": {"accuracy": 0.5}}
 SAME = 1e-5
 
@@ -123,6 +124,10 @@ def test_signatures_have_the_promised_names_types_and_shapes(either: Exported) -
         "wav": ({"wav": ("string", (None,))}, answer),
         "embedding": (waveform | rate, {"embedding": ("float32", (None, size))}),
         "spectrogram": (waveform | rate, {"image": ("uint8", (None, 299, 299, 3))}),
+        "window": (
+            {"waveform": ("float32", (1, WINDOW))},
+            {"scores": ("float32", (1, len(LABELS)))},
+        ),
     }
 
     def described(specs: dict[str, tf.TensorSpec]) -> dict[str, tuple[str, tuple[int | None, ...]]]:

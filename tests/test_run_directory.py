@@ -154,3 +154,29 @@ def test_a_run_killed_while_moving_has_no_model_until_all_is_there(
     run(tmp_path, "three")
     assert contents(tmp_path) == whole("three")
     assert {path.name for path in tmp_path.iterdir()} == set(RESULTS)
+
+
+def write_lite(directory: Path, mark: str) -> None:
+    (directory / "tflite").mkdir()
+    (directory / "tflite" / "model_int8.tflite").write_text(mark)
+
+
+def test_what_only_some_runs_write_is_kept_and_replaced_with_the_rest(tmp_path: Path) -> None:
+    with staged(tmp_path) as aside:
+        write_results(aside, "one")
+        write_lite(aside, "one")
+    lite = {"tflite/model_int8.tflite": "one"}
+    assert contents(tmp_path) == whole("one") | lite
+    with pytest.raises(ValueError, match="in the middle"), staged(tmp_path) as aside:
+        write_lite(aside, "two")
+        raise ValueError("in the middle")
+    assert contents(tmp_path) == whole("one") | lite
+    run(tmp_path, "two")
+    assert contents(tmp_path) == whole("two"), "files of another model"
+
+
+def test_a_run_to_which_it_was_added_later_can_be_run_again(tmp_path: Path) -> None:
+    run(tmp_path, "one")
+    write_lite(tmp_path, "one")
+    run(tmp_path, "two")
+    assert contents(tmp_path) == whole("two")

@@ -126,6 +126,25 @@ def test_writes_all_results(first_run: tuple[Path, dict[str, Any]]) -> None:
     assert figures["seconds"] > 0
 
 
+def test_the_model_is_written_for_small_devices_too(
+    workplace: Path, figures_alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(saved_model: Path, directory: Path, formats: tuple[str, ...]) -> None:
+        assert saved_model.is_dir() and saved_model.name == "saved_model"
+        directory.mkdir()
+        for kind in formats:
+            (directory / kind).touch()
+
+    monkeypatch.setattr(training, "export_tflite", export)
+    dataset = DatasetConfig("folder", str(workplace / "sounds"))
+    config = config_of(dataset, export_tflite=("int8", "float16"), head=HeadConfig(epochs=1))
+    train(config, workplace / "small", workplace / "cache")
+    assert {path.name for path in (workplace / "small").iterdir()} == {*RESULTS, "tflite"}
+    names = {path.name for path in (workplace / "small" / "tflite").iterdir()}
+    assert names == {"int8", "float16"}
+    assert from_json(RunConfig, (workplace / "small" / "config.json").read_text()) == config
+
+
 def test_learns_sounds_that_are_easily_told_apart(
     first_run: tuple[Path, dict[str, Any]],
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sound_pipeline.config import FeatureConfig
-from sound_pipeline.windows import combine_windows, split_windows
+from sound_pipeline.windows import combine_windows, split_windows, stream_windows
 from tests import sounds
 
 RATE = 1000
@@ -194,3 +195,48 @@ def test_one_window_keeps_its_answer_and_a_sure_one_weighs_more() -> None:
     np.testing.assert_allclose(combined[0], tf.nn.softmax(logits[0]), atol=1e-6)
     assert combined[1, 0] > 0.9
     np.testing.assert_allclose(combined.sum(axis=1), 1, atol=1e-6)
+
+
+@given(
+    samples=st.integers(0, 6000),
+    overlap=st.sampled_from([0.0, 0.3, 0.5, 0.75, 0.95]),
+    rate=st.sampled_from([1000, 1001, 1237]),
+    block=st.sampled_from([1, 99, 500, 1000, 2500, 6000]),
+)
+@settings(max_examples=150, deadline=None)
+def test_streamed_windows_are_those_of_the_whole(
+    samples: int, overlap: float, rate: int, block: int
+) -> None:
+    config = FeatureConfig(window_seconds=1.0, window_overlap=overlap)
+    waveform = sounds.noise(samples, seed=samples)
+    whole = split_windows(tf.constant(waveform[None]), tf.constant(rate), config)
+    blocks = np.split(waveform, range(block, samples, block))
+    streamed = list(stream_windows(blocks, rate, config))
+    assert [window.start for window in streamed] == whole.starts.numpy().tolist()
+    np.testing.assert_array_equal([w.waveform for w in streamed], whole.waveform[0])
+    for window in streamed:
+        assert window.end == min(window.start + rate, samples)
+
+
+def test_streaming_keeps_little_and_waits_for_little() -> None:
+    """A window comes as soon as it can't be the last: a tenth of a hop after its end."""
+    taken = 0
+
+    def blocks() -> Iterator[Floats]:
+        nonlocal taken
+        while taken < 100:
+            taken += 1
+            yield sounds.noise(50)
+
+    for index, window in enumerate(stream_windows(blocks(), RATE, CONFIG)):
+        assert window.waveform.base is None or window.waveform.base.size <= 1600
+        if index < 8:
+            assert taken * 50 == window.end + 100
+
+
+def test_streamed_samples_are_made_finite_and_limited() -> None:
+    waveform = sounds.noise(1000)
+    waveform[[3, 5, 7]] = np.nan, np.inf, 1e30
+    whole = split_windows(tf.constant(waveform[None]), tf.constant(RATE), CONFIG)
+    (window,) = stream_windows([waveform], RATE, CONFIG)
+    np.testing.assert_array_equal(window.waveform, whole.waveform[0, 0])

@@ -10,17 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.errors import check
-from sound_pipeline.live.min_scores import MinScores
+from sound_pipeline.live.min_scores import NO_LABEL, UNKNOWN, MinScores, leader
 from sound_pipeline.live.segments import Quiet, SegmentEnd, Window
-
-UNKNOWN = "unknown"
 
 # Added to scores while they are smoothed: a single zero would silence a label for seconds.
 _OFFSET = 1e-4
-# Scores are float32: 0.7 reaches a min_score of 0.7.
-_ROUNDING = 1e-6
-# The index of "unknown": one after the labels.
-_UNKNOWN = -1
 
 Scores = npt.NDArray[np.floating]
 
@@ -139,7 +133,7 @@ class EventTracker:
         self._config = config
         self._labels = tuple(labels)
         self._rate = sample_rate_hz
-        self._min_scores = config.min_scores.of(self._labels) - _ROUNDING
+        self._min_scores = config.min_scores.reached_at(self._labels)
         # Half of a small min_score, so that its label can be lost at all.
         self._lost_scores = np.maximum(
             self._min_scores - config.change_margin, self._min_scores / 2
@@ -216,7 +210,7 @@ class EventTracker:
         """Takes a whole segment's scores for what is left of it under one label."""
         smoothed = open_.evidence.scores
         leader = self._leader(smoothed)
-        unknown_score = self._likeliest(smoothed) if leader == _UNKNOWN else 0.0
+        unknown_score = self._likeliest(smoothed) if leader == NO_LABEL else 0.0
         start = open_.span.start if open_.windows else window.onset
         open_.windows += 1
         open_.challenge = None
@@ -227,7 +221,7 @@ class EventTracker:
         """Decides which label is held after a window; completes the one held before."""
         smoothed = open_.evidence.scores
         leader = self._leader(smoothed)
-        unknown_score = self._likeliest(smoothed) if leader == _UNKNOWN else 0.0
+        unknown_score = self._likeliest(smoothed) if leader == NO_LABEL else 0.0
         scores = np.append(smoothed, unknown_score)
         open_.windows += 1
         if open_.windows == 1:
@@ -241,13 +235,13 @@ class EventTracker:
         if open_.challenge is None:
             start = self._changed_at(open_, window)
             # Nothing is lost with an unknown sound of which most was heard again.
-            anew = (span.start + start) / 2 if span.label == _UNKNOWN else span.start
+            anew = (span.start + start) / 2 if span.label == NO_LABEL else span.start
             open_.challenge = _Challenge(start, np.zeros_like(scores), window.start <= anew)
         challenge = open_.challenge
         challenge.windows += 1
         challenge.peak = np.maximum(challenge.peak, scores)
         is_settling = open_.windows <= self._config.change_windows
-        is_at_once = is_settling or span.label == _UNKNOWN
+        is_at_once = is_settling or span.label == NO_LABEL
         if not is_at_once and challenge.windows < self._config.change_windows:
             return []
         open_.challenge = None
@@ -256,21 +250,17 @@ class EventTracker:
         return self._complete(span, start)
 
     def _leader(self, smoothed: Scores) -> int:
-        reaches = smoothed >= self._min_scores
-        if reaches.any():
-            return int(np.where(reaches, smoothed, -1.0).argmax())
-        likeliest = int(smoothed.argmax())
-        return _UNKNOWN if self._is_event[likeliest] else likeliest
+        return leader(smoothed, self._min_scores, self._is_event)
 
     def _is_ahead(self, leader: int, held: int, smoothed: Scores) -> bool:
         """Whether a leader that is not the label held could take over from it."""
         margin = self._config.change_margin
-        if held == _UNKNOWN:
+        if held == NO_LABEL:
             reaches = smoothed[leader] >= self._min_scores[leader]
             return bool(reaches or smoothed[leader] >= self._likeliest(smoothed) + margin)
         if smoothed[held] < self._lost_scores[held]:
             return True
-        if leader == _UNKNOWN:
+        if leader == NO_LABEL:
             is_background = not self._is_event[held]
             return is_background and self._likeliest(smoothed) >= smoothed[held] + margin
         return bool(smoothed[leader] >= smoothed[held] + margin)
@@ -308,7 +298,7 @@ class EventTracker:
         """Where sound that may continue the event held back starts; inf if none can."""
         span = open_.span
         # Later windows may reach back as far as this one, to an unknown sound a window farther.
-        reach = window.end - window.start if span.label == _UNKNOWN else 0
+        reach = window.end - window.start if span.label == NO_LABEL else 0
         is_challenged = open_.challenge is not None and open_.challenge.is_correction
         may_be_corrected = is_challenged or window.start <= span.start + reach
         if may_be_corrected or window.active_until <= span.start:
@@ -322,19 +312,19 @@ class EventTracker:
         return span.label == held.label and span.start - held.end < self._merge
 
     def _is_reported(self, label: int) -> bool:
-        return self._config.report_unknown if label == _UNKNOWN else bool(self._is_event[label])
+        return self._config.report_unknown if label == NO_LABEL else bool(self._is_event[label])
 
     def _ongoing(self, span: _Span, end: int, smoothed: Scores) -> Event | None:
         if not self._is_reported(span.label):
             return None
         held = self._held
         start = held.start if held is not None and self._continues(span, held) else span.start
-        is_unknown = span.label == _UNKNOWN
+        is_unknown = span.label == NO_LABEL
         score = self._likeliest(smoothed) if is_unknown else float(smoothed[span.label])
         return self._event(start, end, span.label, score)
 
     def _event(self, start: int, end: int, label: int, score: float) -> Event:
-        name = UNKNOWN if label == _UNKNOWN else self._labels[label]
+        name = UNKNOWN if label == NO_LABEL else self._labels[label]
         return Event(start / self._rate, end / self._rate, name, min(score, 1.0))
 
 
@@ -343,7 +333,7 @@ class _Span:
     """A stretch of a segment under one label, up to now.
 
     Attributes:
-      label: its index, or `_UNKNOWN`.
+      label: its index, or `NO_LABEL`.
       start: position.
       peak: float64 [labels + 1]: the highest smoothed scores; last, that of the unknown.
     """
@@ -387,7 +377,7 @@ class _Open:
         self.evidence = evidence
         self.windows = 0
         self.active_until = 0
-        self.span = _Span(_UNKNOWN, 0, np.append(evidence.scores, 0.0))
+        self.span = _Span(NO_LABEL, 0, np.append(evidence.scores, 0.0))
         self.challenge: _Challenge | None = None
 
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from sound_pipeline.lite_formats import is_lite
 from sound_pipeline.model_files import ModelInfo
 
 if TYPE_CHECKING:
     from sound_pipeline.inference import Model
+    from sound_pipeline.lite_model import LiteModel
 
 Floats = npt.NDArray[np.float32]
 
@@ -29,18 +31,20 @@ class LoadingModel:
       info: its labels, window and suggested minimum score.
     """
 
-    def __init__(self, directory: Path, info: ModelInfo, sample_rate_hz: int) -> None:
+    def __init__(self, path: Path, info: ModelInfo, sample_rate_hz: int, threads: int = 0) -> None:
         """Starts to load.
 
         Args:
-          directory: an exported model.
+          path: an exported model, the folder of a SavedModel or a .tflite file.
           info: what `read_info` said of it.
           sample_rate_hz: of the sound it will be asked about.
+          threads: processor cores that a .tflite model uses; 0 for all.
         """
         self.info = info
-        self._directory = directory
+        self._path = path
         self._rate = sample_rate_hz
-        self._model: Model | None = None
+        self._threads = threads
+        self._model: Model | LiteModel | None = None
         self._failure: BaseException | None = None
         self._seconds = 0.0
         self._thread = threading.Thread(target=self._load, name="loading", daemon=True)
@@ -87,10 +91,7 @@ class LoadingModel:
     def _load(self) -> None:
         started = time.monotonic()
         try:
-            # Here, because it imports TensorFlow, which takes seconds.
-            from sound_pipeline.inference import Model
-
-            model = Model(self._directory)
+            model = self._read()
             # The first call prepares the graph, which takes as long as many calls.
             silence = np.zeros(round(self.info.window_seconds * self._rate), np.float32)
             model.scores(silence, self._rate)
@@ -99,7 +100,17 @@ class LoadingModel:
             self._failure = failure
         self._seconds = time.monotonic() - started
 
-    def _loaded(self) -> Model:
+    def _read(self) -> Model | LiteModel:
+        if is_lite(self._path):
+            from sound_pipeline.lite_model import LiteModel
+
+            return LiteModel(self._path, self._threads)
+        # Here, because it imports TensorFlow, which takes seconds.
+        from sound_pipeline.inference import Model
+
+        return Model(self._path)
+
+    def _loaded(self) -> Model | LiteModel:
         self.wait()
         if self._failure is not None:
             raise self._failure

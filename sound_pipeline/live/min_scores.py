@@ -11,6 +11,14 @@ import numpy.typing as npt
 
 from sound_pipeline.errors import UserError, check
 
+UNKNOWN = "unknown"
+
+NO_LABEL = -1
+"""The index of what no label has enough score for: one after the labels."""
+
+# Scores are float32: 0.7 reaches a min_score of 0.7.
+_ROUNDING = 1e-6
+
 
 @dataclasses.dataclass(frozen=True)
 class MinScores:
@@ -43,6 +51,31 @@ class MinScores:
                 hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(labels)}"
                 raise UserError(f"--min_score: the model has no label {label!r}: {hint}")
         return np.array([self.by_label.get(label, self.default) for label in labels])
+
+    def reached_at(self, labels: Sequence[str]) -> npt.NDArray[np.float64]:
+        """What a label's score is compared with: `of`, less the rounding of scores."""
+        return self.of(labels) - _ROUNDING
+
+
+def leader(
+    scores: npt.NDArray[np.floating],
+    reached_at: npt.NDArray[np.floating],
+    is_event: npt.NDArray[np.bool_],
+) -> int:
+    """The label with the highest score among those that have enough.
+
+    If none has, it is the likeliest of all where that is no event, else `NO_LABEL`.
+
+    Args:
+      scores: [labels], 0..1.
+      reached_at: [labels], what each needs; see `MinScores.reached_at`.
+      is_event: [labels], False for those that stand for nothing happening.
+    """
+    reaches = scores >= reached_at
+    if reaches.any():
+        return int(np.where(reaches, scores, -1.0).argmax())
+    likeliest = int(scores.argmax())
+    return NO_LABEL if is_event[likeliest] else likeliest
 
 
 def parse_min_score(words: Sequence[str], labels: Sequence[str], default: float) -> MinScores:

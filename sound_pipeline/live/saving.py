@@ -127,18 +127,20 @@ class EventAudio:
 class EventSaver:
     """Writes events to a folder: NAME.wav, NAME.png and a line in events.jsonl for each.
 
-    The picture is what the model sees of the sound's first window. NAME is the start and the
-    label: `20251103T130307.120Z_dog_bark` by the clock (UTC, which has no hour twice), or
-    `yard_000012.340_dog_bark` within the recording yard.wav. Names sort by
-    time; where one is taken, the next is `..._dog_bark-2`.
+    The picture is what the model sees of the sound's first window; a model that draws none leaves
+    NAME.png out. NAME is the start and the label: `20251103T130307.120Z_dog_bark` by the clock
+    (UTC, which has no hour twice), or `yard_000012.340_dog_bark` within the recording yard.wav.
+    Names sort by time; where one is taken, the next is `..._dog_bark-2`.
     """
 
-    def __init__(self, directory: Path, picture: Picture, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, directory: Path, picture: Picture | None, notice: Callable[[str], None]
+    ) -> None:
         """Makes sure that the folder can be written.
 
         Args:
           directory: made where it doesn't exist; may hold earlier events.
-          picture: float32 [n] and its rate in Hz to uint8 [height, width, 3].
+          picture: float32 [n] and its rate in Hz to uint8 [height, width, 3]; None to save none.
           notice: takes what the person should know. A full disk later on ends nothing: events
             are not saved until there is room again.
 
@@ -183,14 +185,11 @@ class EventSaver:
         Returns:
           Whether that succeeded; if not, a notice says why, once until it succeeds again.
         """
-        # Here, because it takes a third of a second, and most sessions save nothing.
-        from matplotlib.image import imsave
-
-        sound, picture = io.BytesIO(), io.BytesIO()
+        sound = io.BytesIO()
         soundfile.write(sound, samples, sample_rate_hz, format="WAV", subtype="PCM_16")
-        imsave(picture, self._picture(samples, sample_rate_hz), format="png")
+        picture = self._picture and _png(self._picture(samples, sample_rate_hz))
         try:
-            self._write(event, source, time, sound.getvalue(), picture.getvalue())
+            self._write(event, source, time, sound.getvalue(), picture)
         except OSError as error:
             if not self._unsaved:
                 self._notice(
@@ -205,21 +204,22 @@ class EventSaver:
         return True
 
     def _write(
-        self, event: Event, source: str, time: datetime | None, sound: bytes, picture: bytes
+        self, event: Event, source: str, time: datetime | None, sound: bytes, picture: bytes | None
     ) -> None:
-        """Writes both files and the record, or nothing."""
+        """Writes the files and the record, or nothing."""
         name, sound_partial = self._reserve(_name(event, source, time))
         picture_partial = self._directory / f".{name}.png{_PARTIAL}"
         sound_file, picture_file = (self._directory / f"{name}{end}" for end in (".wav", ".png"))
         record = {
             **event_record(event, source, time),
             "audio": sound_file.name,
-            "picture": picture_file.name,
+            "picture": None if picture is None else picture_file.name,
         }
         try:
             sound_partial.write_bytes(sound)
-            picture_partial.write_bytes(picture)
-            os.replace(picture_partial, picture_file)
+            if picture is not None:
+                picture_partial.write_bytes(picture)
+                os.replace(picture_partial, picture_file)
             os.replace(sound_partial, sound_file)
             self._append(json_line(record).encode("ascii"))
         except BaseException:
@@ -252,6 +252,15 @@ class EventSaver:
             except BaseException:
                 file.truncate(size)
                 raise
+
+
+def _png(picture: npt.NDArray[np.uint8]) -> bytes:
+    # Here, because it takes a third of a second, and most sessions save nothing.
+    from matplotlib.image import imsave
+
+    file = io.BytesIO()
+    imsave(file, picture, format="png")
+    return file.getvalue()
 
 
 def _name(event: Event, source: str, time: datetime | None) -> str:

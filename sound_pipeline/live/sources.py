@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -90,7 +90,7 @@ class Replay:
     def __init__(
         self,
         name: str,
-        waveform: npt.NDArray[np.float32],
+        samples: Iterable[npt.NDArray[np.float32]],
         sample_rate_hz: int,
         is_live: bool = False,
         seconds: Callable[[], float] = time.monotonic,
@@ -100,7 +100,8 @@ class Replay:
 
         Args:
           name: the recording's path.
-          waveform: float32 [samples], -1..1.
+          samples: float32 [n] each, -1..1; stretches of it, of any length, in order. What raises
+            where they are taken goes through `read`.
           sample_rate_hz: its rate.
           is_live: whether a second of it takes a second.
           seconds: the clock.
@@ -109,7 +110,8 @@ class Replay:
         self.name = name
         self.sample_rate_hz = sample_rate_hz
         self.is_live = is_live
-        self._waveform = waveform
+        self._stretches = iter(samples)
+        self._waiting = np.zeros(0, np.float32)
         self._position = 0
         self._block = max(1, round(_BLOCK_SECONDS * sample_rate_hz))
         self._seconds = seconds
@@ -119,12 +121,14 @@ class Replay:
     @property
     def is_over(self) -> bool:
         """Whether everything was read."""
-        return self._position >= len(self._waveform)
+        self._fill(1)
+        return not len(self._waiting)
 
     def read(self, timeout_seconds: float) -> Block | None:
         """The next 20 ms; by the clock, None where they aren't due in time."""
+        self._fill(self._block)
         start = self._position
-        end = min(start + self._block, len(self._waveform))
+        end = start + min(self._block, len(self._waiting))
         if end == start:
             return None
         due = self._started + end / self.sample_rate_hz
@@ -136,11 +140,20 @@ class Replay:
             if wait > 0:
                 self._sleep(wait)
         self._position = end
-        return Block(self._waveform[start:end], start, due if self.is_live else self._seconds())
+        samples, self._waiting = np.split(self._waiting, [end - start])
+        return Block(samples, start, due if self.is_live else self._seconds())
 
     def notices(self) -> list[str]:
         """None."""
         return []
+
+    def _fill(self, wanted: int) -> None:
+        """Takes stretches until so many samples wait, or there are no more."""
+        while len(self._waiting) < wanted:
+            following = next(self._stretches, None)
+            if following is None:
+                break
+            self._waiting = np.concatenate((self._waiting, following))
 
 
 class Clock:

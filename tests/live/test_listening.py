@@ -110,7 +110,7 @@ def hear(
     waveform: np.ndarray, model: Any = None, *, is_live: bool = False, **options: Any
 ) -> Heard:
     heard = Heard(Recorded(), SessionStatistics(), model or FakeModel())
-    source = options.pop("source", None) or Replay("a.wav", waveform, RATE, is_live)
+    source = options.pop("source", None) or Replay("a.wav", [waveform], RATE, is_live)
     listen(source, heard.model, CONFIG, heard.output, heard.statistics, **options)  # type: ignore[arg-type]
     return heard
 
@@ -193,7 +193,7 @@ def test_an_interruption_comes_after_all_that_was_heard_is_reported() -> None:
     output, statistics = Recorded(), SessionStatistics()
     with pytest.raises(KeyboardInterrupt):
         listen(
-            Interrupted("a.wav", THREE, RATE),
+            Interrupted("a.wav", [THREE], RATE),
             FakeModel(),  # type: ignore[arg-type]
             CONFIG,
             output,
@@ -215,7 +215,7 @@ class Lossy(Replay):
 
 
 def test_times_after_a_loss_are_right_and_the_loss_is_counted() -> None:
-    heard = hear(THREE, source=Lossy("a.wav", THREE, RATE))
+    heard = hear(THREE, source=Lossy("a.wav", [THREE], RATE))
     assert heard.statistics.lost_seconds == 1.0
     last = heard.output.events[-1][0]
     assert last.start_seconds == pytest.approx(10.3, abs=0.1)

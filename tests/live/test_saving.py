@@ -94,6 +94,18 @@ def test_an_event_is_a_sound_a_picture_and_a_record(saver: EventSaver, directory
     ]
 
 
+def test_without_a_way_to_draw_there_is_no_picture(directory: Path, notices: list[str]) -> None:
+    saver = EventSaver(directory, None, notices.append)
+    assert saver.save(BARK, SOUND, RATE, "default", TIME)
+    name = "20251103T130307.120Z_dog_bark"
+    assert names(directory) == [f"{name}.wav", "events.jsonl"]
+    (record,) = records(directory)
+    assert (record["audio"], record["picture"]) == (f"{name}.wav", None)
+    assert saver.save(BARK, SOUND, RATE, "default", TIME)
+    assert names(directory) == [f"{name}-2.wav", f"{name}.wav", "events.jsonl"]
+    assert notices == []
+
+
 def test_what_is_too_loud_is_clipped(saver: EventSaver, directory: Path) -> None:
     saver.save(BARK, np.array([1.0, -1.0, 1.5, -1.5] * 100, np.float32), RATE, "default", TIME)
     sound, _ = soundfile.read(next(directory.glob("*.wav")), dtype="int16")

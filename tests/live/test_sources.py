@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 
+from sound_pipeline.errors import UnreadableError
 from sound_pipeline.live.capture import Block, Notice, NoticeKind, Statistics
 from sound_pipeline.live.sources import Clock, MicrophoneSource, Replay
 
@@ -28,15 +30,18 @@ class Simulated:
         self.now += seconds
 
 
+@pytest.mark.parametrize("stretch", [1, 100, 320, 999, 5000])
 @pytest.mark.parametrize("samples", [0, 1, 319, 320, 321, 5000])
-def test_a_replay_gives_every_sample_once(samples: int) -> None:
+def test_a_replay_gives_every_sample_once(samples: int, stretch: int) -> None:
     waveform = np.random.default_rng(0).random(samples, np.float32)
-    replay = Replay("a.wav", waveform, RATE)
+    stretches = np.split(waveform, range(stretch, samples, stretch))
+    replay = Replay("a.wav", stretches, RATE)
     blocks = []
     while not replay.is_over:
         block = replay.read(0.1)
         assert block is not None and block.start == sum(len(b.samples) for b in blocks)
         blocks.append(block)
+    assert all(len(block.samples) == 320 for block in blocks[:-1])
     heard = np.concatenate([block.samples for block in blocks]) if blocks else waveform[:0]
     np.testing.assert_array_equal(heard, waveform)
     assert replay.read(0.1) is None and replay.lost_seconds == 0 and not replay.notices()
@@ -45,7 +50,7 @@ def test_a_replay_gives_every_sample_once(samples: int) -> None:
 def test_a_replay_by_the_clock_takes_as_long_as_the_recording() -> None:
     clock = Simulated()
     waveform = np.zeros(2 * RATE, np.float32)
-    replay = Replay("a.wav", waveform, RATE, True, clock.seconds, clock.sleep)
+    replay = Replay("a.wav", [waveform], RATE, True, clock.seconds, clock.sleep)
     while not replay.is_over:
         before = clock.now
         block = replay.read(0.005)
@@ -58,9 +63,26 @@ def test_a_replay_by_the_clock_takes_as_long_as_the_recording() -> None:
     assert clock.now == pytest.approx(102)
 
 
+def test_a_replay_holds_no_more_than_a_stretch_and_passes_errors_on() -> None:
+    taken = []
+
+    def stretches() -> Iterator[np.ndarray]:
+        for number in range(3):
+            taken.append(number)
+            yield np.zeros(RATE, np.float32)
+        raise UnreadableError("a.wav", "the rest is damaged")
+
+    replay = Replay("a.wav", stretches(), RATE)
+    for reads in range(150):
+        assert replay.read(0.1) is not None
+        assert len(taken) == 1 + reads // 50
+    with pytest.raises(UnreadableError, match=r"a\.wav: the rest"):
+        replay.read(0.1)
+
+
 def test_who_was_slow_gets_what_is_due_at_once() -> None:
     clock = Simulated()
-    replay = Replay("a.wav", np.zeros(RATE, np.float32), RATE, True, clock.seconds, clock.sleep)
+    replay = Replay("a.wav", [np.zeros(RATE, np.float32)], RATE, True, clock.seconds, clock.sleep)
     clock.now += 0.5
     for _ in range(25):
         block = replay.read(0.0)

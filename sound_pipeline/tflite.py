@@ -1,0 +1,170 @@
+"""Converts an exported model to TensorFlow Lite, for devices too small for TensorFlow.
+
+    python -m sound_pipeline.tflite RUN/saved_model [--formats=int8]
+
+writes RUN/tflite/model_int8.tflite (and _float32, _float16): one window of sound at the model's own
+rate in, scores out; nothing but built-in operations; labels, rate and minimum score inside, where
+the standard tools find them. serve_mic.py --model=RUN/tflite/model_int8.tflite needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from sound_pipeline import programs
+from sound_pipeline.chatter import without_remarks
+from sound_pipeline.errors import UserError, first_line
+from sound_pipeline.lite_formats import LITE_FORMATS, LITE_SUFFIX, WINDOW_SIGNATURE, check_formats
+from sound_pipeline.model_files import METADATA_FILE, read_info, read_metadata
+from sound_pipeline.run_directory import LITE_FOLDER
+
+_PROGRAM = "sound_pipeline.tflite"
+_USAGE = "python -m sound_pipeline.tflite RUN/saved_model [--formats=float32,float16,int8]"
+
+
+def export_tflite(saved_model: Path, directory: Path, formats: Sequence[str]) -> list[Path]:
+    """Writes an exported model as .tflite files.
+
+    Args:
+      saved_model: what `export_model` wrote.
+      directory: where they go, as model_FORMAT.tflite; made if missing.
+      formats: how to keep the weights, of `LITE_FORMATS`.
+
+    Returns:
+      The files, in the order of the formats.
+
+    Raises:
+      UserError: it is no exported model, or has operations that TensorFlow Lite lacks.
+    """
+    written = []
+    for kind, content in convert(saved_model, formats).items():
+        path = directory / f"model_{kind}{LITE_SUFFIX}"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            aside = path.with_suffix(".partial")
+            aside.write_bytes(content)
+            os.replace(aside, path)
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}; name another folder") from error
+        written.append(path)
+    return written
+
+
+def convert(saved_model: Path, formats: Sequence[str]) -> dict[str, bytes]:
+    """An exported model as the contents of .tflite files.
+
+    Each has one subgraph of built-in operations: `waveform` float32 [1, samples], -1..1, one window
+    at the model's own rate, to `scores` float32 [1, classes]; and TFLite Metadata.
+
+    Args:
+      saved_model: what `export_model` wrote.
+      formats: how to keep the weights: "float32"; "float16", half the size; "int8", a quarter of
+        the size, dynamic-range quantisation: those of large layers in 8 bits a channel, and what
+        flows into these layers rounded to 8 bits while it runs. The mel filters stay exact.
+
+    Returns:
+      The contents by format.
+
+    Raises:
+      UserError: it is no exported model, or has operations that TensorFlow Lite lacks.
+    """
+    # Here, because TensorFlow takes seconds to import.
+    from sound_pipeline.lite_metadata import add_metadata
+    from sound_pipeline.lite_weights import keep_spectrum_exact
+
+    info, values = read_info(saved_model), read_metadata(saved_model)
+    _check_signature(saved_model)
+    needed = {"float32", *formats} if "int8" in formats else set(formats)
+    models = {kind: _converted(saved_model, kind) for kind in needed}
+    if "int8" in formats:
+        models["int8"] = keep_spectrum_exact(models["int8"], models["float32"])
+    return {
+        kind: add_metadata(
+            models[kind],
+            description=(
+                f"Names sounds. Input: {info.window_seconds:g} s of sound at "
+                f"{values['sample_rate_hz']} Hz, mono; output: a score for each label of "
+                "labels.txt."
+            ),
+            sample_rate_hz=values["sample_rate_hz"],
+            min_score=info.min_score,
+            labels=info.labels,
+            files={METADATA_FILE.name: json.dumps(values, indent=2) + "\n"},
+        )
+        for kind in formats
+    }
+
+
+def _converted(saved_model: Path, kind: str) -> bytes:
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(saved_model), signature_keys=[WINDOW_SIGNATURE]
+    )
+    if kind != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    try:
+        with without_remarks():
+            return bytes(converter.convert())
+    except Exception as error:  # the converter's own classes are not public
+        raise UserError(
+            f"{saved_model}: TensorFlow Lite can't take this model: {_reason(error)}; use one with "
+            "another --extractor"
+        ) from error
+
+
+def _check_signature(saved_model: Path) -> None:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    content = (saved_model / "saved_model.pb").read_bytes()
+    try:
+        graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0]
+    except (DecodeError, IndexError) as error:
+        raise UserError(f"{saved_model}: does not load: {first_line(error)}") from error
+    if WINDOW_SIGNATURE not in graph.signature_def:
+        raise UserError(
+            f"{saved_model}: was exported by an older version; run train.py again, which finds its "
+            "embeddings in the cache"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """The operations that are missing, or the first line of what the converter says."""
+    missing = re.search(r"TF Select ops: (.*)|Custom ops: (.*)", str(error))
+    return f"it lacks {missing[1] or missing[2]}" if missing else first_line(error)
+
+
+def define_flags() -> None:
+    """Defines the program's flags."""
+    flags.DEFINE_list("formats", list(LITE_FORMATS), "How to keep the weights.")
+    flags.DEFINE_string("output_dir", "", "Folder for the files; tflite beside the model if empty.")
+
+
+def main(arguments: list[str]) -> None:
+    """Converts the model named on the command line."""
+    if len(arguments) != 2:
+        raise UserError(f"name one exported model: {_USAGE}")
+    values = flags.FLAGS
+    check_formats("formats", values.formats)
+    saved_model = Path(arguments[1]).expanduser()
+    folder = Path(values.output_dir).expanduser() if values.output_dir else None
+    directory = folder or saved_model.resolve().parent / LITE_FOLDER
+    for path in export_tflite(saved_model, directory, values.formats):
+        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    # Messages and --help then name what was typed rather than __main__.py.
+    sys.argv[0] = _PROGRAM
+    define_flags()
+    programs.run(main)
