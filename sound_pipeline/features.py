@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from sound_pipeline.banded import banded_product
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
+from sound_pipeline.framing import hann_frames
 from sound_pipeline.mel import mel_matrix
 
 # Raised whenever the same configuration gives other numbers: embeddings kept under an older
 # version are then computed again.
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 IMAGE_SIZE = 299
 """Height and width of `image`, in pixels: what Inception v3 takes."""
@@ -52,7 +54,28 @@ def log_mel(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfi
       float32 [batch, frames, mel_bands], dB relative to the window's loudest cell (or to
       `config.reference_floor_db` if that is louder), `config.floor_db`..0.
     """
-    power = _power_spectrum(waveform, sample_rate_hz, config)
+    frames, frame_length = hann_frames(waveform, sample_rate_hz, config)
+    power = power_spectrum(tf.signal.rfft(frames, [frame_length]), config)
+    return decibels(mel_power(power, config), config)
+
+
+def power_spectrum(spectrum: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
+    """Power in each bin of a spectrum: the first step of `log_mel` after the Fourier transform.
+
+    Args:
+      spectrum: complex64 [batch, frames, bins], as many as the sample rate gives.
+      config: gives the number of bins at its own sample rate.
+
+    Returns:
+      float32 [batch, frames, at least `config.bins`]; bins that a lower rate lacks are zero.
+    """
+    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    missing = tf.maximum(config.bins - tf.shape(power)[-1], 0)
+    return tf.pad(power, [[0, 0], [0, 0], [0, missing]])
+
+
+def mel_power(power: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
+    """Mel power float32 [batch, frames, mel_bands] of a `power_spectrum`."""
     matrix = mel_matrix(
         config.bins,
         config.sample_rate_hz / config.frame_length,
@@ -60,11 +83,15 @@ def log_mel(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfi
         config.min_hz,
         config.max_hz,
     )
-    mel = tf.einsum("nfb,bm->nfm", power, tf.constant(matrix))  # [batch, frames, mel_bands]
-    decibels = _decibels(mel)
-    loudest = tf.reduce_max(decibels, axis=[1, 2], keepdims=True)
+    return banded_product(power, matrix.T)
+
+
+def decibels(mel: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
+    """`mel_power` in dB relative to each window's loudest cell, shaped as given; see `log_mel`."""
+    absolute = (10.0 / math.log(10.0)) * tf.math.log(tf.maximum(mel, _LEAST_POWER))
+    loudest = tf.reduce_max(absolute, axis=[1, 2], keepdims=True)
     reference = tf.maximum(loudest, config.reference_floor_db)
-    return tf.clip_by_value(decibels - reference, config.floor_db, 0.0)
+    return tf.clip_by_value(absolute - reference, config.floor_db, 0.0)
 
 
 def picture(spectrogram: tf.Tensor, height: int, width: int, config: FeatureConfig) -> tf.Tensor:
@@ -82,9 +109,9 @@ def picture(spectrogram: tf.Tensor, height: int, width: int, config: FeatureConf
     unit = 1.0 - spectrogram / config.floor_db
     rows = resize_matrix(config.mel_bands, height)[::-1]  # row 0, the top, is the highest band
     columns = resize_matrix(config.frames, width)
-    # Two small products on the scalar spectrogram cost a fraction of resizing three channels.
-    stretched = tf.einsum("nfm,hm->nfh", unit, tf.constant(rows.copy()))
-    return tf.einsum("nfh,wf->nhw", stretched, tf.constant(columns))
+    # Resizing the scalar spectrogram costs a fraction of resizing three channels.
+    stretched = tf.transpose(banded_product(unit, rows), [0, 2, 1])  # [batch, height, frames]
+    return banded_product(stretched, columns)
 
 
 def colour(grey: tf.Tensor, colormap: str) -> tf.Tensor:
@@ -154,53 +181,3 @@ def resize_matrix(size: int, new_size: int) -> npt.NDArray[np.float32]:
     distance = np.abs(np.arange(size) - centre[:, None]) / support
     weights = np.maximum(0.0, 1.0 - distance)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
-
-
-def _decibels(power: tf.Tensor) -> tf.Tensor:
-    return (10.0 / math.log(10.0)) * tf.math.log(tf.maximum(power, _LEAST_POWER))
-
-
-def _power_spectrum(
-    waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig
-) -> tf.Tensor:
-    """[batch, samples] -> [batch, frames, bins]: `config.bins` bins at every rate."""
-    rate = tf.cast(sample_rate_hz, tf.float64)
-    frame_length = tf.cast(tf.round(rate * config.frame_seconds), tf.int32)
-    frames = _frames(waveform, rate, frame_length, config)
-    frames *= tf.signal.hann_window(frame_length, periodic=True)
-    spectrum = tf.signal.rfft(frames, [frame_length])
-    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
-    power = power[..., : config.bins]  # not before: TensorFlow Lite can't slice complex numbers
-    # A Fourier sum grows with its length: at twice the rate, a sound has four times the power.
-    power *= tf.cast(tf.square(config.frame_length / frame_length), tf.float32)
-    missing = config.bins - tf.shape(power)[-1]
-    power = tf.pad(power, [[0, 0], [0, 0], [0, missing]])
-    return tf.ensure_shape(power, [None, config.frames, config.bins])
-
-
-def _frames(
-    waveform: tf.Tensor, rate: tf.Tensor, frame_length: tf.Tensor, config: FeatureConfig
-) -> tf.Tensor:
-    """[batch, samples] -> [batch, frames, frame_length], frame i centred on i * hop_seconds."""
-    hop = rate * config.hop_seconds
-    starts = tf.cast(tf.round(tf.range(config.frames, dtype=tf.float64) * hop), tf.int32)
-    # Copying runs of samples is many times faster than gathering single ones. Where the hop is a
-    # whole number of samples, all starts are multiples of a common run length.
-    whole = tf.abs(hop - tf.round(hop)) < 1e-6
-    run = tf.where(
-        whole, _greatest_common_divisor(frame_length, tf.cast(tf.round(hop), tf.int32)), 1
-    )
-    runs = -(-(starts[-1] + frame_length) // run)
-    before = frame_length // 2
-    after = tf.maximum(runs * run - before - tf.shape(waveform)[1], 0)
-    padded = tf.pad(waveform, [[0, 0], [before, after]])[:, : runs * run]
-    padded = tf.reshape(padded, [-1, runs, run])
-    index = (starts // run)[:, None] + tf.range(frame_length // run)
-    return tf.reshape(tf.gather(padded, index, axis=1), [-1, config.frames, frame_length])
-
-
-def _greatest_common_divisor(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    # All candidates at once: a loop could not be computed when a graph of one rate is made.
-    candidates = tf.range(1, b + 1)
-    divides = tf.equal(a % candidates, 0) & tf.equal(b % candidates, 0)
-    return tf.reduce_max(tf.where(divides, candidates, 1))

@@ -77,10 +77,11 @@ def window_batches(
 ) -> tf.data.Dataset:
     """The graph: recordings side by side and ahead of the consumer.
 
-    Windows are batched with others of their own sample rate (nothing is resampled), so
-    recordings come out of order. Every batch is filled up to the full size: an extractor then
-    always sees one shape, and a window's embedding does not depend on how many came with it.
-    A recording whose decoder raises is left out.
+    Nothing is resampled, so windows are prepared with others of their own recording, at most
+    `batch_size` of them at once; that also makes a window's numbers independent of what else is
+    read. What is prepared has one shape at every rate, and goes into batches in the order of the
+    recordings. The last batch is filled up: an extractor always sees one shape. A recording whose
+    decoder raises is left out.
 
     Args:
       paths: audio files.
@@ -115,36 +116,33 @@ def window_batches(
             "unsupported": tf.fill([count], decoded.unsupported_encoding),
         }
 
-    def prepared(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        waveform, rate = batch.pop("waveform"), batch.pop("sample_rate_hz")[0]
-        missing = batch_size - tf.shape(waveform)[0]
-        fillers = {
-            "recording": FILLER,
-            "window": 0,
-            "windows": 0,
-            "reason": "",
-            "unsupported": False,
-        }
-        filled = {
-            name: tf.concat([column, tf.fill([missing], fillers[name])], axis=0)
-            for name, column in batch.items()
-        }
-        filled["prepared"] = prepare(tf.pad(waveform, [[0, missing], [0, 0]]), rate)
-        return {
-            name: tf.ensure_shape(column, [batch_size, *column.shape[1:]])
-            for name, column in filled.items()
-        }
+    def parts(recording: dict[str, tf.Tensor]) -> tf.data.Dataset:
+        starts = tf.data.Dataset.range(0, tf.cast(recording["windows"][0], tf.int64), batch_size)
+        return starts.map(
+            lambda start: {
+                name: column[start : start + batch_size] for name, column in recording.items()
+            }
+        )
+
+    def prepared(part: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        waveform, rate = part.pop("waveform"), part.pop("sample_rate_hz")[0]
+        return {"prepared": prepare(waveform, rate), **part}
+
+    def filled(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        missing = batch_size - tf.shape(batch["recording"])[0]
+        full = {}
+        for name, column in batch.items():
+            value = FILLER if name == "recording" else tf.zeros([], column.dtype)
+            paddings = [[0, missing]] + [[0, 0]] * (column.shape.rank - 1)
+            padded = tf.pad(column, paddings, constant_values=value)
+            full[name] = tf.ensure_shape(padded, [batch_size, *column.shape[1:]])
+        return full
 
     positions = tf.range(len(paths))
     dataset = tf.data.Dataset.from_tensor_slices((positions, tf.constant(list(paths), tf.string)))
     dataset = dataset.map(cut, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
-    dataset = dataset.unbatch()
-    dataset = dataset.group_by_window(
-        key_func=lambda window: tf.cast(window["sample_rate_hz"], tf.int64),
-        reduce_func=lambda _, windows: windows.batch(batch_size),
-        window_size=batch_size,
-    )
-    return dataset.map(prepared, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    dataset = dataset.flat_map(parts).map(prepared, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.rebatch(batch_size).map(filled).prefetch(2)
 
 
 def _batches(

@@ -21,29 +21,31 @@ def keep_spectrum_exact(quantised: bytes, exact: bytes) -> bytes:
       exact: the same model in float32.
 
     Returns:
-      `quantised` with the weights of the first matrix product after the Fourier transform as they
-      are in `exact`; unchanged where a model has no Fourier transform.
+      `quantised` with the weights of the matrix products between the Fourier transform and the
+      logarithm as they are in `exact`; unchanged where a model has no Fourier transform.
     """
     changed = flatbuffer_utils.convert_bytearray_to_object(bytearray(quantised))
     original = flatbuffer_utils.convert_bytearray_to_object(bytearray(exact))
-    target, source = _mel_filters(changed), _mel_filters(original)
-    if target is None or source is None:
+    pairs = list(zip(_mel_filters(changed), _mel_filters(original), strict=True))
+    if not pairs:
         return quantised
-    changed.buffers[target.buffer].data = original.buffers[source.buffer].data
-    target.type, target.shape, target.quantization = source.type, source.shape, None
+    for target, source in pairs:
+        changed.buffers[target.buffer].data = original.buffers[source.buffer].data
+        target.type, target.shape, target.quantization = source.type, source.shape, None
     return bytes(flatbuffer_utils.convert_object_to_bytearray(changed))
 
 
-def _mel_filters(model: Any) -> Any | None:
-    """The constant of the first matrix product after the Fourier transform."""
+def _mel_filters(model: Any) -> list[Any]:
+    """The constants of the matrix products between the Fourier transform and the logarithm."""
     graph = model.subgraphs[0]
-    after_transform = False
+    found = []
+    is_spectrum = False
     for operator in graph.operators:
         code = model.operatorCodes[operator.opcodeIndex].builtinCode
-        after_transform |= code == schema.BuiltinOperator.RFFT2D
-        if after_transform and code in _PRODUCTS:
-            for number in operator.inputs:
-                tensor = graph.tensors[number]
-                if number >= 0 and model.buffers[tensor.buffer].data is not None:
-                    return tensor
-    return None
+        if is_spectrum and code == schema.BuiltinOperator.LOG:
+            break
+        is_spectrum |= code == schema.BuiltinOperator.RFFT2D
+        if is_spectrum and code in _PRODUCTS:
+            tensors = [graph.tensors[number] for number in operator.inputs if number >= 0]
+            found += [one for one in tensors if model.buffers[one.buffer].data is not None]
+    return found
