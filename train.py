@@ -18,6 +18,7 @@ from absl import flags
 from sound_pipeline import programs
 from sound_pipeline.config import FeatureConfig, HeadConfig, RunConfig
 from sound_pipeline.datasets import DATASETS, DatasetConfig, load_manifest
+from sound_pipeline.precision import PRECISIONS
 from sound_pipeline.splits import PROTOCOLS, SplitConfig, make_splits
 
 _INCEPTION = "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/5"
@@ -56,6 +57,14 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer(
         "image_size", 0, "Height and width of the picture, for modules that take any; 0: 299."
+    )
+
+    flags.DEFINE_enum(
+        "precision",
+        "auto",
+        PRECISIONS,
+        "What the extractor computes in. auto: bfloat16 on a CPU, or float16 on a GPU, with units "
+        "for it, and float32 elsewhere.",
     )
 
     features = FeatureConfig()
@@ -166,6 +175,7 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
             seed=values.seed,
         ),
         max_bad_clips=values.max_bad_clips,
+        precision=values.precision,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from sound_pipeline.datasets import DatasetConfig
 from sound_pipeline.errors import check
+from sound_pipeline.precision import check_precision
 from sound_pipeline.splits import SplitConfig
 
 REFERENCE_FRAME_LENGTH = 2048
@@ -198,6 +199,8 @@ class RunConfig:
       head: the classifier.
       image_size: height and width of the picture for modules that take any; 0 for 299.
       max_bad_clips: share of the recordings that may be unreadable before the run stops.
+      precision: what the extractor computes in; "auto" for the fastest format that the machine
+        is good at.
     """
 
     dataset: DatasetConfig
@@ -207,6 +210,7 @@ class RunConfig:
     head: HeadConfig
     image_size: int = 0
     max_bad_clips: float = 0.01
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
@@ -218,6 +222,7 @@ class RunConfig:
             0 <= self.max_bad_clips <= 1,
             f"--max_bad_clips={self.max_bad_clips:g}: give a share from 0 to 1",
         )
+        check_precision(self.precision)
 
 
 T = TypeVar("T")
