@@ -33,6 +33,7 @@ from sound_pipeline.live.segments import SegmentConfig
 from sound_pipeline.live.sources import MicrophoneSource, Replay, Source
 from sound_pipeline.live.statistics import SessionStatistics
 from sound_pipeline.model_files import ModelInfo, read_info
+from sound_pipeline.precision import PRECISIONS
 
 # What a model is warmed up at before a recording's own rate is known.
 _USUAL_RATE_HZ = 44100
@@ -41,6 +42,13 @@ _USUAL_RATE_HZ = 44100
 def define_flags() -> None:
     """Defines the program's flags; defaults are those of the configuration classes."""
     flags.DEFINE_string("model", "", "Exported model: OUTPUT_DIR/saved_model.")
+    flags.DEFINE_enum(
+        "precision",
+        "auto",
+        PRECISIONS,
+        "What the model computes in; auto: as of train.py, and float32 where the model gains "
+        "nothing from less.",
+    )
     flags.DEFINE_string("device", "", "Microphone: a number of --list_devices or part of a name.")
     flags.DEFINE_bool("list_devices", False, "List the microphones and end.")
     flags.DEFINE_integer("sample_rate", 0, "Hz to capture at; 0: the best the device offers.")
@@ -194,7 +202,8 @@ class Session:
         )
 
     def _model(self, sample_rate_hz: int) -> LoadingModel:
-        return LoadingModel(Path(self._values.model), self._info, sample_rate_hz)
+        values = self._values
+        return LoadingModel(Path(values.model), self._info, sample_rate_hz, values.precision)
 
 
 if __name__ == "__main__":

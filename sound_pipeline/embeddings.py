@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from sound_pipeline.embedding_store import EmbeddingStore
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.features import FEATURES_VERSION
-from sound_pipeline.input_pipeline import FILLER, read_windows
+from sound_pipeline.input_pipeline import FILLER, Batch, read_windows
 from sound_pipeline.precision import computing_in
 from sound_pipeline.rows import Floats, Matrix
 
@@ -204,11 +205,8 @@ def _embed(
     paths: Sequence[str], extractor: Extractor, precision: str
 ) -> Iterator[tuple[int, Floats | str]]:
     """Yields (position, [windows, D] or the reason why not) as recordings are done."""
-    forward = tf.function(extractor, reduce_retracing=True)
     pending: dict[int, dict[int, Floats]] = {}
-    for batch in read_windows(paths, extractor.prepare, extractor.config, WINDOWS_AT_ONCE):
-        with computing_in(precision):
-            values = forward(batch.prepared).numpy()
+    for batch, values in _embed_batches(paths, extractor, precision):
         columns = (batch.recording, batch.window, batch.windows, batch.reason)
         for position, window, windows, reason, value in zip(*columns, values, strict=True):
             if position == FILLER:
@@ -221,3 +219,28 @@ def _embed(
             if len(rows) == windows:
                 del pending[int(position)]
                 yield int(position), np.stack([rows[number] for number in range(windows)])
+
+
+def _embed_batches(
+    paths: Sequence[str], extractor: Extractor, precision: str
+) -> Iterator[tuple[Batch, Floats]]:
+    """Yields batches of windows with their embeddings: float32 [batch, D].
+
+    The network runs in a thread of its own, one batch ahead of whoever takes the results, so that
+    it doesn't wait for what is done with them.
+    """
+    forward = tf.function(extractor, reduce_retracing=True)
+
+    def embed(batch: Batch) -> Floats:
+        with computing_in(precision):
+            return np.asarray(forward(batch.prepared).numpy())
+
+    with ThreadPoolExecutor(1) as thread:
+        last: tuple[Batch, Future[Floats]] | None = None
+        for batch in read_windows(paths, extractor.prepare, extractor.config, WINDOWS_AT_ONCE):
+            following = batch, thread.submit(embed, batch)
+            if last is not None:
+                yield last[0], last[1].result()
+            last = following
+        if last is not None:
+            yield last[0], last[1].result()

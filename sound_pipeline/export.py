@@ -47,6 +47,7 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[st
         "sample_rate_hz": int(classifier.sample_rate),
         "window_seconds": float(classifier.window_seconds),
         "min_score": float(classifier.min_score),
+        "gains_from_less": classifier.extractor.gains_from_less,
     }
     text = json.dumps(about | metadata, indent=2) + "\n"
     extra.write_text(text, encoding="utf-8")

@@ -21,11 +21,13 @@ class ModelInfo:
       labels: the names of the classes, in the order of the scores.
       window_seconds: the sound that one picture shows.
       min_score: the score under which an answer is better not given.
+      gains_from_less: whether computing in less than float32 can make it faster.
     """
 
     labels: tuple[str, ...]
     window_seconds: float
     min_score: float
+    gains_from_less: bool = False
 
 
 def read_info(directory: Path) -> ModelInfo:
@@ -46,7 +48,11 @@ def read_info(directory: Path) -> ModelInfo:
     try:
         values = read_metadata(directory)
         return ModelInfo(
-            tuple(values["labels"]), float(values["window_seconds"]), float(values["min_score"])
+            tuple(values["labels"]),
+            float(values["window_seconds"]),
+            float(values["min_score"]),
+            # Models of before this was known are computed as they always were.
+            bool(values.get("gains_from_less", False)),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(

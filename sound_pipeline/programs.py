@@ -31,6 +31,9 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     # TensorFlow's start-up chatter (CUDA factories, CPU features) would bury the messages that
     # matter; what goes wrong in it still arrives as a Python exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Keras 2, which the package uses anyway, in place of Keras 3, which TensorFlow would import
+    # beside it: a fifth of the time until it is there.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     program = os.path.basename(sys.argv[0])
 
     def guarded(arguments: list[str]) -> int | None:

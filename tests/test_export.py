@@ -206,6 +206,7 @@ def test_attributes_and_files(either: Exported) -> None:
     assert written == "".join(f"{label}\n" for label in LABELS)
     made = json.loads((directory / METADATA_FILE).read_text(encoding="utf-8"))
     assert made == METADATA | {
+        "gains_from_less": either.classifier.extractor.handle != "gabor",
         "labels": list(LABELS),
         "min_score": 0.0,
         "sample_rate_hz": OWN_RATE,

@@ -24,7 +24,7 @@ class Extractor(tf.Module, abc.ABC):
       gains_from_less: whether computing in less than float32 can make it faster.
     """
 
-    gains_from_less = True
+    gains_from_less = False
 
     def __init__(
         self, handle: str, embedding_size: int, fingerprint: str, config: FeatureConfig

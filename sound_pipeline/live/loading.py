@@ -29,17 +29,25 @@ class LoadingModel:
       info: its labels, window and suggested minimum score.
     """
 
-    def __init__(self, directory: Path, info: ModelInfo, sample_rate_hz: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        info: ModelInfo,
+        sample_rate_hz: int,
+        precision: str = "float32",
+    ) -> None:
         """Starts to load.
 
         Args:
           directory: an exported model.
           info: what `read_info` said of it.
           sample_rate_hz: of the sound it will be asked about.
+          precision: what its scores are computed in (see `Model`).
         """
         self.info = info
         self._directory = directory
         self._rate = sample_rate_hz
+        self._precision = precision
         self._model: Model | None = None
         self._failure: BaseException | None = None
         self._seconds = 0.0
@@ -90,7 +98,7 @@ class LoadingModel:
             # Here, because it imports TensorFlow, which takes seconds.
             from sound_pipeline.inference import Model
 
-            model = Model(self._directory)
+            model = Model(self._directory, self._precision)
             # The first call prepares the graph, which takes as long as many calls.
             silence = np.zeros(round(self.info.window_seconds * self._rate), np.float32)
             model.scores(silence, self._rate)
