@@ -49,6 +49,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "threads", 0, "Processor cores a .tflite model uses; 0: all.", lower_bound=0
     )
+    programs.define_precision()
     flags.DEFINE_string("device", "", "Microphone: a number of --list_devices or part of a name.")
     flags.DEFINE_bool("list_devices", False, "List the microphones and end.")
     flags.DEFINE_integer("sample_rate", 0, "Hz to capture at; 0: the best the device offers.")
@@ -149,6 +150,10 @@ class Session:
             self._is_lite or not values.threads,
             "--threads: is for .tflite models; TensorFlow uses all cores",
         )
+        check(
+            not self._is_lite or values.precision in ("auto", "float32"),
+            f"--precision={values.precision}: is for SavedModels; a .tflite file has its own",
+        )
         self._config = config_from_flags(values, info)
         self._statistics = SessionStatistics()
 
@@ -216,8 +221,9 @@ class Session:
         )
 
     def _model(self, sample_rate_hz: int) -> LoadingModel:
+        values = self._values
         return LoadingModel(
-            Path(self._values.model), self._info, sample_rate_hz, self._values.threads
+            Path(values.model), self._info, sample_rate_hz, values.precision, values.threads
         )
 
 

@@ -59,6 +59,8 @@ def define_flags() -> None:
         "image_size", 0, "Height and width of the picture, for modules that take any; 0: 299."
     )
 
+    programs.define_precision()
+
     features = FeatureConfig()
     flags.DEFINE_float(
         "window_seconds",
@@ -174,6 +176,7 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
         ),
         max_bad_clips=values.max_bad_clips,
         export_tflite=tuple(values.export_tflite),
+        precision=values.precision,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sound_pipeline.datasets import DatasetConfig
 from sound_pipeline.errors import check
 from sound_pipeline.lite_formats import check_formats
+from sound_pipeline.precision import check_precision
 from sound_pipeline.splits import SplitConfig
 
 REFERENCE_FRAME_LENGTH = 2048
@@ -200,6 +201,8 @@ class RunConfig:
       image_size: height and width of the picture for modules that take any; 0 for 299.
       max_bad_clips: share of the recordings that may be unreadable before the run stops.
       export_tflite: formats of `model_files.LITE_FORMATS` to write the model in too.
+      precision: what the extractor computes in; "auto" for the fastest format that the machine
+        is good at.
     """
 
     dataset: DatasetConfig
@@ -210,6 +213,7 @@ class RunConfig:
     image_size: int = 0
     max_bad_clips: float = 0.01
     export_tflite: tuple[str, ...] = ()
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
@@ -222,6 +226,7 @@ class RunConfig:
             f"--max_bad_clips={self.max_bad_clips:g}: give a share from 0 to 1",
         )
         check_formats("export_tflite", self.export_tflite)
+        check_precision(self.precision)
 
 
 def with_window_hop(features: FeatureConfig, hop_seconds: float | None) -> FeatureConfig:

@@ -16,6 +16,7 @@ from sound_pipeline.embeddings import Embeddings
 from sound_pipeline.errors import UserError
 from sound_pipeline.head import Examples, Head, fit_head
 from sound_pipeline.predictions import Predictions
+from sound_pipeline.rows import Rows
 from sound_pipeline.splits import Split
 from sound_pipeline.windows import combine_windows_log
 
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 # ESC-10's folds, Inception v3 trunk: 0.930 on whole recordings and 0.920 live at this weight,
 # 0.913 and 0.915 where every beginning weighs as much as a window.
 _BEGINNINGS_WEIGHT = 0.3
+# Embeddings read at once when a head is asked about them.
+_WINDOWS_AT_ONCE = 4096
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -87,15 +90,15 @@ def examples(manifest: Manifest, embeddings: Embeddings, recordings: npt.ArrayLi
         (embeddings.values, embeddings.recording, 1.0 - begun),
         (embeddings.beginnings, embeddings.beginning_of, begun),
     ]
-    values, owners, weights = [], [], []
+    choices, owners, weights = [], [], []
     for rows, recording, weight in parts:
-        chosen = np.isin(recording, recordings)
+        chosen = np.flatnonzero(np.isin(recording, recordings))
         counts = np.bincount(recording, minlength=len(manifest.recordings))
-        values.append(rows[chosen])
+        choices.append((rows, chosen))
         owners.append(recording[chosen])
         weights.append(weight / counts[recording[chosen]])
     return Examples(
-        np.concatenate(values),
+        Rows.chosen(*choices),
         manifest.labels[np.concatenate(owners)],
         np.concatenate(weights).astype(np.float32),
     )
@@ -147,10 +150,14 @@ def train_head(
 def ask(head: Head, embeddings: Embeddings, recordings: npt.ArrayLike) -> HeldOut:
     """What a head says about recordings; unreadable ones are left out."""
     readable = np.intersect1d(np.asarray(recordings, np.int64), embeddings.recording)
-    windows = np.isin(embeddings.recording, readable)
+    windows = np.flatnonzero(np.isin(embeddings.recording, readable))
     _, segment = np.unique(embeddings.recording[windows], return_inverse=True)
-    logits = head(embeddings.values[windows])
-    return HeldOut(readable, combine_windows_log(logits, segment.astype(np.int32)).numpy())
+    logits = [np.zeros([0, head.classes], np.float32)]
+    for start in range(0, len(windows), _WINDOWS_AT_ONCE):
+        some = windows[start : start + _WINDOWS_AT_ONCE]
+        logits.append(head(embeddings.values[some]).numpy())
+    log_scores = combine_windows_log(np.concatenate(logits), segment.astype(np.int32))
+    return HeldOut(readable, log_scores.numpy())
 
 
 def calibrate(manifest: Manifest, validations: Sequence[HeldOut]) -> Calibration:

@@ -50,6 +50,7 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[st
         "window_seconds": float(classifier.window_seconds),
         "min_score": float(classifier.min_score),
         "config": {"features": dataclasses.asdict(classifier.config)},
+        "gains_from_less": classifier.extractor.gains_from_less,
     }
     text = json.dumps(about | metadata, indent=2) + "\n"
     extra.write_text(text, encoding="utf-8")

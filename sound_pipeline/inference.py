@@ -24,6 +24,7 @@ from sound_pipeline.labelling.events import Event, LabelConfig, WindowScores, fi
 from sound_pipeline.labelling.scoring import Answer, Batches, Rows, mean_power
 from sound_pipeline.live.min_scores import MinScores
 from sound_pipeline.model_files import ModelInfo, read_info
+from sound_pipeline.precision import choose_precision, computing_in, this_machine
 from sound_pipeline.windows import stream_windows
 
 Floats = npt.NDArray[np.float32]
@@ -37,18 +38,22 @@ class Model:
 
     Attributes:
       info: its labels, window and suggested minimum score.
+      choice: what scores are computed in, and why.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, precision: str = "float32") -> None:
         """Loads the model.
 
         Args:
           directory: what `export_model` wrote, such as runs/demo/saved_model.
+          precision: what scores are computed in; one of `PRECISIONS`.
 
         Raises:
-          UserError: the directory holds no model of this package.
+          UserError: the directory holds no model of this package, or the machine can't compute
+            in that precision.
         """
         self.info: ModelInfo = read_info(directory)
+        self.choice = choose_precision(precision, this_machine(), self.info.gains_from_less)
         try:
             self._loaded = tf.saved_model.load(str(directory))
         except (OSError, ValueError, tf.errors.OpError) as error:
@@ -138,10 +143,12 @@ class Model:
     def _call(
         self, signature: str, name: str, waveforms: Floats | tf.Tensor, sample_rate_hz: int
     ) -> Floats:
-        answer = self.signature(signature)(
-            waveform=tf.convert_to_tensor(waveforms, tf.float32),
-            sample_rate=tf.constant(sample_rate_hz),
-        )
+        # Around every call: the switch acts on the thread that calls, which need not be this one.
+        with computing_in(self.choice.precision):
+            answer = self.signature(signature)(
+                waveform=tf.convert_to_tensor(waveforms, tf.float32),
+                sample_rate=tf.constant(sample_rate_hz),
+            )
         return np.asarray(answer[name].numpy())
 
     @staticmethod

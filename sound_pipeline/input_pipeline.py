@@ -61,12 +61,12 @@ def read_windows(
       be read, in no particular order.
     """
     everything = np.arange(len(paths), dtype=np.int32)
-    left = set(everything.tolist())
+    left = np.ones(len(paths), bool)
     for batch in _batches(paths, everything, _decode_file, prepare, config, batch_size):
-        left.difference_update(batch.recording.tolist())
+        left[batch.recording[batch.recording != FILLER]] = False
         yield batch
     # Among them what is damaged: it raised inside an op of tensorflow-io, and never arrived.
-    rest = np.array(sorted(left), np.int32)
+    rest = everything[left]
     if len(rest):
         others = [paths[position] for position in rest]
         yield from _batches(others, rest, decode_file_by_libsndfile, prepare, config, batch_size)

@@ -59,6 +59,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "Write over results of another model, other flags or other programs.",
         flag_values=values,
     )
+    programs.define_precision(values)
     flags.DEFINE_list(
         "min_score",
         [],
@@ -108,7 +109,8 @@ def label(arguments: list[str], values: flags.FlagValues) -> int:
     info = read_info(model)
     min_scores = parse_min_score(values.min_score, info.labels, info.min_score)
     features = _features(info.features, values)
-    task = Task(model, info.labels, features, LabelConfig(min_scores, values.unknown), values.top)
+    config = LabelConfig(min_scores, values.unknown)
+    task = Task(model, info.labels, features, config, values.top, values.precision)
     found = list({one.path: one for one in find_recordings(arguments[2:], "")}.values())
     destination = make_destination(
         values.format,
@@ -147,6 +149,7 @@ def _key(task: Task) -> str:
         "min_score": list(task.config.min_scores.of(task.labels)),
         "unknown": task.config.report_unknown,
         "top": task.top,
+        "precision": task.precision,
     }
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
 

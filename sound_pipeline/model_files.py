@@ -26,12 +26,14 @@ class ModelInfo:
       window_seconds: the sound that one picture shows.
       min_score: the score under which an answer is better not given.
       features: what it hears and how recordings are cut for it.
+      gains_from_less: whether computing in less than float32 can make it faster.
     """
 
     labels: tuple[str, ...]
     window_seconds: float
     min_score: float
     features: FeatureConfig = field(default_factory=FeatureConfig)
+    gains_from_less: bool = False
 
 
 def read_info(path: Path) -> ModelInfo:
@@ -51,6 +53,7 @@ def read_info(path: Path) -> ModelInfo:
             float(values["window_seconds"]),
             float(values["min_score"]),
             from_mapping(FeatureConfig, values["config"]["features"]),
+            bool(values["gains_from_less"]),
         )
     except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(

@@ -14,6 +14,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.precision import PRECISIONS
 
 T = TypeVar("T")
 
@@ -31,6 +32,9 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     # TensorFlow's start-up chatter (CUDA factories, CPU features) would bury the messages that
     # matter; what goes wrong in it still arrives as a Python exception.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Keras 2, which the package uses anyway, in place of Keras 3, which TensorFlow would import
+    # beside it: a fifth of the time until it is there.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     program = os.path.basename(sys.argv[0])
     _fill_closed_streams()
 
@@ -70,6 +74,18 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
 def command() -> str:
     """What the user typed, as it can be typed again in a shell."""
     return shlex.join(["python", *sys.argv])
+
+
+def define_precision(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines --precision, for the programs that compute with an extractor."""
+    flags.DEFINE_enum(
+        "precision",
+        "auto",
+        PRECISIONS,
+        "What the extractor computes in. auto: bfloat16 on CPUs or float16 on GPUs that have "
+        "units for it, where the extractor gains from them, else float32.",
+        flag_values=values,
+    )
 
 
 def no_arguments(arguments: list[str]) -> None:

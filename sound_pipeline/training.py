@@ -24,6 +24,7 @@ from sound_pipeline.evaluation import calibrate, evaluate, predictions_of, train
 from sound_pipeline.export import export_model
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.figures import figures
+from sound_pipeline.precision import Choice, choose_precision, this_machine
 from sound_pipeline.report.files import Findings, write_report
 from sound_pipeline.run_directory import LITE_FOLDER, staged
 from sound_pipeline.splits import Split, cut_validation, leaked_share
@@ -67,8 +68,12 @@ def run(
             len(manifest.classes),
             config.extractor,
         )
+        choice = choose_precision(config.precision, this_machine(), extractor.gains_from_less)
+        logger.info("computing in %s: %s", choice.precision, choice.why)
         paths = [recording.path for recording in manifest.recordings]
-        embeddings = embed_recordings(paths, extractor, cache_dir, config.max_bad_clips)
+        embeddings = embed_recordings(
+            paths, extractor, cache_dir, config.max_bad_clips, choice.precision
+        )
         results = evaluate(manifest, embeddings, splits, config.head)
 
         everything = np.arange(len(manifest.recordings))
@@ -86,7 +91,7 @@ def run(
         )
 
         predictions = predictions_of(manifest, results)
-        values = _about(config, manifest, splits, embeddings) | figures(
+        values = _about(config, manifest, splits, embeddings, choice) | figures(
             predictions, {result.name: result.calibration for result in results}
         )
         values["min_score"] |= {"suggested": calibration.min_score, "why": calibration.why}
@@ -129,7 +134,11 @@ def run(
 
 
 def _about(
-    config: RunConfig, manifest: Manifest, splits: Sequence[Split], embeddings: Embeddings
+    config: RunConfig,
+    manifest: Manifest,
+    splits: Sequence[Split],
+    embeddings: Embeddings,
+    choice: Choice,
 ) -> dict[str, Any]:
     about = {
         "split": config.split.evaluate,
@@ -137,6 +146,7 @@ def _about(
         "classes": list(manifest.classes),
         "data_set": manifest.name,
         "extractor": config.extractor,
+        "precision": choice.precision,
         "unreadable": {
             manifest.recordings[position].path: reason
             for position, reason in embeddings.unreadable.items()

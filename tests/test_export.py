@@ -212,6 +212,7 @@ def test_attributes_and_files(either: Exported) -> None:
     made = json.loads((directory / METADATA_FILE).read_text(encoding="utf-8"))
     # JSON has lists where the configuration has tuples.
     assert made == json.loads(json.dumps(METADATA)) | {
+        "gains_from_less": either.classifier.extractor.handle != "gabor",
         "labels": list(LABELS),
         "min_score": 0.0,
         "sample_rate_hz": OWN_RATE,

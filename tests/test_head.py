@@ -323,3 +323,46 @@ def test_dropout_acts_in_training_only() -> None:
     right = log_softmax(with_dropout.head(training.embeddings).numpy().astype(np.float64))
     undisturbed = -right[np.arange(200), training.labels].mean()
     assert undisturbed < with_dropout.curves["loss"][-1]
+
+
+@pytest.mark.parametrize("limit", [8 * 4 * 20 * 600, 8 * 4 * 20 * 130, 1])
+@pytest.mark.parametrize("hidden_units", [0, 12])
+def test_examples_that_do_not_fit_into_memory_train_the_same_head(
+    monkeypatch: pytest.MonkeyPatch, limit: int, hidden_units: int
+) -> None:
+    config = HeadConfig(hidden_units=hidden_units, epochs=6, batch_size=32, learning_rate=0.01)
+    training, validation = (blobs(count, 20, 3, 0.4, seed=count) for count in (599, 201))
+    whole = fit_head(training, validation, 3, config)
+    read: list[int] = []
+
+    class OnDisk:
+        """Says how many rows are read at once."""
+
+        def __init__(self, values: Array) -> None:
+            self.values = values
+            self.shape = values.shape
+
+        def __len__(self) -> int:
+            return len(self.values)
+
+        def __getitem__(self, index: object) -> Array:
+            rows = self.values[index]
+            read.append(len(rows))
+            return rows
+
+    monkeypatch.setattr("sound_pipeline.head.memory_bytes", lambda: limit)
+    monkeypatch.setattr("sound_pipeline.head._ROWS_AT_ONCE", 32)
+    parts = [
+        Examples(OnDisk(part.embeddings), part.labels, part.weights)
+        for part in (training, validation)
+    ]
+    streamed = fit_head(*parts, 3, config)
+    # Twice for the moments, once to keep them; or once an epoch, a quarter of what fits at a time.
+    passes = 3 if limit >= 8 * 4 * 20 * 599 else 2 + config.epochs
+    assert sum(read) == passes * 599 + (1 if limit >= 8 * 4 * 20 * 201 else config.epochs) * 201
+    assert max(read) == 32
+    assert streamed.epochs == whole.epochs
+    for name, curve in whole.curves.items():
+        assert streamed.curves[name] == pytest.approx(curve, rel=1e-5)
+    for one, other in zip(weights_of(whole.head), weights_of(streamed.head), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from sound_pipeline import load_model
+from sound_pipeline import inference, load_model
 from sound_pipeline.errors import UserError
 from sound_pipeline.export import export_model
 from sound_pipeline.inference import Model
 from sound_pipeline.model_files import METADATA_FILE, ModelInfo, read_info
+from sound_pipeline.precision import Machine
 from sound_pipeline.windows import split_windows
 from tests import tiny_models
 from tests.tiny_models import CONFIG, LABELS
@@ -60,6 +63,36 @@ def test_scores_and_pictures_are_those_of_the_signatures(directory: Path, second
         waveform=tf.constant(waveform[None]), sample_rate=tf.constant(RATE)
     )["image"]
     np.testing.assert_array_equal(picture, image[0])
+
+
+def test_computes_in_what_was_chosen_for_the_machine(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+
+    @contextlib.contextmanager
+    def noted(precision: str) -> Iterator[None]:
+        used.append(precision)
+        yield
+
+    monkeypatch.setattr(inference, "computing_in", noted)
+    machine = Machine(frozenset({"avx512_bf16"}))
+    monkeypatch.setattr(inference, "this_machine", lambda: machine)
+    shutil.copytree(directory, tmp_path / "copy")
+    about = json.loads((directory / METADATA_FILE).read_text()) | {"gains_from_less": True}
+    (tmp_path / "copy" / METADATA_FILE).write_text(json.dumps(about))
+    for folder, asked, expected in (
+        (directory, "auto", "float32"),
+        (directory, "bfloat16", "bfloat16"),
+        (tmp_path / "copy", "auto", "bfloat16"),
+        (tmp_path / "copy", "float32", "float32"),
+    ):
+        model = Model(folder, asked)
+        assert model.choice.precision == expected
+        model.scores(np.zeros(RATE, np.float32), RATE)
+        assert used.pop() == expected and not used
+    with pytest.raises(UserError, match="--precision=float16: "):
+        Model(directory, "float16")
 
 
 def test_a_folder_without_a_model_is_refused(directory: Path, tmp_path: Path) -> None:

@@ -264,7 +264,13 @@ def test_an_older_export_is_refused(tmp_path: Path) -> None:
     directory = tmp_path / "saved_model"
     tf.saved_model.save(tiny_models.PictureModule(), str(directory))
     (directory / "assets.extra").mkdir()
-    about = {"labels": [], "window_seconds": 1, "min_score": 0, "config": {"features": {}}}
+    about = {
+        "labels": [],
+        "window_seconds": 1,
+        "min_score": 0,
+        "config": {"features": {}},
+        "gains_from_less": False,
+    }
     (directory / "assets.extra" / "model.json").write_text(json.dumps(about))
     with pytest.raises(UserError, match=r"older version; run train\.py again"):
         convert(directory, ["float32"])

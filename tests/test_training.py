@@ -113,6 +113,7 @@ def test_writes_all_results(first_run: tuple[Path, dict[str, Any]]) -> None:
         "min_score",
         "per_class",
         "per_fold",
+        "precision",
         "seconds",
         "split",
         "top_3_accuracy",

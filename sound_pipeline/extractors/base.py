@@ -21,7 +21,10 @@ class Extractor(tf.Module, abc.ABC):
       embedding_size: D, numbers in an embedding.
       fingerprint: changes whenever the same prepared input would give another embedding.
       config: what the features look like.
+      gains_from_less: whether computing in less than float32 can make it faster.
     """
+
+    gains_from_less = False
 
     def __init__(
         self, handle: str, embedding_size: int, fingerprint: str, config: FeatureConfig

@@ -53,6 +53,7 @@ class Task:
       features: how recordings are cut.
       config: how scores become events.
       top: labels that an event is written with.
+      precision: what scores are computed in; one of `PRECISIONS`.
     """
 
     model: Path
@@ -60,6 +61,7 @@ class Task:
     features: FeatureConfig
     config: LabelConfig
     top: int
+    precision: str = "float32"
 
 
 def label_all(
@@ -74,7 +76,7 @@ def label_all(
         # Here, because it imports TensorFlow, which takes seconds.
         from sound_pipeline.inference import Model
 
-        return Model(task.model)
+        return Model(task.model, task.precision)
 
     return label_with(task, load, paths, destination, journal)
 

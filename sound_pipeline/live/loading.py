@@ -31,18 +31,27 @@ class LoadingModel:
       info: its labels, window and suggested minimum score.
     """
 
-    def __init__(self, path: Path, info: ModelInfo, sample_rate_hz: int, threads: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        info: ModelInfo,
+        sample_rate_hz: int,
+        precision: str = "float32",
+        threads: int = 0,
+    ) -> None:
         """Starts to load.
 
         Args:
           path: an exported model, the folder of a SavedModel or a .tflite file.
           info: what `read_info` said of it.
           sample_rate_hz: of the sound it will be asked about.
+          precision: what its scores are computed in (see `Model`).
           threads: processor cores that a .tflite model uses; 0 for all.
         """
         self.info = info
         self._path = path
         self._rate = sample_rate_hz
+        self._precision = precision
         self._threads = threads
         self._model: Model | LiteModel | None = None
         self._failure: BaseException | None = None
@@ -108,7 +117,7 @@ class LoadingModel:
         # Here, because it imports TensorFlow, which takes seconds.
         from sound_pipeline.inference import Model
 
-        return Model(self._path)
+        return Model(self._path, self._precision)
 
     def _loaded(self) -> Model | LiteModel:
         self.wait()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sound_pipeline.config import RunConfig
 from sound_pipeline.predictions import Predictions, write_predictions
@@ -16,6 +15,7 @@ from sound_pipeline.report.confusion import draw_confusion_matrix
 from sound_pipeline.report.excerpts import excerpts, most_confident_mistakes, one_of_each_class
 from sound_pipeline.report.page import write_page
 from sound_pipeline.report.tensorboard import write_tensorboard
+from sound_pipeline.rows import Matrix
 
 _MISTAKES_SHOWN = 15
 
@@ -40,7 +40,7 @@ class Findings:
     figures: Mapping[str, Any]
     predictions: Predictions
     curves: Mapping[str, Mapping[str, Sequence[float]]]
-    embeddings: npt.NDArray[np.float32]
+    embeddings: Matrix
 
 
 def write_report(directory: Path, run: Findings) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from tensorboard.plugins import projector
 from tensorboard.plugins.pr_curve import summary as pr_curve
 
 from sound_pipeline.predictions import Predictions
 from sound_pipeline.report.excerpts import Excerpt
+from sound_pipeline.rows import Matrix
 
 MOST_PROJECTED = 5_000
 """Clips that the projector gets at the most; a browser turns no more of them smoothly."""
@@ -29,7 +29,7 @@ def write_tensorboard(
     confusion_png: Path,
     samples: Sequence[Excerpt],
     mistakes: Sequence[Excerpt],
-    embeddings: npt.NDArray[np.float32],
+    embeddings: Matrix,
 ) -> None:
     """Writes a log directory: a run a fold, and `summary` for all of them together.
 
@@ -96,9 +96,7 @@ def _write_precision_recall(known: Predictions) -> None:
             tf.summary.experimental.write_raw_pb(curve.SerializeToString(), step=0)
 
 
-def _write_projector(
-    directory: Path, predictions: Predictions, embeddings: npt.NDArray[np.float32]
-) -> None:
+def _write_projector(directory: Path, predictions: Predictions, embeddings: Matrix) -> None:
     clips, size = embeddings.shape
     count = min(clips, MOST_PROJECTED, max(_MOST_NUMBERS // size, 1))
     rows = np.arange(count) * clips // count

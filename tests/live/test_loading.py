@@ -48,6 +48,11 @@ def test_what_goes_wrong_is_told_to_whoever_asks(directory: Path, tmp_path: Path
             loading.scores(np.zeros(RATE, np.float32), RATE)
         with pytest.raises(UserError, match="does not load"):
             _ = loading.seconds
+    with (
+        LoadingModel(directory, read_info(directory), RATE, "float64") as loading,
+        pytest.raises(UserError, match="--precision=float64"),
+    ):
+        loading.scores(np.zeros(RATE, np.float32), RATE)
 
 
 def test_its_context_waits_for_the_end_of_loading(

@@ -1,0 +1,95 @@
+"""Matrices too large for memory, by rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.integer]
+
+
+class Matrix(Protocol):
+    """What a matrix [rows, D] must offer; arrays do."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and D."""
+
+    def __len__(self) -> int:
+        """Rows."""
+
+    def __getitem__(self, index: Any, /) -> Any:
+        """Rows by position, as an array [rows, D]; takes what arrays take, but no single row."""
+
+
+class RowsOnDisk:
+    """The matrix in a .npy file, open only while it is read: no page of it stays in memory."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads the file's header.
+
+        Raises:
+          OSError, EOFError, ValueError: the file can't be read, or is no .npy file, or cut off.
+        """
+        self._path = path
+        self.shape: tuple[int, ...] = np.load(path, mmap_mode="r").shape
+
+    def __len__(self) -> int:
+        """Rows."""
+        return self.shape[0]
+
+    def __getitem__(self, index: Any, /) -> npt.NDArray[np.floating]:
+        """Rows by position, in the file's own format."""
+        return np.array(np.load(self._path, mmap_mode="r")[index])
+
+
+class Rows:
+    """Rows of other matrices, in any order: float32 [rows, D], copied where it is asked for."""
+
+    def __init__(self, matrices: Sequence[Matrix], matrix: Ints, row: Ints, size: int) -> None:
+        """Notes where the rows are.
+
+        Args:
+          matrices: [., D] each.
+          matrix: [rows], which of them a row is in.
+          row: [rows], its position there.
+          size: D.
+        """
+        self._matrices = matrices
+        self._matrix = np.asarray(matrix, np.int32)
+        self._row = np.asarray(row, np.int64)
+        self.shape = (len(self._row), size)
+
+    @classmethod
+    def chosen(cls, *choices: tuple[Matrix, Ints]) -> Rows:
+        """Rows by position of one matrix, then of the next."""
+        matrices, rows = zip(*choices, strict=True)
+        counts = [len(row) for row in rows]
+        matrix = np.repeat(np.arange(len(counts)), counts)
+        return cls(matrices, matrix, np.concatenate(rows), matrices[0].shape[1])
+
+    def __len__(self) -> int:
+        """Rows."""
+        return self.shape[0]
+
+    def __getitem__(self, index: Any, /) -> Floats:
+        """Rows by position (several: a mask, a slice or positions): float32 [rows, D]."""
+        matrix, row = self._matrix[index], self._row[index]
+        values = np.empty([len(row), self.shape[1]], np.float32)
+        # One matrix after the other, each from its start to its end: files are read forwards.
+        order = np.lexsort([row, matrix])
+        ends = np.cumsum(np.bincount(matrix, minlength=len(self._matrices)))
+        for source, places in zip(self._matrices, np.split(order, ends)[:-1], strict=True):
+            if len(places):
+                values[places] = source[row[places]]
+        return values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """All rows."""
+        del copy
+        return self[:].astype(dtype or np.float32, copy=False)

@@ -1,0 +1,63 @@
+"""Rows of matrices on disk and in memory: what NumPy's indexing gives, in any order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sound_pipeline.rows import Rows, RowsOnDisk
+
+
+def matrices(directory: Path) -> list[np.ndarray]:
+    """Of several lengths and formats."""
+    random = np.random.default_rng(0)
+    made = [random.integers(-99, 99, [count, 3]) for count in (5, 0, 1, 9)]
+    made = [values.astype(dtype) for values, dtype in zip(made, "efef", strict=True)]
+    for number, values in enumerate(made):
+        np.save(directory / f"{number}.npy", values)
+    return made
+
+
+@given(st.data())
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_are_those_of_the_matrices(tmp_path: Path, data: st.DataObject) -> None:
+    arrays = matrices(tmp_path)
+    everything = np.concatenate(arrays).astype(np.float32)
+    places = [(number, row) for number, values in enumerate(arrays) for row in range(len(values))]
+    picked = data.draw(st.lists(st.integers(0, len(places) - 1), max_size=30))
+    where = np.array([places[position] for position in picked], int).reshape(-1, 2)
+    files = [RowsOnDisk(tmp_path / f"{number}.npy") for number in range(len(arrays))]
+    rows = Rows(files, where[:, 0], where[:, 1], 3)
+    expected = everything[picked].reshape(-1, 3)
+    assert rows.shape == expected.shape and len(rows) == len(picked)
+    np.testing.assert_array_equal(np.asarray(rows), expected)
+    assert rows[:].dtype == np.float32
+    mask = np.arange(len(picked)) % 3 == 0
+    backwards = np.arange(len(picked))[::-2]
+    for index in (mask, backwards, slice(2, None), slice(1, -1)):
+        np.testing.assert_array_equal(rows[index], expected[index])
+        np.testing.assert_array_equal(
+            Rows.chosen((rows, backwards), (everything, np.arange(4)))[:],
+            np.concatenate([expected[backwards], everything[:4]]),
+        )
+
+
+def test_a_file_is_read_as_it_is_when_it_is_asked(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones([4, 2], np.float32))
+    rows = RowsOnDisk(tmp_path / "a.npy")
+    assert len(rows) == 4 and rows.shape == (4, 2)
+    np.save(tmp_path / "a.npy", np.full([4, 2], 2, np.float32))
+    assert (rows[:] == 2).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense"])
+def test_a_damaged_file_is_an_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises((ValueError, OSError, EOFError)):
+        RowsOnDisk(tmp_path / "a.npy")
