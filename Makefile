@@ -28,7 +28,7 @@ export TF_CPP_MIN_LOG_LEVEL
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: clean constraints demo format help lint test test-fast test-nightly
+.PHONY: bench bench-full clean constraints demo format help lint test test-fast test-nightly
 
 demo: $(VENV)/.installed ## make a small data set, train on it and label recordings held out
 	$(VENV)/bin/python -m sound_pipeline.demo_data demo_data
@@ -43,6 +43,12 @@ test-fast: $(VENV)/.installed-test ## the quick tests alone
 
 test-nightly: $(VENV)/.installed-test ## the slow forms of the tests alone
 	$(VENV)/bin/python -m pytest $(PYTEST_FLAGS) -m nightly
+
+bench: $(VENV)/.installed-test ## measure what has a target, in short; bench-full at length
+	$(VENV)/bin/python benchmarks/all.py
+
+bench-full: $(VENV)/.installed-test
+	$(VENV)/bin/python benchmarks/all.py --full
 
 lint: $(VENV)/.installed-test ## ruff (rules and format) and mypy
 	$(VENV)/bin/ruff check .

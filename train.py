@@ -16,12 +16,10 @@ from pathlib import Path
 from absl import flags
 
 from sound_pipeline import programs
-from sound_pipeline.config import FeatureConfig, HeadConfig, RunConfig
+from sound_pipeline.config import DEFAULT_EXTRACTOR, FeatureConfig, HeadConfig, RunConfig
 from sound_pipeline.datasets import DATASETS, DatasetConfig, load_manifest
 from sound_pipeline.lite_formats import LITE_FORMATS
 from sound_pipeline.splits import PROTOCOLS, SplitConfig, make_splits
-
-_INCEPTION = "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/5"
 
 
 def define_flags() -> None:
@@ -51,7 +49,7 @@ def define_flags() -> None:
 
     flags.DEFINE_string(
         "extractor",
-        _INCEPTION,
+        DEFAULT_EXTRACTOR,
         "URL or path of a TF Hub image feature-vector module (URLs are downloaded once, to "
         "TFHUB_CACHE_DIR), or gabor: the embedded filter bank, quick and without a download.",
     )

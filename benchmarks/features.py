@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from absl import flags
+from targets import Target, report
 
 from sound_pipeline import programs
 from sound_pipeline.config import FeatureConfig
@@ -292,16 +293,17 @@ def compare(clips: int, rounds: int) -> None:
         ratios[f"{other}, to coloured_picture"] = _ratio(spent[other], ours)
     for name, ratio in ratios.items():
         print(f"{name:48} {ratio.clock:8.2f} {ratio.cores:8.2f}")
-    print("targets: at most 1.5 times the floor; by PNG, one process, at least 40 times ours")
     measured = {name: value._asdict() for name, value in spent.items()}
-    print(
-        json.dumps(
-            {
-                "milliseconds": measured,
-                "ratios": {name: ratio._asdict() for name, ratio in ratios.items()},
-            }
+    targets = [
+        Target(f"{name}, by {kind}", getattr(ratios[name], kind), limit, at_least)
+        for name, limit, at_least in (
+            ("coloured_picture to the floor, 22050 Hz", 1.5, False),
+            ("by PNG, one process, to coloured_picture", 40.0, True),
         )
-    )
+        for kind in Spent._fields
+    ]
+    everything = {name: ratio._asdict() for name, ratio in ratios.items()}
+    report({"milliseconds": measured, "ratios": everything}, targets)
 
 
 def _ratio(spent: Spent, other: Spent) -> Spent:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from absl import flags
 from recordings import write_recordings
+from targets import Target, report
 
 from sound_pipeline import programs
 
@@ -84,8 +85,8 @@ def main(arguments: list[str]) -> None:
             before, peak = found[count].values()
             print(f"{count:>10,}{before:>14.0f}{peak:>14.0f}", flush=True)
     ratio = found[counts[-1]]["peak_mib"] / found[counts[0]]["peak_mib"]
-    print(f"grows {ratio:.3f} times (target: less than {_TARGET})")
-    print(json.dumps({"mib": found, "ratio": round(ratio, 3), "holds": ratio < _TARGET}))
+    what = f"memory of {counts[-1]:,} recordings to that of {counts[0]:,}"
+    report({"mib": found}, [Target(what, ratio, _TARGET)])
 
 
 if __name__ == "__main__":

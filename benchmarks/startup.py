@@ -10,7 +10,6 @@ label there. The target: --help within 0.5 s, whatever the program. The last lin
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from absl import flags
+from targets import Target, report
 
 from sound_pipeline import programs
 
@@ -32,6 +32,8 @@ _PROGRAMS = {
     "sound_pipeline.convert": ["-m", "sound_pipeline.convert", "--help"],
     "sound_pipeline.demo_data": ["-m", "sound_pipeline.demo_data", "--help"],
     "sound_pipeline.report": ["-m", "sound_pipeline.report", "--help"],
+    "sound_pipeline.label": ["-m", "sound_pipeline.label", "--help"],
+    "sound_pipeline.tflite": ["-m", "sound_pipeline.tflite", "--help"],
 }
 
 
@@ -82,10 +84,10 @@ def main(arguments: list[str]) -> None:
     live = first_label(values.model) if values.model else {}
     for name, seconds in live.items():
         print(f"{'serve_mic.py: ' + name:28}{seconds:8.2f} s")
-    holds = max(least.values()) <= _TARGET_SECONDS
-    print(f"target: --help within {_TARGET_SECONDS} s")
     rounded = {name: round(seconds, 3) for name, seconds in (least | live).items()}
-    print(json.dumps({"seconds": rounded, "holds": holds}))
+    slowest = max(least, key=lambda name: least[name])
+    what = f"--help, seconds, the slowest ({slowest})"
+    report({"seconds": rounded}, [Target(what, least[slowest], _TARGET_SECONDS)])
 
 
 if __name__ == "__main__":

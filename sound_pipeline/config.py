@@ -18,6 +18,9 @@ from sound_pipeline.lite_formats import check_formats
 from sound_pipeline.precision import check_precision
 from sound_pipeline.splits import SplitConfig
 
+DEFAULT_EXTRACTOR = "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/5"
+"""Downloaded once, by TensorFlow Hub."""
+
 REFERENCE_FRAME_LENGTH = 2048
 REFERENCE_HOP_LENGTH = 512
 REFERENCE_SAMPLE_RATE_HZ = 22050
@@ -200,7 +203,7 @@ class RunConfig:
       head: the classifier.
       image_size: height and width of the picture for modules that take any; 0 for 299.
       max_bad_clips: share of the recordings that may be unreadable before the run stops.
-      export_tflite: formats of `model_files.LITE_FORMATS` to write the model in too.
+      export_tflite: formats of `lite_formats.LITE_FORMATS` to write the model in too.
       precision: what the extractor computes in; "auto" for the fastest format that the machine
         is good at.
     """

@@ -1,4 +1,4 @@
-"""Environments that hold a TensorFlow and nothing of this project, made on demand and kept."""
+"""Environments that hold nothing of this project, made on demand and kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -44,15 +44,21 @@ def installed_tensorflow(version: str, envs: Path) -> Path:
     if sys.version_info >= (3, 13) and version != NEWEST:
         pytest.skip(f"there is no TensorFlow {version} for Python {_PYTHON[2:]}")
 
+    # The same without what only graphics cards need, where it is published.
+    has_small = (sys.platform, platform.machine()) in {("linux", "x86_64"), ("win32", "AMD64")}
+    package = "tensorflow-cpu" if has_small else "tensorflow"
+    return installed(f"tensorflow-{version}", [f"{package}=={version}"], envs)
+
+
+def installed(name: str, packages: Sequence[str], envs: Path | None = None) -> Path:
+    """An interpreter that can import some packages, which pip installs once, and nothing else."""
+
     def install(directory: Path) -> None:
         call(sys.executable, "-m", "venv", str(directory))
-        # The same without what only graphics cards need, where it is published.
-        has_small = (sys.platform, platform.machine()) in {("linux", "x86_64"), ("win32", "AMD64")}
-        name = "tensorflow-cpu" if has_small else "tensorflow"
         python = str(directory / _IN_ENVIRONMENT)
-        call(python, "-m", "pip", "install", "--quiet", f"{name}=={version}")
+        call(python, "-m", "pip", "install", "--quiet", *packages)
 
-    return _make_once(envs / f"tensorflow-{version}-{_PYTHON}", install) / _IN_ENVIRONMENT
+    return _make_once((envs or _kept()) / f"{name}-{_PYTHON}", install) / _IN_ENVIRONMENT
 
 
 def serving_protos() -> Path:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,7 @@ import pytest
 import soundfile
 
 from sound_pipeline.lite_model import LiteModel
-from tests.e2e import programs, tiny_data
+from tests.e2e import environments, programs, tiny_data
 from tests.e2e.conftest import Run
 
 pytestmark = pytest.mark.slow
@@ -28,29 +26,9 @@ SMALL_DEVICE = (
 """What docs/small_devices.md tells people to install."""
 
 
-def environment(name: str, packages: tuple[str, ...]) -> Path:
-    """An interpreter with those packages alone; the environment is made on demand and kept."""
-    envs = Path(os.environ.get("SOUND_PIPELINE_ENVS", "~/.cache/sound_pipeline/envs")).expanduser()
-    directory = envs / "{}-py{}.{}".format(name, *sys.version_info)
-    place = Path("Scripts", "python.exe") if sys.platform == "win32" else Path("bin", "python")
-    if not directory.is_dir():
-        envs.mkdir(parents=True, exist_ok=True)
-        # Made aside: what has its final name is whole, even if two make it at once.
-        aside = Path(tempfile.mkdtemp(prefix=f"{directory.name}-unfinished-", dir=envs))
-        try:
-            subprocess.run([sys.executable, "-m", "venv", str(aside)], check=True, timeout=300)
-            install = [str(aside / place), "-m", "pip", "install", "--quiet", *packages]
-            subprocess.run(install, check=True, timeout=900)
-            if not directory.is_dir():
-                aside.rename(directory)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    return directory / place
-
-
 @pytest.fixture(scope="module")
 def small_python() -> Path:
-    return environment("small-device", SMALL_DEVICE)
+    return environments.installed("small-device", SMALL_DEVICE)
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +166,7 @@ def test_a_standard_tool_says_the_same(lite_files: Path, tmp_path: Path, kind: s
     """MediaPipe finds rate, window and labels in the file's metadata."""
     path = lite_files / f"model_{kind}.tflite"
     model = LiteModel(path)
-    python = environment("mediapipe-1.2.2", ("mediapipe==1.2.2", "soundfile"))
+    python = environments.installed("mediapipe-1.2.2", ["mediapipe==1.2.2", "soundfile"])
     random = np.random.default_rng(0)
     sound = (0.1 * random.standard_normal(11025)).astype(np.float32)
     soundfile.write(tmp_path / "sound.wav", sound, 22050, subtype="FLOAT")

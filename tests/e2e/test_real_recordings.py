@@ -217,10 +217,11 @@ def test_new_recordings_on_the_microphone_are_noticed_and_named(
     assert right >= 17
 
 
-def compare_lite(run: Path, esc10: Path, every: int, float32_atol: float) -> None:
+def compare_lite(run: Path, esc10: Path, every: int, within_1e4: float = 1.0) -> None:
     """Converts a run's model; its .tflite forms must say what it says of each `every`th recording.
 
-    Once of the first window at the model's own rate, once at the recording's.
+    Once of the first window at the model's own rate, once at the recording's. At its own rate, that
+    share of the windows must have scores within 1e-4 in float32.
     """
     outcome = programs.run(
         *("-m", "sound_pipeline.tflite", str(run / "saved_model"), "--formats=float32,int8"),
@@ -242,20 +243,23 @@ def compare_lite(run: Path, esc10: Path, every: int, float32_atol: float) -> Non
             same = np.mean(found.argmax(axis=1) == expected.argmax(axis=1))
             difference = np.abs(found - expected).max(axis=1)
             print(f"\n{kind}, {len(windows)} windows at {rate} Hz: {same:.4f} the same label, ")
-            print(f"scores differ by {np.median(difference):.1e}, at most {difference.max():.1e}")
+            within = np.mean(difference <= 1e-4)
+            print(f"scores differ by {np.median(difference):.1e}, at most {difference.max():.1e};")
+            print(f"by 1e-4 or less: {within:.4f} of the windows")
             assert same >= least
             if kind == "float32" and rate == 22050:
                 assert np.median(difference) < 1e-5
-                assert difference.max() < float32_atol
+                assert within >= within_1e4
+                assert difference.max() < 1e-3
 
 
 @pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.nightly)])
 def test_gabor_as_tflite(gabor_run: Path, esc10: Path, every: int) -> None:
-    compare_lite(gabor_run, esc10, every, float32_atol=1e-4)
+    compare_lite(gabor_run, esc10, every)
 
 
 # Where the last bit of the spectrogram puts a pixel into the next of the colormap's 256 colours,
 # the network sees another picture.
 @pytest.mark.nightly
 def test_inception_as_tflite(inception_run: Path, esc10: Path) -> None:
-    compare_lite(inception_run, esc10, every=1, float32_atol=5e-3)
+    compare_lite(inception_run, esc10, every=1, within_1e4=0.99)

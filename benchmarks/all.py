@@ -1,0 +1,119 @@
+"""All benchmarks that have a target, one after the other, and what they found together.
+
+    .venv/bin/python benchmarks/all.py [--extractor=MODULE] [--full]
+
+`make bench` runs the short forms, about 15 minutes on two cores; --full (`make bench-full`) the
+long ones, two hours. MODULE is what the network's benchmarks run with: by default the Inception
+trunk of SOUND_PIPELINE_ASSETS where that is set, else train.py's default, which is downloaded. The
+exit status is 1 where a target is missed. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from absl import flags
+from recordings import write_recordings
+from targets import Target
+
+from sound_pipeline import programs
+from sound_pipeline.config import DEFAULT_EXTRACTOR
+from sound_pipeline.errors import UserError
+
+_HERE = Path(__file__).parent
+# To learn from by the models that are measured; what they say is never looked at.
+_LEARNED_FROM = 40
+
+
+def define_flags() -> None:
+    """Defines the flags."""
+    assets = os.environ.get("SOUND_PIPELINE_ASSETS")
+    trunk = f"{assets}/hub/inception_v3_trunk" if assets else DEFAULT_EXTRACTOR
+    flags.DEFINE_string("extractor", trunk, "As of train.py.")
+    flags.DEFINE_bool("full", False, "The long forms.")
+
+
+def benchmarks(extractor: str, full: bool, models: Path) -> dict[str, list[str]]:
+    """The words of each command, by a name for it."""
+    network, bank = (f"--model={models}/{name}/saved_model" for name in ("network", "gabor"))
+    long = {
+        "features": ["--rounds=9"],
+        "extract": ["--clips=400"],
+        "train": ["--clips=400"],
+        "memory": ["--full"],
+        "live": ["--seconds=600"],
+        "label": ["--clips=1000"],
+    }
+    short = {"features": ["--rounds=3"], "live": ["--seconds=30"]}
+    sizes = long if full else short
+    commands = {
+        "decode": ["decode.py"],
+        "features": ["features.py", *sizes["features"]],
+        "extract": ["extract.py", f"--extractor={extractor}", *sizes.get("extract", [])],
+        "train": ["train.py", f"--extractor={extractor}", *sizes.get("train", [])],
+        "memory": ["memory.py", *sizes.get("memory", [])],
+        "model_call, network": ["model_call.py", f"--extractor={extractor}"],
+        "model_call, filter bank": ["model_call.py", "--extractor=gabor"],
+        "startup": ["startup.py", network],
+        "live, network": ["live.py", network, *sizes["live"]],
+        "live, filter bank": ["live.py", bank, *sizes["live"]],
+        "label, network": ["label.py", network, *sizes.get("label", [])],
+        "label_memory, network": ["label_memory.py", network],
+    }
+    if not full:
+        del commands["label_memory, network"]
+    return commands
+
+
+def train(extractor: str, sounds: Path, run: Path) -> None:
+    """Trains a model on made-up recordings."""
+    words = [f"--data_dir={sounds}", f"--extractor={extractor}", f"--output_dir={run}"]
+    cache = f"--cache_dir={run.parent}/cache"
+    _run([str(_HERE.parent / "train.py"), "--dataset=folder", *words, cache])
+
+
+def _run(words: list[str]) -> str:
+    """Runs a Python program, showing what it prints, which is returned."""
+    print(f"\n$ python {shlex.join(words)}", flush=True)
+    lines = []
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    if process.returncode:
+        raise UserError(f"{words[0]} failed (status {process.returncode}); its reason is above")
+    return "".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs everything; the exit status is 1 where a target is missed."""
+    programs.no_arguments(arguments)
+    values = flags.FLAGS
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        models = Path(folder)
+        write_recordings(models / "sounds", _LEARNED_FROM, 5.0)
+        for name, extractor in (("network", values.extractor), ("gabor", "gabor")):
+            train(extractor, models / "sounds", models / name)
+        for name, words in benchmarks(values.extractor, values.full, models).items():
+            printed = _run([str(_HERE / words[0]), *words[1:]])
+            found[name] = json.loads(printed.splitlines()[-1])["targets"]
+    print()
+    targets = {name: [Target(**target) for target in some] for name, some in found.items()}
+    for name, some in targets.items():
+        for target in some:
+            print(f"{name:24} {target}")
+    print(json.dumps(found))
+    return 0 if all(target.holds for some in targets.values() for target in some) else 1
+
+
+if __name__ == "__main__":
+    define_flags()
+    programs.run(main)
