@@ -75,7 +75,7 @@ def train(extractor: str, sounds: Path, run: Path) -> None:
     """Trains a model on made-up recordings."""
     words = [f"--data_dir={sounds}", f"--extractor={extractor}", f"--output_dir={run}"]
     cache = f"--cache_dir={run.parent}/cache"
-    _run([str(_HERE.parent / "train.py"), "--dataset=folder", *words, cache])
+    _run([str(_HERE.parent / "train.py"), "--dataset=folder", "--evaluate=grouped", *words, cache])
 
 
 def _run(words: list[str]) -> str:
