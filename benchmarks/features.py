@@ -138,10 +138,15 @@ def in_dataset(function: Callable[[Any, Any], Any], rate_hz: int, clips: int) ->
     """A function of a batch of windows and their rate, in the way of training's data set."""
     import tensorflow as tf
 
-    windows = tf.data.Dataset.from_tensor_slices(noise(2 * BATCH, rate_hz)).batch(BATCH).repeat()
-    prepared = windows.map(
-        lambda waveform: function(waveform, tf.fill([1], rate_hz)[0]),
-        num_parallel_calls=tf.data.AUTOTUNE,
+    windows = tf.data.Dataset.from_tensor_slices(noise(2 * BATCH, rate_hz)).batch(BATCH)
+    # In batches once and for all: the other ways get their windows ready too.
+    prepared = (
+        windows.cache()
+        .repeat()
+        .map(
+            lambda waveform: function(waveform, tf.fill([1], rate_hz)[0]),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
     )
     batches = iter(prepared.prefetch(2))
     # What may lie ready when the clock starts: prefetched, and made by the parallel calls.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,7 @@ from sound_pipeline.config import HeadConfig
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings import Embeddings
 from sound_pipeline.errors import UserError
-from sound_pipeline.head import Examples, Head, fit_head
+from sound_pipeline.head import AT_ONCE, Examples, Head, fit_head
 from sound_pipeline.predictions import Predictions
 from sound_pipeline.rows import Rows
 from sound_pipeline.splits import Split
@@ -175,38 +177,54 @@ def evaluate(
     config: HeadConfig,
     done: Callable[[FoldResult], None] = lambda result: None,
 ) -> list[FoldResult]:
-    """Trains a head a split and tests it on what it hasn't seen.
+    """Trains a head a split and tests it on what it hasn't seen; several splits at a time.
 
     Args:
       manifest: gives the labels.
       embeddings: of all recordings.
       splits: the test part of each is not looked at before its head is trained and calibrated.
       config: how heads are trained.
-      done: called with every result as it comes.
+      done: called with every result, in the order of the splits.
 
     Raises:
       UserError: a split has no readable test recording, or lacks a class in training.
     """
     results = []
-    for split in splits:
-        trained = train_head(manifest, embeddings, split.train, split.validation, config)
-        calibration = calibrate(manifest, [trained.validation])
-        tested = ask(trained.head, embeddings, split.test)
-        if not manifest.is_known[tested.recordings].any():
-            raise UserError(f"{split.name}: not one of its test recordings can be read")
-        result = FoldResult(split.name, tested, trained.validation, calibration, trained.curves)
-        known = manifest.is_known[tested.recordings]
-        right = manifest.labels[tested.recordings] == tested.log_scores.argmax(axis=1)
-        logger.info(
-            "%s: accuracy %.3f on %d recordings (%d epochs)",
-            split.name,
-            right[known].mean(),
-            known.sum(),
-            trained.epochs,
-        )
-        done(result)
-        results.append(result)
+    threads = ThreadPoolExecutor(min(os.cpu_count() or 1, AT_ONCE))
+    try:
+        pending = [
+            threads.submit(_evaluate_one, manifest, embeddings, split, config) for split in splits
+        ]
+        for future in pending:
+            result, epochs = future.result()
+            known = manifest.is_known[result.tested.recordings]
+            predicted = result.tested.log_scores.argmax(axis=1)
+            right = manifest.labels[result.tested.recordings] == predicted
+            logger.info(
+                "%s: accuracy %.3f on %d recordings (%d epochs)",
+                result.name,
+                right[known].mean(),
+                known.sum(),
+                epochs,
+            )
+            done(result)
+            results.append(result)
+    finally:
+        threads.shutdown(cancel_futures=True)
     return results
+
+
+def _evaluate_one(
+    manifest: Manifest, embeddings: Embeddings, split: Split, config: HeadConfig
+) -> tuple[FoldResult, int]:
+    """The result of one split, and the epochs its head was trained for."""
+    trained = train_head(manifest, embeddings, split.train, split.validation, config)
+    calibration = calibrate(manifest, [trained.validation])
+    tested = ask(trained.head, embeddings, split.test)
+    if not manifest.is_known[tested.recordings].any():
+        raise UserError(f"{split.name}: not one of its test recordings can be read")
+    result = FoldResult(split.name, tested, trained.validation, calibration, trained.curves)
+    return result, trained.epochs
 
 
 def predictions_of(manifest: Manifest, results: Sequence[FoldResult]) -> Predictions:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-import tf_keras
 
 from sound_pipeline.config import HeadConfig
 from sound_pipeline.memory import memory_bytes
 from sound_pipeline.rows import Floats, Matrix
+from sound_pipeline.trainer import Trainer, borrowed_trainer, dense_layers, shuffled
 
 Ints = npt.NDArray[np.int32]
 
-# Examples that take up to this share of the memory, in float32, are held there while a head is
-# trained; more are read from disk again in every epoch.
-_SHARE_OF_MEMORY = 1 / 8
+AT_ONCE = 4
+"""Heads that may be trained at a time."""
+
+# Examples of a head that take up to this share of the memory, in float32, are held there while it
+# is trained; more are read from disk again in every epoch.
+_SHARE_OF_MEMORY = 1 / (8 * AT_ONCE)
 # Read at once where each row is needed once.
 _ROWS_AT_ONCE = 4096
 
@@ -63,11 +66,8 @@ class Head(tf.Module):
 
     def __call__(self, embedding: tf.Tensor) -> tf.Tensor:
         """Embeddings float32 [batch, D] to logits float32 [batch, classes]."""
-        activation = _standardised(embedding, self.mean, self.deviation)
-        for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
-            activation = tf.nn.relu(tf.matmul(activation, kernel) + bias)
-        logits = tf.matmul(activation, self.kernels[-1]) + self.biases[-1]
-        return logits / self.temperature
+        values = _standardised(embedding, self.mean, self.deviation)
+        return dense_layers(values, self.kernels, self.biases) / self.temperature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,46 +119,40 @@ def fit_head(
     Returns:
       The head of the epoch with the least validation loss, or of the last.
     """
-    tf.random.set_seed(config.seed)
     mean, deviation = _moments(training.embeddings)
     smallest = np.maximum(_SMALLEST_DEVIATION, _SMALLEST_RELATIVE_DEVIATION * np.abs(mean))
     deviation = np.where(deviation > smallest, deviation, np.float32(1.0))
 
-    model = _model(training.embeddings.shape[1], classes, config)
+    inputs = _Inputs(training.embeddings, mean, deviation, config.batch_size)
     weights = training.weights * _class_weights(training, classes, config)[training.labels]
-    train_epoch = _epoch_function(
-        model,
-        _Inputs(training.embeddings, mean, deviation, config.batch_size),
-        training.labels,
-        weights,
-        config,
-    )
-    validation_loss = None
+    watched = None
     if validation is not None:
-        inputs = _Inputs(validation.embeddings, mean, deviation, config.batch_size)
-        validation_loss = _loss_function(model, inputs, validation.labels, validation.weights)
+        watched = _Inputs(validation.embeddings, mean, deviation, config.batch_size)
 
     curves: dict[str, list[float]] = {"loss": []}
-    if validation_loss is not None:
+    if watched is not None:
         curves["validation_loss"] = []
-    best = model.get_weights()
-    for epoch in range(epochs or config.epochs):
-        curves["loss"].append(train_epoch(epoch))
-        if validation_loss is None:
-            continue
-        curves["validation_loss"].append(validation_loss())
-        behind = epoch - int(np.argmin(curves["validation_loss"]))
-        if behind == 0:
-            best = model.get_weights()
-        elif behind >= config.patience:
-            break
-    if validation is None:
-        best = model.get_weights()
-    layers = list(zip(best[::2], best[1::2], strict=True))
-    watched = curves.get("validation_loss")
+    with borrowed_trainer(training.embeddings.shape[1], classes, config) as graph:
+        graph.reset(-(-len(training.labels) // config.batch_size) * config.epochs)
+        best = graph.layers
+        for epoch in range(epochs or config.epochs):
+            curves["loss"].append(
+                _train_epoch(graph, inputs, training.labels, weights, config, epoch)
+            )
+            if validation is None or watched is None:
+                continue
+            curves["validation_loss"].append(_mean_loss(graph, watched, validation))
+            behind = epoch - int(np.argmin(curves["validation_loss"]))
+            if behind == 0:
+                best = graph.layers
+            elif behind >= config.patience:
+                break
+        if validation is None:
+            best = graph.layers
+    losses = curves.get("validation_loss")
     return Fit(
-        Head(mean, deviation, layers),
-        int(np.argmin(watched)) + 1 if watched else len(curves["loss"]),
+        Head(mean, deviation, best),
+        int(np.argmin(losses)) + 1 if losses else len(curves["loss"]),
         curves,
     )
 
@@ -235,83 +229,26 @@ def _moments(embeddings: Matrix) -> tuple[Floats, Floats]:
     return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
 
 
-def _epoch_function(
-    model: tf_keras.Model, inputs: _Inputs, labels: Ints, weights: Floats, config: HeadConfig
-) -> Callable[[int], float]:
-    """One pass over the training windows; takes the epoch's number, returns the mean loss.
-
-    A portion is one call of a graph: `Model.fit` spends ten times as long on its own.
-    """
-    count = len(labels)
-    steps = -(-count // config.batch_size)
-    optimizer = tf_keras.optimizers.Adam(
-        tf_keras.optimizers.schedules.CosineDecay(config.learning_rate, steps * config.epochs)
-    )
-    optimizer.build(model.trainable_variables)
+def _train_epoch(
+    graph: Trainer, inputs: _Inputs, labels: Ints, weights: Floats, config: HeadConfig, epoch: int
+) -> float:
+    """One pass over the training windows; the mean loss."""
+    total = float(weights.sum())
     # Keras' losses are means where scikit-learn's convention for the penalty takes the sum.
-    penalty = config.l2 / (2.0 * float(weights.sum()))
-    kernels = [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
-    shuffled = tf.function(
-        lambda seed: tf.random.experimental.stateless_shuffle(tf.range(count), seed)
-    )
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, model.input_shape[1]], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-            tf.TensorSpec([None], tf.int32),
-            tf.TensorSpec([None], tf.float32),
-        ]
-    )
-    def train(
-        rows: tf.Tensor, order: tf.Tensor, targets: tf.Tensor, shares: tf.Tensor
-    ) -> tf.Tensor:
-        total = tf.constant(0.0)
-        for start in tf.range(0, tf.size(order), config.batch_size):
-            batch = slice(start, start + config.batch_size)
-            with tf.GradientTape() as tape:
-                logits = model(tf.gather(rows, order[batch]), training=True)
-                loss = _mean_loss(logits, targets[batch], shares[batch])
-                decay = tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels])
-                objective = loss + penalty * decay
-            gradients = tape.gradient(objective, model.trainable_variables)
-            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-            total += loss * tf.reduce_sum(shares[batch])
-        return total
-
-    def train_epoch(epoch: int) -> float:
-        order = shuffled(tf.constant([config.seed, epoch])).numpy()
-        total = 0.0
-        for rows, among, positions in inputs.in_order(order):
-            total += float(train(rows, among, labels[positions], weights[positions]))
-        return total / float(weights.sum())
-
-    return train_epoch
+    penalty = config.l2 / (2.0 * total)
+    order = shuffled(len(labels), [config.seed, epoch]).numpy()
+    loss = 0.0
+    for rows, among, positions in inputs.in_order(order):
+        loss += graph.train(rows, among, labels[positions], weights[positions], penalty)
+    return loss / total
 
 
-def _loss_function(
-    model: tf_keras.Model, inputs: _Inputs, labels: Ints, weights: Floats
-) -> Callable[[], float]:
-    """The mean loss of the model as it is, on windows that are not learned from."""
-
-    @tf.function(reduce_retracing=True)
-    def mean_loss(rows: tf.Tensor, targets: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
-        return _mean_loss(model(rows), targets, shares)
-
-    def loss() -> float:
-        total = 0.0
-        for rows, part in inputs.once():
-            total += float(mean_loss(rows, labels[part], weights[part])) * float(
-                weights[part].sum()
-            )
-        return total / float(weights.sum())
-
-    return loss
-
-
-def _mean_loss(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)
+def _mean_loss(graph: Trainer, inputs: _Inputs, examples: Examples) -> float:
+    """The mean loss of the layers as they are, on windows that are not learned from."""
+    loss = 0.0
+    for rows, part in inputs.once():
+        loss += graph.loss(rows, examples.labels[part], examples.weights[part])
+    return loss / float(examples.weights.sum())
 
 
 def _class_weights(training: Examples, classes: int, config: HeadConfig) -> Floats:
@@ -320,16 +257,3 @@ def _class_weights(training: Examples, classes: int, config: HeadConfig) -> Floa
         return np.ones(classes, np.float32)
     totals = np.bincount(training.labels, training.weights, classes)
     return np.asarray(totals.sum() / (classes * totals), np.float32)
-
-
-def _model(inputs: int, classes: int, config: HeadConfig) -> tf_keras.Model:
-    model = tf_keras.Sequential([tf_keras.Input([inputs])])
-    if config.hidden_units:
-        # With a seed of its own: one drawn by tf_keras 2.17 is a TypeError on Python 3.12.
-        start = tf_keras.initializers.GlorotUniform(config.seed)
-        model.add(tf_keras.layers.Dense(config.hidden_units, "relu", kernel_initializer=start))
-        model.add(tf_keras.layers.Dropout(config.dropout, seed=config.seed))
-    # From zero, nothing but the examples moves the weights: a random start would survive in the
-    # directions that the (few) examples don't span.
-    model.add(tf_keras.layers.Dense(classes, kernel_initializer="zeros"))
-    return model

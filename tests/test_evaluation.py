@@ -288,10 +288,11 @@ def test_recordings_of_unknown_classes_are_asked_about_and_never_learned_from(
     values[LABELS[embeddings.recording] == 1] += 100.0
     moved = dataclasses.replace(embeddings, values=values)
     again = evaluate(manifest, moved, splits, QUICK)
-    for before, after in zip(fits[:3], fits[3:], strict=True):
-        assert weights_of(before.head) == weights_of(after.head)
-    for before, after in zip(results, again, strict=True):
-        assert before.calibration.temperature == after.calibration.temperature
+    # Several are trained at a time, so they end in any order.
+    before, after = (sorted(weights_of(fit.head) for fit in some) for some in (fits[:3], fits[3:]))
+    assert before == after
+    for one, other in zip(results, again, strict=True):
+        assert one.calibration.temperature == other.calibration.temperature
 
 
 def test_predictions_are_calibrated_fold_by_fold() -> None:

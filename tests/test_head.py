@@ -12,6 +12,7 @@ import pytest
 import tf_keras
 from sklearn.linear_model import LogisticRegression
 
+from sound_pipeline import head as head_module
 from sound_pipeline.config import HeadConfig
 from sound_pipeline.head import Examples, Head, fit_head
 
@@ -325,7 +326,11 @@ def test_dropout_acts_in_training_only() -> None:
     assert undisturbed < with_dropout.curves["loss"][-1]
 
 
-@pytest.mark.parametrize("limit", [8 * 4 * 20 * 600, 8 * 4 * 20 * 130, 1])
+# Memory for each byte of examples that is held.
+_OF_MEMORY = round(1 / head_module._SHARE_OF_MEMORY)
+
+
+@pytest.mark.parametrize("limit", [_OF_MEMORY * 4 * 20 * 600, _OF_MEMORY * 4 * 20 * 130, 1])
 @pytest.mark.parametrize("hidden_units", [0, 12])
 def test_examples_that_do_not_fit_into_memory_train_the_same_head(
     monkeypatch: pytest.MonkeyPatch, limit: int, hidden_units: int
@@ -358,8 +363,11 @@ def test_examples_that_do_not_fit_into_memory_train_the_same_head(
     ]
     streamed = fit_head(*parts, 3, config)
     # Twice for the moments, once to keep them; or once an epoch, a quarter of what fits at a time.
-    passes = 3 if limit >= 8 * 4 * 20 * 599 else 2 + config.epochs
-    assert sum(read) == passes * 599 + (1 if limit >= 8 * 4 * 20 * 201 else config.epochs) * 201
+    passes = 3 if limit >= _OF_MEMORY * 4 * 20 * 599 else 2 + config.epochs
+    assert (
+        sum(read)
+        == passes * 599 + (1 if limit >= _OF_MEMORY * 4 * 20 * 201 else config.epochs) * 201
+    )
     assert max(read) == 32
     assert streamed.epochs == whole.epochs
     for name, curve in whole.curves.items():
