@@ -20,7 +20,7 @@ from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import HeadConfig, RunConfig, from_json
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.errors import UserError
-from sound_pipeline.evaluation import HeldOut, calibrate
+from sound_pipeline.head_training import HeldOut, calibrate
 from sound_pipeline.report import files
 from sound_pipeline.run_directory import RESULTS
 from sound_pipeline.splits import SplitConfig, make_splits

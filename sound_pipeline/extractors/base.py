@@ -36,6 +36,11 @@ class Extractor(tf.Module, abc.ABC):
         self.fingerprint = fingerprint
         self.config = config
 
+    @property
+    def parts(self) -> tuple[Extractor, ...]:
+        """The extractors whose embeddings stand side by side in this one's; itself if it is one."""
+        return (self,)
+
     @abc.abstractmethod
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """Windows to what `__call__` takes.
@@ -45,7 +50,7 @@ class Extractor(tf.Module, abc.ABC):
           sample_rate_hz: int32 scalar, Hz.
 
         Returns:
-          A tensor whose first axis is the batch.
+          A tensor whose first axis is the batch; one for each of several `parts`.
         """
 
     @abc.abstractmethod
