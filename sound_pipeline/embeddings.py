@@ -183,8 +183,6 @@ def embed_by_each(
       UserError: as of `embed_recordings`; a recording has changed while they were at it.
     """
     first = embed_recordings(paths, extractors[0], cache_dir, max_bad_clips, precisions[0])
-    if len(extractors) == 1:
-        return first
     readable = np.unique(first.recording)
     parts = [first]
     for extractor, precision in zip(extractors[1:], precisions[1:], strict=True):
@@ -200,8 +198,15 @@ def embed_by_each(
         if not np.array_equal(part.recording, first.recording):
             raise UserError("recordings have changed while they were read; run it again")
         parts.append(part)
+    return side_by_side(parts)
+
+
+def side_by_side(parts: Sequence[Embeddings]) -> Embeddings:
+    """What several extractors made of the same windows, as one."""
+    if len(parts) == 1:
+        return parts[0]
     return dataclasses.replace(
-        first,
+        parts[0],
         values=Beside([part.values for part in parts]),
         beginnings=Beside([part.beginnings for part in parts]),
         joined=tuple(parts),

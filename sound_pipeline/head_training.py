@@ -21,7 +21,7 @@ from sound_pipeline.windows import combine_windows_log
 
 logger = logging.getLogger(__name__)
 
-L2_GRID = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+L2_GRID = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Weight decays that --tune tries."""
 
 # What the beginnings of a recording weigh beside its whole windows, of a total of 1. Accuracy on
@@ -119,7 +119,36 @@ def train_head(
     trained = [
         _train_one(manifest, part, training, validation, config) for part in embeddings.parts
     ]
-    return trained[0] if len(trained) == 1 else _together(manifest, embeddings, trained)
+    return trained[0] if len(trained) == 1 else join_heads(manifest, embeddings, trained)
+
+
+def join_heads(manifest: Manifest, embeddings: Embeddings, trained: Sequence[Training]) -> Training:
+    """Heads of several extractors as one; see `train_head`.
+
+    Args:
+      manifest: gives the labels.
+      embeddings: of all recordings.
+      trained: what `train_head` gave for each of `embeddings.parts`, of the same recordings. The
+        heads get the temperatures that their validation asks for.
+    """
+    calibrated = [_calibrated(manifest, training.validation) for training in trained]
+    shares = np.array([1 / (loss + _LOSS_OF_THE_BEST) for _, loss in calibrated])
+    weights = (shares / shares.sum()).tolist()
+    ends = np.cumsum([part.values.shape[1] for part in embeddings.parts]).tolist()
+    members = []
+    log_scores = np.zeros_like(trained[0].validation.log_scores)
+    for training, (temperature, _), weight, columns in zip(
+        trained, calibrated, weights, zip([0, *ends[:-1]], ends, strict=True), strict=True
+    ):
+        training.head.temperature.assign(temperature)
+        members.append(Member(training.head, columns, weight))
+        # Of windows it would be the same: means over windows and over heads change places, and
+        # what normalises each head's answer is the same for all classes.
+        log_scores += weight / temperature * training.validation.log_scores
+    held_out = HeldOut(trained[0].validation.recordings, _normalised(log_scores))
+    curves = _mean_curves([training.curves for training in trained])
+    epochs = max(training.epochs for training in trained)
+    return Training(JointHead(members), held_out, epochs, curves)
 
 
 def ask(head: AnyHead, embeddings: Embeddings, recordings: npt.ArrayLike) -> HeldOut:
@@ -184,28 +213,6 @@ def _train_one(
     together = examples(manifest, embeddings, both)
     final = fit_head(together, None, classes, best, epochs=found.epochs)
     return Training(final.head, held_out, found.epochs, found.curves)
-
-
-def _together(manifest: Manifest, embeddings: Embeddings, trained: Sequence[Training]) -> Training:
-    """Heads of several extractors as one; they get their temperatures."""
-    calibrated = [_calibrated(manifest, training.validation) for training in trained]
-    shares = np.array([1 / (loss + _LOSS_OF_THE_BEST) for _, loss in calibrated])
-    weights = (shares / shares.sum()).tolist()
-    ends = np.cumsum([part.values.shape[1] for part in embeddings.parts]).tolist()
-    members = []
-    log_scores = np.zeros_like(trained[0].validation.log_scores)
-    for training, (temperature, _), weight, columns in zip(
-        trained, calibrated, weights, zip([0, *ends[:-1]], ends, strict=True), strict=True
-    ):
-        training.head.temperature.assign(temperature)
-        members.append(Member(training.head, columns, weight))
-        # Of windows it would be the same: means over windows and over heads change places, and
-        # what normalises each head's answer is the same for all classes.
-        log_scores += weight / temperature * training.validation.log_scores
-    held_out = HeldOut(trained[0].validation.recordings, _normalised(log_scores))
-    curves = _mean_curves([training.curves for training in trained])
-    epochs = max(training.epochs for training in trained)
-    return Training(JointHead(members), held_out, epochs, curves)
 
 
 def _calibrated(manifest: Manifest, said: HeldOut) -> tuple[float, float]:

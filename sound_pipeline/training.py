@@ -20,6 +20,7 @@ from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import RunConfig, to_json
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings import Embeddings, embed_by_each
+from sound_pipeline.errors import UserError
 from sound_pipeline.evaluation import FoldResult, evaluate, predictions_of
 from sound_pipeline.export import export_model
 from sound_pipeline.extractors import load_extractor
@@ -63,6 +64,11 @@ def run(
     features.colormap_table(config.features.colormap)  # raises before the work, not after it
     with staged(output_dir) as directory:
         extractor = load_extractor(config.extractor, config.features, config.image_size)
+        if config.export_tflite and not extractor.for_small_devices:
+            raise UserError(
+                f"--export_tflite: TensorFlow Lite can't resample, as --extractor={config.extractor} "
+                "needs for a module that takes waveforms; leave one of the two out"
+            )
         logger.info(
             "%s: %d recordings of %d classes; extractor %s",
             manifest.name,

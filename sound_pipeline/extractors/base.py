@@ -22,9 +22,11 @@ class Extractor(tf.Module, abc.ABC):
       fingerprint: changes whenever the same prepared input would give another embedding.
       config: what the features look like.
       gains_from_less: whether computing in less than float32 can make it faster.
+      for_small_devices: False where it is known that TensorFlow Lite lacks its operations.
     """
 
     gains_from_less = False
+    for_small_devices = True
 
     def __init__(
         self, handle: str, embedding_size: int, fingerprint: str, config: FeatureConfig

@@ -22,6 +22,7 @@ class CombinedExtractor(Extractor):
         )
         self._parts = tuple(parts)
         self.gains_from_less = any(part.gains_from_less for part in parts)
+        self.for_small_devices = all(part.for_small_devices for part in parts)
 
     @property
     def parts(self) -> tuple[Extractor, ...]:

@@ -33,6 +33,11 @@ class HubWaveformExtractor(Extractor):
     their maximum: what sounds all the time, and what sounds once.
     """
 
+    # Measured on YAMNet, 2 cores with AVX512_BF16: 18 ms a window in bfloat16, 14 ms in float32.
+    gains_from_less = False
+    # The inverse Fourier transform of the resampling.
+    for_small_devices = False
+
     def __init__(self, loaded: HubModule, config: FeatureConfig) -> None:
         """Wraps a module.
 
@@ -61,6 +66,8 @@ class HubWaveformExtractor(Extractor):
 
     def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
         """Windows at 16 kHz float32 [batch, samples] to embeddings float32 [batch, 2 * numbers]."""
+        # Vectorising is refused by TensorFlow (depthwise convolutions, as YAMNet has); one window
+        # after the other takes one and a half times as long.
         return tf.map_fn(
             self._pooled,
             prepared,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +13,11 @@ import tensorflow as tf
 from sound_pipeline import resampling
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
-from sound_pipeline.export import export_model
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.hub_image import HubImageExtractor
 from sound_pipeline.extractors.hub_waveform import HubWaveformExtractor
 from tests import sounds, tiny_models
+from tests.exported_answers import check_export
 
 CONFIG = FeatureConfig(window_seconds=0.5)
 WAVEFORM = tf.TensorSpec([None], tf.float32)
@@ -162,69 +159,6 @@ def test_the_signature_decides_not_the_name(tmp_path: Path) -> None:
     waveforms = tiny_models.save_waveform_module(tmp_path / "inception_v3")
     assert isinstance(load_extractor(pictures, CONFIG), HubImageExtractor)
     assert isinstance(load_extractor(waveforms, CONFIG), HubWaveformExtractor)
-
-
-def check_export(classifier: Any, directory: Path) -> None:
-    """A process without this package gets what the classifier says, from all signatures."""
-    export_model(classifier, directory / "model", {})
-    rate_hz = 22050
-    sound = np.stack([sounds.noise(30000, 0.2), sounds.chirp(30000, rate_hz, 9000)])
-    np.save(directory / "sound.npy", sound)
-    sounds.write_wav(directory / "sound.wav", sound[0], rate_hz)
-    program = """
-import sys, numpy as np, tensorflow as tf
-model, sound = tf.saved_model.load("model"), np.load("sound.npy")
-assert not any(name.startswith("sound_pipeline") for name in sys.modules)
-functions, rate = model.signatures, tf.constant(22050)
-window = functions["window"].structured_input_signature[1]["waveform"].shape[1]
-wave = tf.constant(sound)
-answers = {
-    "called": model(wave, rate)["scores"],
-    "serving_default": functions["serving_default"](waveform=wave)["scores"],
-    "with_rate": functions["with_rate"](waveform=wave, sample_rate=rate)["scores"],
-    "embedding": functions["embedding"](waveform=wave, sample_rate=rate)["embedding"],
-    "recording": functions["recording"](waveform=wave[0], sample_rate=rate)["scores"],
-    "wav": functions["wav"](wav=tf.constant([open("sound.wav", "rb").read()]))["scores"],
-    "window": functions["window"](waveform=wave[:1, :window])["scores"],
-    "spectrogram": functions["spectrogram"](waveform=wave, sample_rate=rate)["image"],
-    "at_48000": functions["with_rate"](waveform=wave, sample_rate=tf.constant(48000))["scores"],
-}
-np.savez("answers.npz", **answers)
-"""
-    subprocess.run(
-        [sys.executable, "-c", program], cwd=directory, check=True, timeout=120, env=_environment()
-    )
-    answers = np.load(directory / "answers.npz")
-    expected = classifier.scores(sound, tf.constant(rate_hz)).numpy()
-    for name in ("called", "serving_default", "with_rate"):
-        np.testing.assert_allclose(answers[name], expected, atol=2e-5)
-    np.testing.assert_allclose(answers["wav"], expected[:1], atol=2e-5)
-    np.testing.assert_allclose(
-        answers["recording"],
-        classifier.window_scores(sound[0], tf.constant(rate_hz))[0],
-        atol=2e-5,
-    )
-    np.testing.assert_allclose(
-        answers["embedding"],
-        classifier.embedding(sound, tf.constant(rate_hz)),
-        rtol=1e-3,
-        atol=1e-4,
-    )
-    np.testing.assert_allclose(
-        answers["at_48000"], classifier.scores(sound, tf.constant(48000)), atol=2e-5
-    )
-    samples = round(classifier.config.window_seconds * rate_hz)
-    np.testing.assert_allclose(
-        answers["window"], classifier.full_window_scores(sound[:1, :samples]), atol=2e-5
-    )
-    assert answers["spectrogram"].shape == (2, 299, 299, 3)
-    assert np.ptp(answers["spectrogram"]) > 100
-
-
-def _environment() -> dict[str, str]:
-    words = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    words.pop("PYTHONPATH", None)
-    return words
 
 
 @pytest.mark.slow
