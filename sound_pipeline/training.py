@@ -66,8 +66,8 @@ def run(
         extractor = load_extractor(config.extractor, config.features, config.image_size)
         if config.export_tflite and not extractor.for_small_devices:
             raise UserError(
-                f"--export_tflite: TensorFlow Lite can't resample, as --extractor={config.extractor} "
-                "needs for a module that takes waveforms; leave one of the two out"
+                "--export_tflite: TensorFlow Lite can't resample, which a module that takes "
+                f"waveforms needs, in --extractor={config.extractor}; leave one of the two out"
             )
         logger.info(
             "%s: %d recordings of %d classes; extractor %s",
