@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -132,7 +133,8 @@ def join_heads(manifest: Manifest, embeddings: Embeddings, trained: Sequence[Tra
         heads get the temperatures that their validation asks for.
     """
     calibrated = [_calibrated(manifest, training.validation) for training in trained]
-    shares = np.array([1 / (loss + _LOSS_OF_THE_BEST) for _, loss in calibrated])
+    losses = [losses.mean() if len(losses) else 0.0 for _, losses in calibrated]
+    shares = 1 / (np.array(losses) + _LOSS_OF_THE_BEST)
     weights = (shares / shares.sum()).tolist()
     ends = np.cumsum([part.values.shape[1] for part in embeddings.parts]).tolist()
     members = []
@@ -197,33 +199,52 @@ def _train_one(
         nothing = HeldOut(np.zeros(0, np.int64), np.zeros((0, classes), np.float32))
         return Training(fit.head, nothing, fit.epochs, fit.curves)
 
-    def tried(variant: HeadConfig) -> tuple[float, HeadConfig, Fit, HeldOut]:
+    def tried(variant: HeadConfig) -> _Trial:
         fit = fit_head(learned, watched, classes, variant)
         said = ask(fit.head, embeddings, validation)
-        return _calibrated(manifest, said)[1], variant, fit, said
+        return _Trial(variant, fit, said, _calibrated(manifest, said)[1])
 
-    variants = [config]
+    chosen = tried(config)
     if config.tune:
-        variants = [dataclasses.replace(config, l2=l2) for l2 in L2_GRID]
-    trials = [tried(variant) for variant in variants]
-    loss, best, found, held_out = min(trials, key=lambda trial: trial[0])
-    if config.tune:
-        logger.info("weight decay %g: validation loss %.3f", best.l2, loss)
+        others = [dataclasses.replace(config, l2=l2) for l2 in L2_GRID if l2 != config.l2]
+        chosen = _best(chosen, [tried(other) for other in others])
+        mean = chosen.losses.mean()
+        logger.info("weight decay %g: validation loss %.3f", chosen.config.l2, mean)
     both = np.intersect1d(np.union1d(training, validation), known)
     together = examples(manifest, embeddings, both)
-    final = fit_head(together, None, classes, best, epochs=found.epochs)
-    return Training(final.head, held_out, found.epochs, found.curves)
+    found = chosen.fit
+    final = fit_head(together, None, classes, chosen.config, epochs=found.epochs)
+    return Training(final.head, chosen.said, found.epochs, found.curves)
 
 
-def _calibrated(manifest: Manifest, said: HeldOut) -> tuple[float, float]:
-    """The temperature of a head's answers, and their mean loss at it (0 of none)."""
+class _Trial(NamedTuple):
+    """A way to train, what came of it, and its losses on validation recordings [clips]."""
+
+    config: HeadConfig
+    fit: Fit
+    said: HeldOut
+    losses: Floats
+
+
+def _best(configured: _Trial, others: Sequence[_Trial]) -> _Trial:
+    """The trial of the least mean loss, if it is less than the configured one's beyond chance.
+
+    That is by more than the standard error of the difference (after the one-standard-error rule of
+    Breiman et al. 1984). On ESC-10's 48 validation recordings the least loss alone chooses from one
+    end of the grid to the other, and tests worse than the configuration.
+    """
+    best = min(others, key=lambda trial: float(trial.losses.mean()))
+    gain = configured.losses - best.losses
+    return best if gain.mean() > gain.std() / np.sqrt(len(gain)) else configured
+
+
+def _calibrated(manifest: Manifest, said: HeldOut) -> tuple[float, Floats]:
+    """The temperature of a head's answers, and their losses at it, of known classes [clips]."""
     temperature = calibrate(manifest, [said]).temperature
     known = manifest.is_known[said.recordings]
-    if not known.any():
-        return temperature, 0.0
     log_scores = _normalised(said.log_scores[known] / temperature)
     own = log_scores[np.arange(len(log_scores)), manifest.labels[said.recordings[known]]]
-    return temperature, -float(own.mean())
+    return temperature, -own
 
 
 def _normalised(log_scores: Floats) -> Floats:

@@ -14,7 +14,7 @@ from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings import Embeddings, side_by_side
 from sound_pipeline.errors import UserError
 from sound_pipeline.evaluation import evaluate
-from sound_pipeline.head import fit_head
+from sound_pipeline.head import Fit, fit_head
 from sound_pipeline.head_training import (
     L2_GRID,
     HeldOut,
@@ -92,11 +92,12 @@ def test_what_it_says_of_validation_recordings_is_what_its_heads_would_say_toget
 
 
 def test_together_they_are_right_more_often() -> None:
-    manifest, embeddings = manifest_of(LABELS), two_extractors(0.9, 0.9)
+    manifest, embeddings = manifest_of(LABELS), two_extractors(0.6, 0.6)
     splits = make_splits(manifest, SplitConfig("folds", validation_fraction=0.3))
+    config = dataclasses.replace(QUICK, epochs=10, learning_rate=0.03)
 
     def right(of: Embeddings) -> float:
-        results = evaluate(manifest, of, splits, QUICK)
+        results = evaluate(manifest, of, splits, config)
         hits = [
             manifest.labels[result.tested.recordings] == result.tested.log_scores.argmax(axis=1)
             for result in results
@@ -121,24 +122,44 @@ def test_without_a_validation_part_all_weigh_the_same() -> None:
 
 
 def test_tuning_takes_the_weight_decay_of_the_least_calibrated_validation_loss() -> None:
-    manifest, embeddings = manifest_of(LABELS), embeddings_of(LABELS, distance=0.5)
-    config = dataclasses.replace(QUICK, tune=True)
+    manifest, embeddings = manifest_of(LABELS), embeddings_of(LABELS, distance=0.8)
+    # Only the configured one is out of the question.
+    config = dataclasses.replace(QUICK, epochs=10, l2=3000.0)
     losses, heads = [], []
     for l2 in L2_GRID:
-        variant = dataclasses.replace(QUICK, l2=l2)
+        variant = dataclasses.replace(config, l2=l2)
         one = train_head(manifest, embeddings, TRAIN, VALIDATION, variant)
         temperature = calibrate(manifest, [one.validation]).temperature
         losses.append(loss_of(manifest, one.validation, temperature))
         heads.append(weights_of(one.head))
     assert len({str(head) for head in heads}) == len(L2_GRID)
-    tuned = train_head(manifest, embeddings, TRAIN, VALIDATION, config)
+    tuned = train_head(
+        manifest, embeddings, TRAIN, VALIDATION, dataclasses.replace(config, tune=True)
+    )
     assert weights_of(tuned.head) == heads[int(np.argmin(losses))]
+
+
+@pytest.mark.parametrize(("gain", "taken"), [(0.02, False), (-0.5, False), (0.3, True)])
+def test_another_weight_decay_must_be_better_beyond_chance(gain: float, taken: bool) -> None:
+    random = np.random.default_rng(0)
+    losses = random.exponential(size=100)
+    nothing = HeldOut(np.zeros(0, np.int64), np.zeros((0, 3), np.float32))
+
+    def trial(l2: float, values: np.ndarray) -> head_training._Trial:
+        fit = Fit(None, 1, {})  # type: ignore[arg-type]
+        return head_training._Trial(HeadConfig(l2=l2), fit, nothing, values.astype("f4"))
+
+    difference = random.normal(size=100)
+    difference += gain - difference.mean()  # its standard error is about 0.1
+    others = [trial(1.0, losses + 5), trial(2.0, losses - difference)]
+    chosen = head_training._best(trial(10.0, losses), others)
+    assert chosen.config.l2 == (2.0 if taken else 10.0)
 
 
 def test_the_test_part_has_no_influence_on_tuning_or_weights() -> None:
     embeddings = two_extractors(1.0, 0.6)
     manifest = manifest_of(LABELS)
-    config = dataclasses.replace(QUICK, epochs=6, tune=True)
+    config = dataclasses.replace(QUICK, epochs=3, tune=True)
     (split,) = make_splits(manifest, SplitConfig("folds"))[:1]
     labels = LABELS.copy()
     labels[split.test] = (labels[split.test] + 1) % 3
