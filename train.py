@@ -98,7 +98,10 @@ def define_flags() -> None:
     head = HeadConfig()
     flags.DEFINE_float("l2", head.l2, "Weight decay: 1 / C of scikit-learn.")
     flags.DEFINE_bool(
-        "tune", head.tune, "Let validation recordings choose --l2; takes several times as long."
+        "tune",
+        head.tune,
+        "Take another weight decay than --l2 where validation recordings ask for one beyond "
+        "chance; training takes several times as long.",
     )
     flags.DEFINE_bool(
         "ensemble_folds",

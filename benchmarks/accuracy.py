@@ -6,7 +6,7 @@
 ESC-10's own folds. A seed decides which recordings of the training side are held back and in which
 order a head learns; the test folds have no part in any choice. Each figure is the mean over folds
 and seeds with its 95 % interval over source recordings, as train.py gives it for one seed: with
-the weight decay that HeadConfig has, and with the one that validation chooses (--tune). A head is
+the weight decay that HeadConfig has, and with the one that validation may choose (--tune). A head is
 trained once for all models that it is a part of. The targets are held against the better of the
 two. The last line is JSON.
 """

@@ -161,12 +161,6 @@ def test_the_signature_decides_not_the_name(tmp_path: Path) -> None:
     assert isinstance(load_extractor(waveforms, CONFIG), HubWaveformExtractor)
 
 
-@pytest.mark.slow
-def test_every_signature_of_an_exported_model(tiny: str, tmp_path: Path) -> None:
-    extractor = load_extractor(tiny, tiny_models.CONFIG)
-    check_export(tiny_models.random_classifier(extractor), tmp_path)
-
-
 @pytest.mark.assets
 @pytest.mark.slow
 def test_the_real_yamnet(assets: Path, tmp_path: Path) -> None:
