@@ -28,9 +28,8 @@ class Member:
 class JointHead(tf.Module):
     """Embeddings to logits: the weighted mean of the log-probabilities of several heads.
 
-    Hinton: Products of Experts, ICANN 1999. What it is better than: one head on all columns, plain
-    or with each extractor's columns scaled to one total variance, is right less often on ESC-10's
-    validation folds for every choice of extractors (docs/design.md).
+    Hinton: Products of Experts, ICANN 1999. docs/design.md says why it isn't one head on all
+    columns.
 
     Attributes:
       classes: how many.
