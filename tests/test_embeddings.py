@@ -283,9 +283,9 @@ def test_goes_on_where_it_was_killed(tmp_path: Path) -> None:
 
     rest = CountingExtractor()
     resumed = embed(paths, tmp_path / "cache", rest)
-    # The batch it was killed in, and the one that was perhaps not written yet.
+    # The batch it was killed in, and what was not written yet of the one before.
     assert rest.calls in (1, 2)
-    assert rest.windows == 16 * rest.calls
+    assert 16 <= rest.windows <= 32
     np.testing.assert_array_equal(resumed.values, whole.values)
     np.testing.assert_array_equal(resumed.recording, whole.recording)
 
