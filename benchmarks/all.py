@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/all.py [--extractor=MODULE] [--full]
 
-`make bench` runs the short forms, about 15 minutes on two cores; --full (`make bench-full`) the
-long ones, two hours. MODULE is what the network's benchmarks run with: by default the Inception
+`make bench` runs the short forms, about ten minutes on two cores; --full (`make bench-full`) the
+long ones. MODULE is what the network's benchmarks run with: by default the Inception
 trunk of SOUND_PIPELINE_ASSETS where that is set, else train.py's default, which is downloaded. The
 exit status is 1 where a target is missed. The last line is JSON.
 """

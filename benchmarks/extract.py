@@ -24,7 +24,6 @@ from recordings import write_recordings
 from targets import Target, report
 
 from sound_pipeline import programs
-from sound_pipeline.precision import PRECISIONS
 
 _TARGET = 1.08
 _SKIPPED_BATCHES = 6
@@ -33,7 +32,7 @@ _SKIPPED_BATCHES = 6
 def define_flags() -> None:
     """Defines the benchmark's flags."""
     flags.DEFINE_string("extractor", None, "As of train.py.", required=True)
-    flags.DEFINE_enum("precision", "auto", PRECISIONS, "As of train.py.")
+    programs.define_precision()
     flags.DEFINE_integer("clips", 60, "Recordings a round.", lower_bound=40)
     flags.DEFINE_integer("rounds", 2, "Rounds.", lower_bound=1)
 

@@ -19,7 +19,6 @@ from absl import flags
 from targets import Target, report
 
 from sound_pipeline import programs
-from sound_pipeline.precision import PRECISIONS
 
 _TARGET = 1.1
 _RATE_HZ = 44100
@@ -28,7 +27,7 @@ _RATE_HZ = 44100
 def define_flags() -> None:
     """Defines the benchmark's flags."""
     flags.DEFINE_string("extractor", "gabor", "As of train.py.")
-    flags.DEFINE_enum("precision", "auto", PRECISIONS, "As of serve_mic.py.")
+    programs.define_precision()
     flags.DEFINE_integer("rounds", 40, "Rounds.", lower_bound=2)
 
 
