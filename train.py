@@ -110,18 +110,18 @@ def define_flags() -> None:
         "everything.",
     )
     flags.DEFINE_integer("hidden_units", head.hidden_units, "Hidden layer; 0: a linear classifier.")
-    flags.DEFINE_float("dropout", head.dropout, "Share of the hidden layer dropped in training.")
-    flags.DEFINE_float("learning_rate", head.learning_rate, "Adam's at the start.")
+    flags.DEFINE_float(
+        "label_smoothing", head.label_smoothing, "Share of each label given to all classes alike."
+    )
     flags.DEFINE_integer("epochs", head.epochs, "Passes over the recordings at the most.")
     flags.DEFINE_integer("patience", head.patience, "Epochs without progress before it stops.")
-    flags.DEFINE_integer("batch_size", head.batch_size, "Windows in a training step.")
     flags.DEFINE_enum(
         "class_weights",
         head.class_weights,
         ["balanced", "none"],
         "Whether rare classes count more.",
     )
-    flags.DEFINE_integer("seed", 0, "Of splits, initialisation and shuffling.")
+    flags.DEFINE_integer("seed", 0, "Of splits, and of what a hidden layer starts from.")
 
     flags.DEFINE_list(
         "export_tflite",
@@ -178,11 +178,9 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
         head=HeadConfig(
             l2=values.l2,
             hidden_units=values.hidden_units,
-            dropout=values.dropout,
-            learning_rate=values.learning_rate,
+            label_smoothing=values.label_smoothing,
             epochs=values.epochs,
             patience=values.patience,
-            batch_size=values.batch_size,
             class_weights=values.class_weights,
             seed=values.seed,
             tune=values.tune,

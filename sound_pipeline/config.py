@@ -154,22 +154,19 @@ class HeadConfig:
       l2: weight decay in scikit-learn's convention: `l2 / 2 * ||W||^2` is added to the sum (not
         the mean) of the clips' losses; 1 / C of its LogisticRegression.
       hidden_units: width of one hidden ReLU layer; 0 for a linear head.
-      dropout: share of the hidden layer's units dropped in training.
-      learning_rate: Adam's, at the start; it falls to zero along a cosine.
+      label_smoothing: share of every label that is given to all classes alike.
       epochs: passes over the training clips at the most.
       patience: epochs without a better validation loss after which training stops.
-      batch_size: windows a step.
       class_weights: "balanced" gives every class the same total weight; "none" every clip.
-      seed: of initialisation, shuffling and dropout.
+      seed: of what a hidden layer starts from.
+      tune: whether `l2` is what validation recordings ask for.
     """
 
     l2: float = 10.0
     hidden_units: int = 0
-    dropout: float = 0.3
-    learning_rate: float = 0.0005
+    label_smoothing: float = 0.0
     epochs: int = 300
-    patience: int = 40
-    batch_size: int = 64
+    patience: int = 20
     class_weights: str = "balanced"
     seed: int = 0
     tune: bool = False
@@ -178,14 +175,12 @@ class HeadConfig:
         """Raises UserError naming the flag of a value out of range."""
         check(0 <= self.l2 < math.inf, f"--l2={self.l2:g}: give 0 or more")
         check(self.hidden_units >= 0, f"--hidden_units={self.hidden_units}: give 0 or more")
-        check(0 <= self.dropout < 1, f"--dropout={self.dropout:g}: give 0 up to 1")
         check(
-            0 < self.learning_rate < math.inf,
-            f"--learning_rate={self.learning_rate:g}: give more than 0",
+            0 <= self.label_smoothing < 1,
+            f"--label_smoothing={self.label_smoothing:g}: give 0 up to, not including, 1",
         )
         check(self.epochs >= 1, f"--epochs={self.epochs}: give 1 or more")
         check(self.patience >= 1, f"--patience={self.patience}: give 1 or more")
-        check(self.batch_size >= 1, f"--batch_size={self.batch_size}: give 1 or more")
         check(
             self.class_weights in ("balanced", "none"),
             f"--class_weights={self.class_weights}: give balanced or none",

@@ -15,11 +15,11 @@ from sound_pipeline.config import HeadConfig
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings import Embeddings
 from sound_pipeline.errors import UserError
-from sound_pipeline.head import AT_ONCE
 from sound_pipeline.head_training import HeldOut, ask, calibrate, train_head
 from sound_pipeline.joint_head import AnyHead
 from sound_pipeline.predictions import Predictions
 from sound_pipeline.splits import Split
+from sound_pipeline.standardised import AT_ONCE
 
 logger = logging.getLogger(__name__)
 

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.config import HeadConfig
-from sound_pipeline.memory import memory_bytes
+from sound_pipeline.head_objective import Objective
+from sound_pipeline.lbfgs import descend
 from sound_pipeline.rows import Floats, Matrix
-from sound_pipeline.trainer import Trainer, borrowed_trainer, dense_layers, shuffled
+from sound_pipeline.standardised import FARTHEST, Standardised
 
 Ints = npt.NDArray[np.int32]
 
-AT_ONCE = 4
-"""Heads that may be trained at a time."""
-
-# Examples of a head that take up to this share of the memory, in float32, are held there while it
-# is trained; more are read from disk again in every epoch.
-_SHARE_OF_MEMORY = 1 / (8 * AT_ONCE)
-# Read at once where each row is needed once.
-_ROWS_AT_ONCE = 4096
-
-# A feature that deviates by less than this, or by less than this share of its mean, is constant
-# but for rounding: scaled up to unit deviation, it would decide about every new sound.
-_SMALLEST_DEVIATION = 1e-6
-_SMALLEST_RELATIVE_DEVIATION = 1e-5
-# No feature counts as farther from its mean, in deviations. Where training never reached (bands
-# above 8 kHz, learned from recordings at 16 kHz) features are thousands of deviations off, and a
-# few of them would outvote the rest. ESC-10 learned at 16 kHz and heard at 44.1 kHz, accuracy:
-# 0.75 instead of 0.11; at one rate nothing changes.
-_FARTHEST = 4.0
+# Training has converged where so many epochs together lower the loss by less than this share of
+# it.
+_LEAST_PROGRESS = 1e-4
+_PROGRESS_EPOCHS = 5
 
 
 class Head(tf.Module):
@@ -66,8 +53,11 @@ class Head(tf.Module):
 
     def __call__(self, embedding: tf.Tensor) -> tf.Tensor:
         """Embeddings float32 [batch, D] to logits float32 [batch, classes]."""
-        values = _standardised(embedding, self.mean, self.deviation)
-        return dense_layers(values, self.kernels, self.biases) / self.temperature
+        values = (embedding - self.mean) / self.deviation
+        values = tf.clip_by_value(values, -FARTHEST, FARTHEST)
+        for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
+            values = tf.nn.relu(tf.matmul(values, kernel) + bias)
+        return (tf.matmul(values, self.kernels[-1]) + self.biases[-1]) / self.temperature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,148 +97,76 @@ def fit_head(
     config: HeadConfig,
     epochs: int | None = None,
 ) -> Fit:
-    """Trains a head with Adam on a falling learning rate.
+    """Trains a head by L-BFGS: every epoch looks at all examples, and mostly once.
 
     Args:
       training: what is learned from; every class at least once.
-      validation: watched for early stopping, never learned from; None to train for all epochs.
+      validation: watched for early stopping, never learned from; None to train until nothing is
+        gained any more.
       classes: how many there are.
-      config: regularisation, learning rate, seed and so on.
-      epochs: stop after so many of `config.epochs` (the learning rate falls as if it went on).
+      config: regularisation, seed and so on.
+      epochs: stop after so many.
 
     Returns:
       The head of the epoch with the least validation loss, or of the last.
     """
-    mean, deviation = _moments(training.embeddings)
-    smallest = np.maximum(_SMALLEST_DEVIATION, _SMALLEST_RELATIVE_DEVIATION * np.abs(mean))
-    deviation = np.where(deviation > smallest, deviation, np.float32(1.0))
-
-    inputs = _Inputs(training.embeddings, mean, deviation, config.batch_size)
+    inputs = Standardised(training.embeddings)
+    hidden = [config.hidden_units] if config.hidden_units else []
+    sizes = [training.embeddings.shape[1], *hidden, classes]
     weights = training.weights * _class_weights(training, classes, config)[training.labels]
+    objective = Objective(
+        inputs, training.labels, weights, sizes, config.l2, config.label_smoothing
+    )
     watched = None
     if validation is not None:
-        watched = _Inputs(validation.embeddings, mean, deviation, config.batch_size)
+        unseen = Standardised(validation.embeddings, like=inputs)
+        watched = Objective(unseen, validation.labels, validation.weights, sizes)
 
     curves: dict[str, list[float]] = {"loss": []}
     if watched is not None:
         curves["validation_loss"] = []
-    with borrowed_trainer(training.embeddings.shape[1], classes, config) as graph:
-        graph.reset(-(-len(training.labels) // config.batch_size) * config.epochs)
-        best = graph.layers
-        for epoch in range(epochs or config.epochs):
-            curves["loss"].append(
-                _train_epoch(graph, inputs, training.labels, weights, config, epoch)
-            )
-            if validation is None or watched is None:
-                continue
-            curves["validation_loss"].append(_mean_loss(graph, watched, validation))
-            behind = epoch - int(np.argmin(curves["validation_loss"]))
+    best, objectives = _start(sizes, config.seed), [float("inf")]
+    for step in itertools.islice(descend(objective, best), epochs or config.epochs):
+        objectives.append(step.value)
+        curves["loss"].append(step.value - objective.penalty(step.parameters))
+        if watched is None:
+            best = step.parameters
+        else:
+            curves["validation_loss"].append(watched.loss(step.parameters))
+            behind = len(curves["loss"]) - 1 - int(np.argmin(curves["validation_loss"]))
             if behind == 0:
-                best = graph.layers
+                best = step.parameters
             elif behind >= config.patience:
                 break
-        if validation is None:
-            best = graph.layers
+        if epochs is None and _has_converged(objectives):
+            break
     losses = curves.get("validation_loss")
     return Fit(
-        Head(mean, deviation, best),
+        Head(inputs.mean, inputs.deviation, objective.layers(best)),
         int(np.argmin(losses)) + 1 if losses else len(curves["loss"]),
         curves,
     )
 
 
-def _standardised(
-    embedding: tf.Tensor | Floats, mean: tf.Tensor | Floats, deviation: tf.Tensor | Floats
-) -> tf.Tensor:
-    return tf.clip_by_value((embedding - mean) / deviation, -_FARTHEST, _FARTHEST)
+def _has_converged(objectives: Sequence[float]) -> bool:
+    before = objectives[max(len(objectives) - 1 - _PROGRESS_EPOCHS, 0)]
+    return before - objectives[-1] < _LEAST_PROGRESS * objectives[-1]
 
 
-class _Inputs:
-    """Standardised embeddings: held in memory where they fit, else read portion by portion."""
+def _start(sizes: Sequence[int], seed: int) -> Floats:
+    """Where training starts: float32 [parameters].
 
-    def __init__(
-        self, embeddings: Matrix, mean: Floats, deviation: Floats, batch_size: int
-    ) -> None:
-        self._embeddings = embeddings
-        self._mean = mean
-        self._deviation = deviation
-        rows, size = embeddings.shape
-        most = int(memory_bytes() * _SHARE_OF_MEMORY) // (4 * size)
-        self._everything = None
-        # Two portions are in memory at a time, each of them twice while it is being made. Whole
-        # batches, so that they are the same as if everything were in memory.
-        self._portion = max(most // (4 * batch_size), 1) * batch_size
-        if rows <= most:
-            held = np.empty([rows, size], np.float32)
-            for start in range(0, rows, _ROWS_AT_ONCE):
-                part = slice(start, start + _ROWS_AT_ONCE)
-                held[part] = self._read(part)
-            self._everything = tf.constant(held)
-
-    def in_order(self, order: Ints) -> Iterator[tuple[tf.Tensor, Ints, Ints]]:
-        """The rows in an order, as portions: some rows, the order among them, their positions."""
-        if self._everything is not None:
-            yield self._everything, order, order
-            return
-        portions = [
-            order[start : start + self._portion] for start in range(0, len(order), self._portion)
-        ]
-        with ThreadPoolExecutor(1) as thread:
-            ahead = thread.submit(self._read, np.sort(portions[0]))
-            for number, portion in enumerate(portions):
-                inputs = ahead.result()
-                if number + 1 < len(portions):
-                    ahead = thread.submit(self._read, np.sort(portions[number + 1]))
-                among = np.searchsorted(np.sort(portion), portion).astype(np.int32)
-                yield tf.constant(inputs), among, portion
-
-    def once(self) -> Iterator[tuple[tf.Tensor, slice]]:
-        """All rows as they come, as portions with their positions."""
-        if self._everything is not None:
-            yield self._everything, slice(None)
-            return
-        for start in range(0, len(self._embeddings), self._portion):
-            part = slice(start, start + self._portion)
-            yield tf.constant(self._read(part)), part
-
-    def _read(self, index: Ints | slice) -> Floats:
-        rows = self._embeddings[index]
-        return np.asarray(_standardised(rows, self._mean, self._deviation))
-
-
-def _moments(embeddings: Matrix) -> tuple[Floats, Floats]:
-    """Mean and deviation of each column."""
-    count, size = embeddings.shape
-    starts = range(0, count, _ROWS_AT_ONCE)
-    mean, variance = np.zeros(size), np.zeros(size)
-    for start in starts:
-        mean += embeddings[start : start + _ROWS_AT_ONCE].sum(axis=0, dtype=np.float64) / count
-    for start in starts:
-        distance = embeddings[start : start + _ROWS_AT_ONCE] - mean
-        variance += np.square(distance).sum(axis=0) / count
-    return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
-
-
-def _train_epoch(
-    graph: Trainer, inputs: _Inputs, labels: Ints, weights: Floats, config: HeadConfig, epoch: int
-) -> float:
-    """One pass over the training windows; the mean loss."""
-    total = float(weights.sum())
-    # Keras' losses are means where scikit-learn's convention for the penalty takes the sum.
-    penalty = config.l2 / (2.0 * total)
-    order = shuffled(len(labels), [config.seed, epoch]).numpy()
-    loss = 0.0
-    for rows, among, positions in inputs.in_order(order):
-        loss += graph.train(rows, among, labels[positions], weights[positions], penalty)
-    return loss / total
-
-
-def _mean_loss(graph: Trainer, inputs: _Inputs, examples: Examples) -> float:
-    """The mean loss of the layers as they are, on windows that are not learned from."""
-    loss = 0.0
-    for rows, part in inputs.once():
-        loss += graph.loss(rows, examples.labels[part], examples.weights[part])
-    return loss / float(examples.weights.sum())
+    The last layer starts from zero: nothing but the examples moves it, where a random start would
+    survive in the directions that the (few) examples don't span. Those before it must differ to
+    learn (Glorot and Bengio: Understanding the difficulty of training deep networks, 2010).
+    """
+    random = np.random.default_rng(seed)
+    parts = []
+    for number, (inputs, units) in enumerate(itertools.pairwise(sizes)):
+        hidden = number + 2 < len(sizes)
+        limit = np.sqrt(6 / (inputs + units)) if hidden else 0.0
+        parts += [random.uniform(-limit, limit, inputs * units), np.zeros(units)]
+    return np.concatenate(parts).astype(np.float32)
 
 
 def _class_weights(training: Examples, classes: int, config: HeadConfig) -> Floats:

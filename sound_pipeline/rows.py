@@ -36,8 +36,11 @@ class RowsOnDisk:
         Raises:
           OSError, EOFError, ValueError: the file can't be read, or is no .npy file, or cut off.
         """
+        rows = np.load(path, mmap_mode="r")
+        # Parsing the header again takes longer than reading a few rows.
+        self._where = {"dtype": rows.dtype, "shape": rows.shape, "offset": rows.offset}
         self._path = path
-        self.shape: tuple[int, ...] = np.load(path, mmap_mode="r").shape
+        self.shape: tuple[int, ...] = rows.shape
 
     def __len__(self) -> int:
         """Rows."""
@@ -45,7 +48,7 @@ class RowsOnDisk:
 
     def __getitem__(self, index: Any, /) -> npt.NDArray[np.floating]:
         """Rows by position, in the file's own format."""
-        return np.array(np.load(self._path, mmap_mode="r")[index])
+        return np.array(np.memmap(self._path, mode="r", **self._where)[index])
 
 
 class Rows:

@@ -26,7 +26,7 @@ def classifier() -> SoundClassifier:
     embeddings = extractor(extractor.prepare(tf.constant(sounds), tf.constant(RATE_HZ))).numpy()
     labels = np.repeat(np.arange(3, dtype=np.int32), len(SEEDS_LEARNED))
     training = Examples(embeddings, labels, np.ones(len(labels), np.float32))
-    head = fit_head(training, None, 3, HeadConfig(epochs=60, learning_rate=0.003)).head
+    head = fit_head(training, None, 3, HeadConfig(epochs=60)).head
     return SoundClassifier(extractor, head, CLASSES, SHORT)
 
 
@@ -156,9 +156,12 @@ def test_no_samples_are_silence(classifier: SoundClassifier) -> None:
 def test_sounds_learned_at_one_rate_are_known_at_others(
     classifier: SoundClassifier, rate_hz: int
 ) -> None:
-    """Above 8 kHz nothing was learned, and there is hiss from 22.05 kHz on."""
-    sounds = np.stack([clip(label, 200, 1.2, rate_hz) for label in CLASSES])
-    assert scores_of(classifier, sounds, rate_hz).argmax(axis=1).tolist() == [0, 1, 2]
+    """Whatever is missing above 4 kHz, and whatever there is above 11 kHz."""
+    # White noise that ends at 4 kHz is another sound, which was not learned.
+    known = [label for label in CLASSES if rate_hz > 8000 or label != "noise"]
+    sounds = np.stack([clip(label, 200, 1.2, rate_hz) for label in known])
+    answers = scores_of(classifier, sounds, rate_hz).argmax(axis=1)
+    assert [CLASSES[answer] for answer in answers] == known
     tones, at_16_khz = (
         np.stack([tone(hz, round(1.2 * rate), rate, 0.3) for hz in (250.0, 2500.0)])
         for rate in (rate_hz, 16000)

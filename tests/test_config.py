@@ -115,14 +115,10 @@ def test_feature_values_out_of_range_name_their_flag(values: dict[str, Any], fla
         ({"l2": -1.0}, "--l2=-1"),
         ({"l2": math.inf}, "--l2=inf"),
         ({"hidden_units": -1}, "--hidden_units=-1"),
-        ({"dropout": 1.0}, "--dropout=1"),
-        ({"dropout": -0.1}, "--dropout=-0.1"),
-        ({"learning_rate": 0.0}, "--learning_rate=0"),
-        ({"learning_rate": math.inf}, "--learning_rate=inf"),
-        ({"learning_rate": math.nan}, "--learning_rate=nan"),
+        ({"label_smoothing": 1.0}, "--label_smoothing=1"),
+        ({"label_smoothing": -0.1}, "--label_smoothing=-0.1"),
         ({"epochs": 0}, "--epochs=0"),
         ({"patience": 0}, "--patience=0"),
-        ({"batch_size": 0}, "--batch_size=0"),
         ({"class_weights": "Balanced"}, "--class_weights=Balanced"),
     ],
 )
@@ -154,7 +150,7 @@ def test_run_values_out_of_range_name_their_flag(values: dict[str, Any], flag: s
 def test_the_edges_of_the_ranges_are_taken() -> None:
     FeatureConfig(window_seconds=0.1, window_overlap=0.0, mel_bands=8, floor_db=-200.0)
     FeatureConfig(window_seconds=60.0, window_overlap=0.95, mel_bands=512, max_hz=11025.0)
-    HeadConfig(l2=0.0, dropout=0.0, epochs=1, patience=1, batch_size=1, class_weights="none")
+    HeadConfig(l2=0.0, label_smoothing=0.0, epochs=1, patience=1, class_weights="none")
     dataclasses.replace(RUN, image_size=0, max_bad_clips=1.0)
     dataclasses.replace(RUN, ensemble_folds=True, split=SplitConfig("grouped"))
 

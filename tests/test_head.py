@@ -1,4 +1,4 @@
-"""The head: scikit-learn's level, the same weights every time, stopped by validation alone."""
+"""The head: scikit-learn's optimum, the same weights every time, stopped by validation alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import tf_keras
 from sklearn.linear_model import LogisticRegression
 
-from sound_pipeline import head as head_module
+from sound_pipeline import standardised as standardised_module
 from sound_pipeline.config import HeadConfig
 from sound_pipeline.head import Examples, Head, fit_head
 
@@ -114,32 +114,25 @@ def equal(one: Head, other: Head) -> bool:
 
 
 @_SHAPES
-def test_default_reaches_the_level_of_scikit_learn(count: int, size: int, distance: float) -> None:
+@pytest.mark.parametrize("l2", [0.3, 10.0, 300.0])
+def test_converges_to_the_optimum_of_scikit_learn(
+    count: int, size: int, distance: float, l2: float
+) -> None:
     training, tested = (blobs(n, size, 5, distance, seed) for n, seed in ((count, 1), (3000, 2)))
-    config = HeadConfig(class_weights="none")
+    config = HeadConfig(class_weights="none", l2=l2)
     fit = fit_head(training, None, 5, config)
-    oracle = fit_oracle(training, training.weights, config.l2)
-
-    ours, least = objectives(fit.head, oracle, training, training.weights, config.l2)
-    assert least * (1 - 1e-6) <= ours <= 1.1 * least
-    expected = oracle.score(standardised(training, tested), tested.labels)
-    assert 0.5 < expected < 0.9
-    assert accuracy(fit.head, tested) > expected - 0.015
-
-
-@_SHAPES
-def test_converges_to_the_optimum_of_scikit_learn(count: int, size: int, distance: float) -> None:
-    training = blobs(count, size, 3, distance, seed=3)
-    config = HeadConfig(class_weights="none", learning_rate=0.003)
-    fit = fit_head(training, None, 3, config)
-    oracle = fit_oracle(training, training.weights, config.l2)
-    ours, least = objectives(fit.head, oracle, training, training.weights, config.l2)
-    assert ours == pytest.approx(least, rel=3e-3)
+    assert fit.epochs < config.epochs
+    oracle = fit_oracle(training, training.weights, l2)
+    ours, least = objectives(fit.head, oracle, training, training.weights, l2)
+    assert least * (1 - 1e-6) <= ours <= 1.001 * least
     np.testing.assert_allclose(
         np.exp(log_softmax(fit.head(training.embeddings).numpy().astype(np.float64))),
         oracle.predict_proba(standardised(training)),
         atol=0.02,
     )
+    expected = oracle.score(standardised(training, tested), tested.labels)
+    assert 0.5 < expected < 0.9
+    assert accuracy(fit.head, tested) > expected - 0.015
 
 
 def test_weighs_examples_and_balances_classes_as_scikit_learn() -> None:
@@ -148,15 +141,15 @@ def test_weighs_examples_and_balances_classes_as_scikit_learn() -> None:
     training = examples_of(
         training.embeddings, training.labels, random.choice([0.1, 0.5, 1.0], 300)
     )
-    config = HeadConfig(class_weights="balanced", learning_rate=0.005)
+    config = HeadConfig(class_weights="balanced")
     totals = np.bincount(training.labels, training.weights)
     weights = training.weights * (totals.sum() / (3 * totals))[training.labels]
     balanced = fit_head(training, None, 3, config).head
     oracle = fit_oracle(training, weights, config.l2)
     ours, least = objectives(balanced, oracle, training, weights, config.l2)
-    assert ours == pytest.approx(least, rel=5e-3)
+    assert ours == pytest.approx(least, rel=1e-3)
 
-    plain = HeadConfig(class_weights="none", learning_rate=0.005)
+    plain = HeadConfig(class_weights="none")
     unbalanced = fit_head(training, None, 3, plain).head
     ours, least = objectives(
         unbalanced,
@@ -165,7 +158,7 @@ def test_weighs_examples_and_balances_classes_as_scikit_learn() -> None:
         training.weights,
         plain.l2,
     )
-    assert ours == pytest.approx(least, rel=5e-3)
+    assert ours == pytest.approx(least, rel=1e-3)
     rare = examples_of(
         *(column[training.labels == 2] for column in (training.embeddings, training.labels))
     )
@@ -177,7 +170,7 @@ def test_windows_of_one_recording_count_as_one() -> None:
     twice = examples_of(
         np.repeat(single.embeddings, 2, axis=0), np.repeat(single.labels, 2), np.full(120, 0.5)
     )
-    config = HeadConfig(batch_size=1000, epochs=60, learning_rate=0.01)
+    config = HeadConfig()
     one, other = (fit_head(training, None, 2, config).head for training in (single, twice))
     np.testing.assert_allclose(one.kernels[0], other.kernels[0], atol=1e-4)
     np.testing.assert_allclose(one.biases[0], other.biases[0], atol=1e-4)
@@ -215,7 +208,7 @@ def test_head_computes_what_keras_and_numpy_do(hidden: tuple[int, ...]) -> None:
 
 def test_no_feature_outvotes_the_others_however_far_off_it_is() -> None:
     training = blobs(80, 5, 2, 1.0, seed=7)
-    head = fit_head(training, None, 2, HeadConfig(epochs=40, learning_rate=0.01)).head
+    head = fit_head(training, None, 2, HeadConfig(epochs=40)).head
     far, farther = training.embeddings.copy(), training.embeddings.copy()
     far[:, 1] = head.mean[1] + 4.01 * head.deviation[1]
     farther[:, 1] += 1e6
@@ -225,7 +218,7 @@ def test_no_feature_outvotes_the_others_however_far_off_it_is() -> None:
     assert not np.allclose(head(near), head(far), atol=1e-3)
 
 
-_HIDDEN = HeadConfig(hidden_units=12, epochs=15, batch_size=32, learning_rate=0.01, l2=0.1)
+_HIDDEN = HeadConfig(hidden_units=12, epochs=15, l2=0.1)
 
 
 def _fit_and_save(path: str) -> None:
@@ -248,20 +241,16 @@ def test_same_seed_gives_the_same_weights_in_any_process(tmp_path: Path) -> None
 
 
 def test_another_seed_starts_elsewhere() -> None:
-    other = HeadConfig(
-        hidden_units=12, epochs=15, batch_size=32, learning_rate=0.01, l2=0.1, seed=1
-    )
+    other = HeadConfig(hidden_units=12, epochs=15, l2=0.1, seed=1)
     heads = [fit_head(xor(150, seed=9), None, 2, config).head for config in (_HIDDEN, other)]
     assert not np.allclose(heads[0].kernels[0], heads[1].kernels[0], atol=0.05)
 
 
 @pytest.mark.parametrize("hidden_units", [0, 16])
 def test_stops_at_the_best_epoch_of_the_validation_part(hidden_units: int) -> None:
-    training = blobs(60, 100, 3, 0.15, seed=11)
-    validation = blobs(90, 100, 3, 0.15, seed=12)
-    config = HeadConfig(
-        hidden_units=hidden_units, l2=0.01, learning_rate=0.01, epochs=200, patience=7
-    )
+    training = blobs(60, 100, 3, 0.5, seed=11)
+    validation = blobs(90, 100, 3, 0.5, seed=12)
+    config = HeadConfig(hidden_units=hidden_units, l2=0.01, epochs=200, patience=7)
     found = fit_head(training, validation, 3, config)
     watched = found.curves["validation_loss"]
     assert 1 < found.epochs < config.epochs, "the data must be such that a head overfits"
@@ -280,15 +269,39 @@ def test_stops_at_the_best_epoch_of_the_validation_part(hidden_units: int) -> No
     assert equal(blind.head, found.head)
 
 
-def test_trains_for_all_epochs_where_nothing_is_watched() -> None:
-    fit = fit_head(blobs(40, 5, 2, 1.0, seed=13), None, 2, HeadConfig(epochs=12, patience=1))
-    assert fit.epochs == len(fit.curves["loss"]) == 12
+def test_trains_for_as_many_epochs_as_it_may_and_every_one_gains() -> None:
+    config = HeadConfig(epochs=6, patience=1, class_weights="none", l2=0.0)
+    fit = fit_head(blobs(400, 5, 3, 0.5, seed=13), None, 3, config)
+    assert fit.epochs == len(fit.curves["loss"]) == 6
     assert fit.curves["loss"] == sorted(fit.curves["loss"], reverse=True)
+
+
+def test_the_curve_is_of_the_loss_without_the_penalty() -> None:
+    training = blobs(200, 10, 3, 0.4, seed=13)
+    config = HeadConfig(l2=30.0, class_weights="none")
+    fit = fit_head(training, None, 3, config)
+    right = log_softmax(fit.head(training.embeddings).numpy().astype(np.float64))
+    loss = -right[np.arange(200), training.labels].mean()
+    assert fit.curves["loss"][-1] == pytest.approx(loss, rel=1e-4)
+
+
+def test_smoothed_labels_give_smoother_answers() -> None:
+    training = blobs(200, 10, 4, 3.0, seed=13)
+    most = []
+    for smoothing in (0.0, 0.2):
+        config = HeadConfig(l2=0.1, label_smoothing=smoothing)
+        logits = fit_head(training, None, 4, config).head(training.embeddings).numpy()
+        scores = np.exp(log_softmax(logits.astype(np.float64)))
+        assert (scores.argmax(axis=1) == training.labels).mean() > 0.98
+        most.append(scores.max(axis=1).mean())
+    # What is wanted of the right class: 1, and 1 - 0.2 + 0.2 / 4.
+    assert most[0] > 0.97
+    assert most[1] == pytest.approx(0.85, abs=0.03)
 
 
 @pytest.mark.parametrize("hidden_units", [0, 12])
 def test_a_feature_constant_in_training_does_not_decide_later(hidden_units: int) -> None:
-    config = HeadConfig(hidden_units=hidden_units, epochs=30, l2=0.1, learning_rate=0.01)
+    config = HeadConfig(hidden_units=hidden_units, epochs=30, l2=0.1)
     plain = blobs(100, 3, 2, 1.0, seed=14)
     rounding = np.random.default_rng(15).uniform(-1e-3, 1e-3, 100)
     constants = np.stack([np.zeros(100), np.full(100, 1000.1), 1000 + rounding], axis=1)
@@ -303,31 +316,13 @@ def test_a_feature_constant_in_training_does_not_decide_later(hidden_units: int)
 
 def test_a_hidden_layer_learns_what_a_linear_head_cannot() -> None:
     training, tested = xor(200, seed=16), xor(1000, seed=17)
-    hidden = HeadConfig(hidden_units=32, dropout=0.2, learning_rate=0.01, l2=0.1, epochs=80)
+    hidden = HeadConfig(hidden_units=32, l2=0.1, epochs=80)
     assert accuracy(fit_head(training, None, 2, hidden).head, tested) > 0.93
     assert accuracy(fit_head(training, None, 2, HeadConfig(epochs=80)).head, tested) < 0.65
 
 
-def test_dropout_acts_in_training_only() -> None:
-    training = xor(200, seed=18)
-    without, with_dropout = (
-        fit_head(
-            training,
-            None,
-            2,
-            HeadConfig(hidden_units=32, dropout=rate, learning_rate=0.01, l2=0.1, epochs=40),
-        )
-        for rate in (0.0, 0.6)
-    )
-    assert not equal(without.head, with_dropout.head)
-    assert with_dropout.curves["loss"][-1] > without.curves["loss"][-1] + 0.05
-    right = log_softmax(with_dropout.head(training.embeddings).numpy().astype(np.float64))
-    undisturbed = -right[np.arange(200), training.labels].mean()
-    assert undisturbed < with_dropout.curves["loss"][-1]
-
-
 # Memory for each byte of examples that is held.
-_OF_MEMORY = round(1 / head_module._SHARE_OF_MEMORY)
+_OF_MEMORY = round(1 / standardised_module._SHARE_OF_MEMORY)
 
 
 @pytest.mark.parametrize("limit", [_OF_MEMORY * 4 * 20 * 600, _OF_MEMORY * 4 * 20 * 130, 1])
@@ -335,7 +330,7 @@ _OF_MEMORY = round(1 / head_module._SHARE_OF_MEMORY)
 def test_examples_that_do_not_fit_into_memory_train_the_same_head(
     monkeypatch: pytest.MonkeyPatch, limit: int, hidden_units: int
 ) -> None:
-    config = HeadConfig(hidden_units=hidden_units, epochs=6, batch_size=32, learning_rate=0.01)
+    config = HeadConfig(hidden_units=hidden_units, epochs=6)
     training, validation = (blobs(count, 20, 3, 0.4, seed=count) for count in (599, 201))
     whole = fit_head(training, validation, 3, config)
     read: list[int] = []
@@ -355,22 +350,18 @@ def test_examples_that_do_not_fit_into_memory_train_the_same_head(
             read.append(len(rows))
             return rows
 
-    monkeypatch.setattr("sound_pipeline.head.memory_bytes", lambda: limit)
-    monkeypatch.setattr("sound_pipeline.head._ROWS_AT_ONCE", 32)
+    monkeypatch.setattr("sound_pipeline.standardised.memory_bytes", lambda: limit)
     parts = [
         Examples(OnDisk(part.embeddings), part.labels, part.weights)
         for part in (training, validation)
     ]
     streamed = fit_head(*parts, 3, config)
-    # Twice for the moments, once to keep them; or once an epoch, a quarter of what fits at a time.
-    passes = 3 if limit >= _OF_MEMORY * 4 * 20 * 599 else 2 + config.epochs
-    assert (
-        sum(read)
-        == passes * 599 + (1 if limit >= _OF_MEMORY * 4 * 20 * 201 else config.epochs) * 201
-    )
-    assert max(read) == 32
+    fits = limit >= _OF_MEMORY * 4 * 20 * 599
+    assert max(read) == {0: 1, 32: 32, 150: 150}[limit // (_OF_MEMORY * 4 * 20) // 4]
+    # Once to keep them; or for the moments and at every look at them.
+    assert (sum(read) == 599 + 201) if fits else (sum(read) > 599 * config.epochs)
     assert streamed.epochs == whole.epochs
     for name, curve in whole.curves.items():
-        assert streamed.curves[name] == pytest.approx(curve, rel=1e-5)
+        assert streamed.curves[name] == pytest.approx(curve, rel=1e-4)
     for one, other in zip(weights_of(whole.head), weights_of(streamed.head), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)

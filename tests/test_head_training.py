@@ -94,7 +94,7 @@ def test_what_it_says_of_validation_recordings_is_what_its_heads_would_say_toget
 def test_together_they_are_right_more_often() -> None:
     manifest, embeddings = manifest_of(LABELS), two_extractors(0.6, 0.6)
     splits = make_splits(manifest, SplitConfig("folds", validation_fraction=0.3))
-    config = dataclasses.replace(QUICK, epochs=10, learning_rate=0.03)
+    config = dataclasses.replace(QUICK, epochs=10)
 
     def right(of: Embeddings) -> float:
         results = evaluate(manifest, of, splits, config)

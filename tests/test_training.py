@@ -38,7 +38,7 @@ def config_of(dataset: DatasetConfig, **changes: Any) -> RunConfig:
         "split": SplitConfig("grouped", folds=2),
         "features": SHORT,
         "extractor": "gabor",
-        "head": HeadConfig(epochs=25, learning_rate=0.003, patience=10),
+        "head": HeadConfig(epochs=25, patience=10),
         "max_bad_clips": 0.05,
         **changes,
     }
@@ -267,7 +267,7 @@ def test_the_model_is_calibrated_by_validation_recordings_alone(
 ) -> None:
     """Of every head, the final one too; not by the answers that the figures are made of."""
     rows = csv_rows(workplace / "sounds", folds=2)
-    for row in rows[::3]:
+    for row in rows[2::3]:
         row["label"] = "whistle"  # so that there is something to be unsure of
     manifest = write_csv(workplace / "noisy.csv", rows)
     dataset = DatasetConfig("csv", str(workplace / "sounds"), manifest=str(manifest))

@@ -358,7 +358,7 @@ def test_the_whole_configuration_is_there(tmp_path: Path) -> None:
         ("test_folds", "none"),
         ("subset", "esc10"),
         ("extractor", "gabor"),
-        ("learning_rate", "0.0005"),
+        ("label_smoothing", "0"),
     }
     assert expected <= set(rows)
 
