@@ -47,7 +47,9 @@ def decode_audio(contents: tf.Tensor) -> DecodedAudio:
 
 
 # Op by op, the walk through a file's chunks would take several times as long.
-_decode_in_graph = tf.function(decode_audio, input_signature=[tf.TensorSpec([], tf.string)])
+_decode_in_graph = tf.function(
+    decode_audio, input_signature=[tf.TensorSpec([], tf.string)], autograph=False
+)
 
 
 def decode_file_by_libsndfile(path: tf.Tensor) -> DecodedAudio:

@@ -116,10 +116,13 @@ class SoundClassifier(tf.Module):
             infer_shape=False,
             element_shape=[None, self.extractor.embedding_size],
         )
-        for chunk in tf.range(chunks):
+
+        def embed(chunk: tf.Tensor, done: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             start = chunk * WINDOWS_AT_ONCE
             few = windows[start : start + WINDOWS_AT_ONCE]
-            embeddings = embeddings.write(chunk, self._embed_at_once(few, sample_rate_hz))
+            return chunk + 1, done.write(chunk, self._embed_at_once(few, sample_rate_hz))
+
+        _, embeddings = tf.while_loop(lambda chunk, _: chunk < chunks, embed, [0, embeddings])
         return embeddings.concat()
 
     def _embed_at_once(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:

@@ -287,7 +287,7 @@ def _embed_batches(
     The network runs in a thread of its own, one batch ahead of whoever takes the results, so that
     it doesn't wait for what is done with them.
     """
-    forward = tf.function(extractor, reduce_retracing=True)
+    forward = tf.function(extractor, reduce_retracing=True, autograph=False)
 
     def embed(batch: Batch) -> Floats:
         with computing_in(precision):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ _BATCH = tf.TensorSpec([None, None], tf.float32, "waveform")
 _ONE = tf.TensorSpec([None], tf.float32, "waveform")
 _RATE = tf.TensorSpec([], tf.int32, "sample_rate")
 _FILES = tf.TensorSpec([None], tf.string, "wav")
+
+
+# Everything is graph code already: AutoGraph would only make tracing it take twice as long.
+def _graph(*specs: tf.TensorSpec) -> Callable[[Callable[..., Any]], Any]:
+    return partial(tf.function, input_signature=list(specs) or None, autograph=False)
 
 
 def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[str, Any]) -> None:
@@ -69,9 +76,7 @@ class _Exported(tf.Module):
         self.min_score = classifier.min_score
         self.labels_file = labels_file
         samples = int(features.window_samples(classifier.config, classifier.sample_rate))
-        self.window = tf.function(
-            self._window, input_signature=[tf.TensorSpec([1, samples], tf.float32, "waveform")]
-        )
+        self.window = _graph(tf.TensorSpec([1, samples], tf.float32, "waveform"))(self._window)
         # A loaded function takes the dtypes it was traced with and no others: those that audio
         # libraries and NumPy give are all welcome.
         for samples in (tf.float32, tf.float64):
@@ -81,7 +86,7 @@ class _Exported(tf.Module):
                     None if rate is None else tf.TensorSpec([], rate, "sample_rate"),
                 )
 
-    @tf.function
+    @_graph()
     def __call__(
         self, waveform: tf.Tensor, sample_rate: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
@@ -90,12 +95,12 @@ class _Exported(tf.Module):
         rate = self.sample_rate if sample_rate is None else _checked(sample_rate)
         return self.with_rate(tf.cast(waveform, tf.float32), tf.cast(rate, tf.int32))
 
-    @tf.function(input_signature=[_BATCH])
+    @_graph(_BATCH)
     def serving_default(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         return self.with_rate(waveform, self.sample_rate)
 
     # The others call this one, so that the graph holds the classifier once for all of them.
-    @tf.function(input_signature=[_BATCH, _RATE])
+    @_graph(_BATCH, _RATE)
     def with_rate(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = self.classifier.scores(waveform, _checked(sample_rate))
         best = tf.argmax(scores, axis=1)
@@ -106,12 +111,12 @@ class _Exported(tf.Module):
             "score": tf.reduce_max(scores, axis=1),
         }
 
-    @tf.function(input_signature=[_ONE, _RATE])
+    @_graph(_ONE, _RATE)
     def recording(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
         scores, start_seconds = self.classifier.window_scores(waveform, _checked(sample_rate))
         return {"scores": scores, "start_seconds": start_seconds}
 
-    @tf.function(input_signature=[_FILES])
+    @_graph(_FILES)
     def wav(self, wav: tf.Tensor) -> dict[str, tf.Tensor]:
         def answer(contents: tf.Tensor) -> dict[str, tf.Tensor]:
             decoded = decode_wav(contents)
@@ -131,11 +136,11 @@ class _Exported(tf.Module):
             },
         )
 
-    @tf.function(input_signature=[_BATCH, _RATE])
+    @_graph(_BATCH, _RATE)
     def embedding(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"embedding": self.classifier.embedding(waveform, _checked(sample_rate))}
 
-    @tf.function(input_signature=[_BATCH, _RATE])
+    @_graph(_BATCH, _RATE)
     def spectrogram(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
         rate = _checked(sample_rate)
         config = self.classifier.config

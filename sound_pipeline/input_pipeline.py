@@ -18,6 +18,9 @@ from sound_pipeline.windows import split_windows
 Decode = Callable[[tf.Tensor], DecodedAudio]
 Prepare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
+# AutoGraph would only make tracing take longer.
+_graph_code = tf.autograph.experimental.do_not_convert
+
 # Position given to the rows that only fill a batch up.
 FILLER = -1
 
@@ -95,6 +98,7 @@ def window_batches(
       `paths`, and of `unsupported`, bool [batch_size], whether another decoder may do better.
     """
 
+    @_graph_code
     def cut(position: tf.Tensor, path: tf.Tensor) -> dict[str, tf.Tensor]:
         decoded = decode(path)
         readable = tf.equal(decoded.reason, "")
@@ -116,6 +120,7 @@ def window_batches(
             "unsupported": tf.fill([count], decoded.unsupported_encoding),
         }
 
+    @_graph_code
     def parts(recording: dict[str, tf.Tensor]) -> tf.data.Dataset:
         starts = tf.data.Dataset.range(0, tf.cast(recording["windows"][0], tf.int64), batch_size)
         return starts.map(
@@ -124,10 +129,12 @@ def window_batches(
             }
         )
 
+    @_graph_code
     def prepared(part: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         waveform, rate = part.pop("waveform"), part.pop("sample_rate_hz")[0]
         return {"prepared": prepare(waveform, rate), **part}
 
+    @_graph_code
     def filled(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         missing = batch_size - tf.shape(batch["recording"])[0]
         full = {}
