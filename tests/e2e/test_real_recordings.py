@@ -104,6 +104,7 @@ def test_gabor(gabor_run: Path) -> None:
     check_figures(gabor_run, least=0.90)
 
 
+@pytest.mark.nightly
 def test_folds_and_grouped_agree_and_random_says_that_it_leaks(
     gabor_run: Path, esc10: Path, cache: Path, tmp_path: Path
 ) -> None:
@@ -191,11 +192,12 @@ def four_folds(
     return folder / "run" / "saved_model"
 
 
+@pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.nightly)])
 def test_new_recordings_on_the_microphone_are_noticed_and_named(
-    four_folds: Path, esc10: Path, pulseaudio: PulseAudio
+    four_folds: Path, esc10: Path, pulseaudio: PulseAudio, every: int
 ) -> None:
-    clips = some_recordings(esc10, fold="5", a_class=2)
-    assert len(clips) == 20
+    clips = some_recordings(esc10, fold="5", a_class=2)[::every]
+    assert len(clips) == 20 // every
     noticed = right = 0
     with Serving(four_folds, pulseaudio.variables) as serving:
         serving.wait_until_ready()
@@ -213,9 +215,9 @@ def test_new_recordings_on_the_microphone_are_noticed_and_named(
             right += named == label
             print(f"\n{path.name}  {label}: {named}  {len(events)} events", end="")
         summary = serving.stop()
-    print(f"\nnoticed {noticed} of 20, right {right} of 20\n{summary}")
-    assert noticed == 20
-    assert right >= 17
+    print(f"\nnoticed {noticed} of {len(clips)}, right {right} of them\n{summary}")
+    assert noticed == len(clips)
+    assert right >= int(0.85 * len(clips))
 
 
 def compare_lite(run: Path, esc10: Path, every: int, within_1e4: float = 1.0) -> None:

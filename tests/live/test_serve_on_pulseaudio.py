@@ -109,7 +109,7 @@ def test_a_device_that_fails_is_told_of_and_labels_go_on_when_it_is_back(
     assert lost and float(lost[1]) == pytest.approx(labelled_at - failed_at, abs=3.0)
 
 
-@pytest.mark.parametrize("seconds", [60, pytest.param(600, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("seconds", [20, pytest.param(600, marks=pytest.mark.nightly)])
 def test_nothing_is_lost_beside_a_busy_core(
     model: Path, pulseaudio: PulseAudio, tmp_path: Path, seconds: int
 ) -> None:
