@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from sound_pipeline import embeddings
 from sound_pipeline.audio import decode_audio
+from sound_pipeline.augmented_copies import Plan
 from sound_pipeline.beginnings import split_beginnings
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.embeddings import embed_by_each, embed_recordings
@@ -95,7 +96,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     paths_asked: list[str] = []
 
     def embed_stub(
-        paths: Sequence[str], extractor: GaborExtractor, precision: str
+        paths: Sequence[str], extractor: GaborExtractor, precision: str, plan: Plan | None
     ) -> Iterator[tuple[int, np.ndarray | str]]:
         for position, path in enumerate(paths):
             paths_asked.append(path)
