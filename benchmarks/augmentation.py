@@ -52,8 +52,8 @@ def measure() -> list[dict[str, Any]]:
     from sound_pipeline.config import FeatureConfig, HeadConfig
     from sound_pipeline.datasets import DatasetConfig, load_manifest
     from sound_pipeline.embeddings import embed_recordings
+    from sound_pipeline.evaluation import evaluate
     from sound_pipeline.extractors import load_extractor
-    from sound_pipeline.head_training import calibrate, train_head
     from sound_pipeline.precision import choose_precision, this_machine
     from sound_pipeline.splits import SplitConfig, make_splits
 
@@ -77,11 +77,10 @@ def measure() -> list[dict[str, Any]]:
         embeddings = embed_recordings(paths, extractor, cache_dir, 0.0, precision, copies)
         losses, hits = [], []
         for seed in range(values.seeds):
-            for split in make_splits(manifest, SplitConfig("folds", seed=seed)):
-                said = train_head(
-                    manifest, embeddings, split.train, split.validation, HeadConfig(seed=seed)
-                ).validation
-                scores = with_temperature(said.log_scores, calibrate(manifest, [said]).temperature)
+            splits = make_splits(manifest, SplitConfig("folds", seed=seed))
+            for result in evaluate(manifest, embeddings, splits, HeadConfig(seed=seed)):
+                said = result.validation
+                scores = with_temperature(said.log_scores, result.calibration.temperature)
                 truth = manifest.labels[said.recordings]
                 losses.append(-np.log(scores[np.arange(len(truth)), truth]))
                 hits.append(scores.argmax(axis=1) == truth)

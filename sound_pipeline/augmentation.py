@@ -26,6 +26,8 @@ AUGMENTATION_VERSION = 1
 _CURVE_POINTS = 256
 # The steep sides of masks, as shares of a mask; they belong to it.
 _MASK_EDGE = 0.25
+# In time they take so long at the least: a shorter hole doesn't become deep, where it would click.
+_LEAST_FADE_SECONDS = 0.01
 # Where the power of coloured noise stops growing towards low frequencies.
 _LEAST_NOISE_HZ = 20.0
 # Power falls as 1 / f ** slope: from white over pink to brown noise.
@@ -138,7 +140,8 @@ def band_mask_curve_db(seed: tf.Tensor, config: AugmentationConfig) -> tf.Tensor
     width = _uniform(wide, 0.0, config.max_frequency_mask_share)
     start = _uniform(where, 0.0, 1.0) * (1.0 - width)
     places = tf.constant(np.linspace(0.0, 1.0, _CURVE_POINTS, dtype=np.float32))
-    return config.mask_depth_db * _plateau(tf.math.divide_no_nan(places - start, width))
+    inside = tf.minimum(places - start, start + width - places)
+    return config.mask_depth_db * _rise(inside, _MASK_EDGE * width)
 
 
 def equalise(
@@ -186,9 +189,10 @@ def mask_time(
     seconds = tf.random.stateless_uniform([stretches], long, 0.0, most, alg=_GENERATOR)
     place = tf.random.stateless_uniform([stretches], where, alg=_GENERATOR)
     start = place * (config.stretch_seconds - seconds)
-    within = tf.cast(tf.range(stretch), tf.float32) / rate
-    inside = tf.math.divide_no_nan(within - start[:, None], seconds[:, None])
-    gain = tf.reshape(_from_db(config.mask_depth_db * _plateau(inside)), [-1])
+    since = tf.cast(tf.range(stretch), tf.float32) / rate - start[:, None]
+    inside = tf.minimum(since, seconds[:, None] - since)
+    fade = tf.maximum(_MASK_EDGE * seconds[:, None], _LEAST_FADE_SECONDS)
+    gain = tf.reshape(_from_db(config.mask_depth_db * _rise(inside, fade)), [-1])
     return waveform * gain[: tf.size(waveform)]
 
 
@@ -289,10 +293,10 @@ def _from_db(level: tf.Tensor) -> tf.Tensor:
     return 10.0 ** (level / 20.0)
 
 
-def _plateau(place: tf.Tensor) -> tf.Tensor:
-    """1 inside a mask, 0 outside, along a cosine between: by the place in it, 0..1."""
-    rise = tf.clip_by_value(tf.minimum(place, 1.0 - place) / _MASK_EDGE, 0.0, 1.0)
-    return 0.5 - 0.5 * tf.cos(np.pi * rise)
+def _rise(inside: tf.Tensor, edge: tf.Tensor) -> tf.Tensor:
+    """From 0 at the border of a mask to 1 an edge further inside, along a cosine."""
+    share = tf.clip_by_value(tf.math.divide_no_nan(inside, edge), 0.0, 1.0)
+    return 0.5 - 0.5 * tf.cos(np.pi * share)
 
 
 def _bin_frequencies_hz(length: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:

@@ -54,7 +54,7 @@ class Copies:
 
     def of(self, positions: Ints) -> Copies:
         """The copies of some of the recordings."""
-        chosen = [self.backgrounds[position] for position in positions] if self.backgrounds else []
+        chosen = [self.backgrounds[position] for position in positions] if self.backgrounds else ()
         return dataclasses.replace(self, backgrounds=chosen)
 
     def plan(self, number: int, paths: Sequence[str], keys: Keys) -> tuple[Plan, Keys]:
