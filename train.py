@@ -101,7 +101,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_list(
         "augment",
-        AUGMENTATIONS,
+        list(AUGMENTATIONS),
         "How the copies are changed: some of speed (and pitch), equalise (a random filter), mask "
         "(a stretch and a band faded out), shift (in time), noise (recordings of --background_dir, "
         "or coloured noise), gain.",
