@@ -1,14 +1,15 @@
 """What augmented copies, and pictures of three spectrograms, gain on validation recordings.
 
     .venv/bin/python benchmarks/augmentation.py --data_dir=ESC-50-master --extractor=gabor \
-        [--kinds=speed,equalise,mask,shift,noise,gain,all] [--copies=1] [--seeds=3]
+        [--kinds=speed,equalise,mask,shift,noise,gain,all] [--copies=1,2,4] [--seeds=3] \
+        [--image_channels=multi] [--cache_dir=~/.cache/sound_pipeline]
 
 ESC-10's own folds. A head learns from the training part of each fold alone, for as long as does
 best on the validation part; the figures are those of that part: loss after temperature scaling,
-and accuracy, means over folds and seeds. Nothing here looks at a test fold, so that choices can be
-made by it; benchmarks/accuracy.py then tells what a choice is worth. Each gain stands beside the
-standard error of its mean over recordings. Every row learns from the recordings as they are; the
-first from nothing else. The last line is JSON.
+and accuracy, means over folds and seeds. No test fold has a part in these figures, so that choices
+can be made by them; benchmarks/accuracy.py then tells what a choice is worth. In brackets beside
+each gain is its standard error over source recordings. Every row learns from the recordings as they
+are; the first from nothing else. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from absl import flags
 
 from sound_pipeline import programs
@@ -75,7 +77,7 @@ def measure() -> list[dict[str, Any]]:
         named = AUGMENTATIONS if kinds in ("all", "none") else tuple(kinds.split("+"))
         copies = Copies(count, AugmentationConfig(kinds=named))
         embeddings = embed_recordings(paths, extractor, cache_dir, 0.0, precision, copies)
-        losses, hits = [], []
+        losses, hits, owners = [], [], []
         for seed in range(values.seeds):
             splits = make_splits(manifest, SplitConfig("folds", seed=seed))
             for result in evaluate(manifest, embeddings, splits, HeadConfig(seed=seed)):
@@ -84,6 +86,7 @@ def measure() -> list[dict[str, Any]]:
                 truth = manifest.labels[said.recordings]
                 losses.append(-np.log(scores[np.arange(len(truth)), truth]))
                 hits.append(scores.argmax(axis=1) == truth)
+                owners.append(manifest.groups[said.recordings])
         loss = np.concatenate(losses)
         row = {
             "kinds": kinds,
@@ -93,7 +96,8 @@ def measure() -> list[dict[str, Any]]:
             "losses": loss,
         }
         gain = (rows[0] if rows else row)["losses"] - loss
-        row |= {"gain": float(gain.mean()), "error": float(gain.std() / np.sqrt(len(gain)))}
+        error = standard_error(gain, np.concatenate(owners))
+        row |= {"gain": float(gain.mean()), "error": error}
         rows.append(row)
         name = f"{count} copies, {kinds}" if count else "nothing"
         print(
@@ -102,6 +106,13 @@ def measure() -> list[dict[str, Any]]:
             flush=True,
         )
     return rows
+
+
+def standard_error(values: npt.NDArray[np.floating], groups: npt.NDArray[np.str_]) -> float:
+    """Of the mean of values that are alike within groups: the deviation of their sums."""
+    _, group = np.unique(groups, return_inverse=True)
+    sums = np.bincount(group, values - values.mean())
+    return float(np.sqrt(np.square(sums).sum()) / len(values))
 
 
 def main(arguments: list[str]) -> None:

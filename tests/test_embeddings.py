@@ -531,16 +531,31 @@ def test_copies_are_what_the_extractor_makes_of_the_augmented_recording(tmp_path
             np.testing.assert_allclose(rows[owner == position], made, rtol=5e-3, atol=5e-3)
 
 
-def test_each_extractor_has_copies_of_its_own(tmp_path: Path) -> None:
-    paths = recordings(tmp_path / "sounds", 3)
-    Path(paths[4]).write_bytes(b"broken")
-    copies = Copies(1, CHANGES)
+def test_each_extractor_has_copies_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = []
+
+    def embed_stub(
+        paths: Sequence[str], extractor: Extractor, precision: str, plan: Plan | None
+    ) -> Iterator[tuple[int, np.ndarray | str]]:
+        if plan is not None:
+            seeds.append(plan.seeds.tolist())
+        for position, path in enumerate(paths):
+            broken = Path(path).read_text() == "broken"
+            yield position, "it is" if broken else np.ones([2, extractor.embedding_size], "f4")
+
+    monkeypatch.setattr(embeddings, "_embed", embed_stub)
+    paths = text_files(tmp_path, "a", "broken", "b", "c")
     both = [CountingExtractor(), LoudnessExtractor(SHORT)]
-    joined = embed_by_each(paths, both, tmp_path / "cache", 0.2, ["float32"] * 2, copies)
-    sizes = [part.copies[0].values.shape for part in joined.parts]
-    assert sizes == [(8, 800), (8, 10)]
-    for part in joined.parts:
-        assert part.copies[0].recording.tolist() == [0, 1, 2, 3, 5, 6, 7, 8]
+    joined = embed_by_each(
+        paths, both, tmp_path / "cache", 0.5, ["float32"] * 2, Copies(1, CHANGES)
+    )
+    copies = [part.copies[0] for part in joined.parts]
+    assert [copy.values.shape for copy in copies] == [(6, 800), (6, 10)]
+    for copy in copies:
+        assert copy.recording.tolist() == [0, 0, 2, 2, 3, 3]
+    assert seeds[0] == seeds[1]
     assert joined.copies == ()
 
 

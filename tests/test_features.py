@@ -328,7 +328,7 @@ def test_multi_is_the_same_at_every_rate(rate_hz: int) -> None:
         for hz in (rate_hz, RATE)
     )
     assert np.abs(there - reference).mean() < 0.1 / 80
-    assert np.ptp(reference, axis=(0, 1, 2)).min() == pytest.approx(1.0)
+    assert np.ptp(reference, axis=(0, 1, 2)).min() > 0.95, "too dark to be told apart"
     grey = features.picture(
         features.log_mel(sounds.continuous_sound(RATE, 2.0, 7_500)[None], tf.constant(RATE), SHORT),
         100,
