@@ -16,7 +16,14 @@ from pathlib import Path
 from absl import flags
 
 from sound_pipeline import programs
-from sound_pipeline.config import DEFAULT_EXTRACTOR, FeatureConfig, HeadConfig, RunConfig
+from sound_pipeline.augmentation_config import AUGMENTATIONS, AugmentationConfig
+from sound_pipeline.config import (
+    DEFAULT_EXTRACTOR,
+    IMAGE_CHANNELS,
+    FeatureConfig,
+    HeadConfig,
+    RunConfig,
+)
 from sound_pipeline.datasets import DATASETS, DatasetConfig, load_manifest
 from sound_pipeline.lite_formats import LITE_FORMATS
 from sound_pipeline.splits import PROTOCOLS, SplitConfig, make_splits
@@ -78,6 +85,27 @@ def define_flags() -> None:
     flags.DEFINE_integer("mel_bands", features.mel_bands, "Mel bands of the spectrogram.")
     flags.DEFINE_float("floor_db", features.floor_db, "Bottom of the picture below its peak, dB.")
     flags.DEFINE_string("colormap", features.colormap, "matplotlib colormap of the picture.")
+    flags.DEFINE_enum(
+        "image_channels",
+        features.image_channels,
+        IMAGE_CHANNELS,
+        "The channels of an image network's picture: the colours of one spectrogram, or three "
+        "spectrograms of short, middle and long frames.",
+    )
+
+    flags.DEFINE_integer(
+        "augmented_copies",
+        0,
+        "Changed copies of each training recording to learn from too; the time of embedding grows "
+        "with them.",
+    )
+    flags.DEFINE_list(
+        "augment",
+        list(AUGMENTATIONS),
+        "How the copies are changed: some of speed (and pitch), equalise (a random filter), mask "
+        "(a stretch and a band faded out), shift (in time), noise (recordings of --background_dir, "
+        "or coloured noise), gain.",
+    )
 
     flags.DEFINE_enum(
         "evaluate",
@@ -172,6 +200,7 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
             mel_bands=values.mel_bands,
             floor_db=values.floor_db,
             colormap=values.colormap,
+            image_channels=values.image_channels,
         ),
         extractor=",".join(values.extractor),
         image_size=values.image_size,
@@ -189,6 +218,10 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
         export_tflite=tuple(values.export_tflite),
         precision=values.precision,
         ensemble_folds=values.ensemble_folds,
+        augmented_copies=values.augmented_copies,
+        augmentation=AugmentationConfig(
+            kinds=tuple(values.augment), stretch_seconds=values.window_seconds
+        ),
     )
 
 

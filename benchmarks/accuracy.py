@@ -1,14 +1,15 @@
 """How often models are right that stand on one extractor, on each pair, and on all of them.
 
     .venv/bin/python benchmarks/accuracy.py --data_dir=ESC-50-master \
-        --extractors=gabor,INCEPTION,YAMNET [--seeds=3] [--cache_dir=~/.cache/sound_pipeline]
+        --extractors=gabor,INCEPTION,YAMNET [--seeds=3] [--cache_dir=~/.cache/sound_pipeline] \
+        [--augmented_copies=0,1] [--augment=noise,mask] [--image_channels=multi]
 
 ESC-10's own folds. A seed decides which recordings of the training side are held back and in which
 order a head learns; the test folds have no part in any choice. Each figure is the mean over folds
 and seeds with its 95 % interval over source recordings, as train.py gives it for one seed: with
 the weight decay that HeadConfig has, which the targets are for, and with the one that validation
-may choose (--tune). A head is trained once for all models that it is a part of. The last line is
-JSON.
+may choose (--tune). A head is trained once for all models that it is a part of. There is a row for
+each number of augmented copies; the targets are for the first. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from absl import flags
 from targets import Target, report
 
 from sound_pipeline import programs
+from sound_pipeline.augmentation_config import AUGMENTATIONS, AugmentationConfig
+from sound_pipeline.config import IMAGE_CHANNELS, FeatureConfig
 
 # Of each alone, by kind; of the best of several; of the best with an image network in it.
 _ALONE = {"gabor": 0.92, "picture": 0.945, "waveform": 0.975}
@@ -35,6 +38,9 @@ def define_flags() -> None:
     """Defines the benchmark's flags."""
     flags.DEFINE_string("data_dir", None, "ESC-50 or its ESC-10 part.", required=True)
     flags.DEFINE_list("extractors", None, "As of train.py.", required=True)
+    flags.DEFINE_list("augmented_copies", ["0"], "As of train.py, a row each.")
+    flags.DEFINE_list("augment", list(AUGMENTATIONS), "As of train.py.")
+    flags.DEFINE_enum("image_channels", "colormap", IMAGE_CHANNELS, "As of train.py.")
     flags.DEFINE_integer("seeds", 3, "How many.", lower_bound=1)
     flags.DEFINE_string(
         "cache_dir",
@@ -44,10 +50,17 @@ def define_flags() -> None:
 
 
 def measure(
-    handles: Sequence[str], data_dir: str, cache_dir: Path, seeds: int
+    handles: Sequence[str],
+    data_dir: str,
+    cache_dir: Path,
+    seeds: int,
+    features: FeatureConfig,
+    augmentation: AugmentationConfig,
+    augmented_copies: int,
 ) -> tuple[list[str], dict[tuple[tuple[int, ...], bool], dict[str, Any]]]:
     """The kind of each extractor, and figures by (positions of extractors, whether tuned)."""
-    from sound_pipeline.config import FeatureConfig, HeadConfig
+    from sound_pipeline.augmented_copies import Copies
+    from sound_pipeline.config import HeadConfig
     from sound_pipeline.datasets import DatasetConfig, load_manifest
     from sound_pipeline.embeddings import embed_by_each, side_by_side
     from sound_pipeline.extractors import load_extractor
@@ -58,13 +71,14 @@ def measure(
     from sound_pipeline.splits import SplitConfig, make_splits
 
     manifest = load_manifest(DatasetConfig("esc50", data_dir, subset="esc10"))
-    extractors = load_extractor(",".join(handles), FeatureConfig()).parts
+    extractors = load_extractor(",".join(handles), features).parts
     precisions = [
         choose_precision("auto", this_machine(), extractor.gains_from_less).precision
         for extractor in extractors
     ]
     paths = [recording.path for recording in manifest.recordings]
-    parts = embed_by_each(paths, extractors, cache_dir, 0.0, precisions).parts
+    copies = Copies(augmented_copies, augmentation)
+    parts = embed_by_each(paths, extractors, cache_dir, 0.0, precisions, copies).parts
     counts = range(1, len(parts) + 1)
     chosen = [c for n in counts for c in itertools.combinations(range(len(parts)), n)]
     joined = {which: side_by_side([parts[number] for number in which]) for which in chosen}
@@ -119,18 +133,33 @@ def main(arguments: list[str]) -> None:
     values = flags.FLAGS
     handles = values.extractors
     cache_dir = Path(values.cache_dir).expanduser()
-    kinds, figures = measure(handles, values.data_dir, cache_dir, values.seeds)
+    features = FeatureConfig(image_channels=values.image_channels)
+    augmentation = AugmentationConfig(kinds=tuple(values.augment))
     names = [Path(handle).name for handle in handles]
-    print(f"\n{'extractors':44}{'as configured':>22}{'tuned':>22}")
+    rows: list[dict[str, Any]] = []
     found: dict[tuple[int, ...], float] = {}
-    for which in dict.fromkeys(which for which, _ in figures):
-        row = f"{', '.join(names[number] for number in which):44}"
-        for tune in (False, True):
-            figure = figures[which, tune]
-            low, high = figure["interval"]
-            row += f"{figure['accuracy']:>8.4f} ({low:.3f}-{high:.3f})"
-        print(row)
-        found[which] = figures[which, False]["accuracy"]
+    for count in programs.integers("augmented_copies", values.augmented_copies):
+        kinds, figures = measure(
+            handles, values.data_dir, cache_dir, values.seeds, features, augmentation, count
+        )
+        print(f"\n{'extractors':44}{'copies':>7}{'as configured':>22}{'tuned':>22}")
+        for which in dict.fromkeys(which for which, _ in figures):
+            row = f"{', '.join(names[number] for number in which):44}{count:>7}"
+            for tune in (False, True):
+                figure = figures[which, tune]
+                low, high = figure["interval"]
+                row += f"{figure['accuracy']:>8.4f} ({low:.3f}-{high:.3f})"
+            print(row, flush=True)
+            found.setdefault(which, figures[which, False]["accuracy"])
+        rows += [
+            {
+                "extractors": [handles[number] for number in which],
+                "tuned": tune,
+                "copies": count,
+                **figure,
+            }
+            for (which, tune), figure in figures.items()
+        ]
     print()
     targets = [
         Target(f"accuracy of {names[number]} alone", found[(number,)], _ALONE[kind], True)
@@ -148,11 +177,12 @@ def main(arguments: list[str]) -> None:
                 "accuracy of the best with an image network", max(seeing), _BEST_WITH_PICTURE, True
             )
         )
-    rows = [
-        {"extractors": [handles[number] for number in which], "tuned": tune, **figure}
-        for (which, tune), figure in figures.items()
-    ]
-    report({"seeds": values.seeds, "figures": rows}, targets)
+    about = {
+        "seeds": values.seeds,
+        "augment": augmentation.kinds,
+        "image_channels": values.image_channels,
+    }
+    report(about | {"figures": rows}, targets)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from sound_pipeline.augmentation_config import AugmentationConfig
 from sound_pipeline.datasets import DatasetConfig
 from sound_pipeline.errors import check
 from sound_pipeline.lite_formats import check_formats
@@ -24,6 +25,9 @@ DEFAULT_EXTRACTOR = "https://tfhub.dev/google/imagenet/inception_v3/feature_vect
 REFERENCE_FRAME_LENGTH = 2048
 REFERENCE_HOP_LENGTH = 512
 REFERENCE_SAMPLE_RATE_HZ = 22050
+
+IMAGE_CHANNELS = ("colormap", "multi")
+"""The values of `--image_channels`."""
 
 # Recordings outside these rates are refused: below, a frame is a handful of samples.
 MIN_SAMPLE_RATE_HZ = 1_000
@@ -57,6 +61,10 @@ class FeatureConfig:
         in -1..1), so that digital silence is black and dither dark. A broadband noise of
         about -46 dBFS or a tone of -61 dBFS reaches the default.
       colormap: name of a matplotlib colormap.
+      image_channels: what the three channels of an image network's picture are: "colormap" for the
+        colours of one spectrogram, "multi" for spectrograms of frames half as long, as long and
+        twice as long as `frame_seconds` (after Palanisamy et al. 2020, "Rethinking CNN models for
+        audio classification").
     """
 
     sample_rate_hz: int = REFERENCE_SAMPLE_RATE_HZ
@@ -72,6 +80,7 @@ class FeatureConfig:
     floor_db: float = -80.0
     reference_floor_db: float = -20.0
     colormap: str = "magma"
+    image_channels: str = "colormap"
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
@@ -119,6 +128,16 @@ class FeatureConfig:
             math.isfinite(self.reference_floor_db) and self.reference_floor_db >= -100,
             f"reference_floor_db={self.reference_floor_db:g}: give a finite level from -100 dB up",
         )
+        check(
+            self.image_channels in IMAGE_CHANNELS,
+            f"--image_channels={self.image_channels}: give {' or '.join(IMAGE_CHANNELS)}",
+        )
+        frames = self.channel_frame_seconds
+        check(
+            self.image_channels != "multi" or (self.hop_seconds <= frames[0] and frames[-1] <= 1),
+            f"--image_channels=multi takes frames of {frames[0]:g} to {frames[-1]:g} s: the hop of "
+            f"{self.hop_seconds:g} s must not be longer, and a frame is at most 1 s",
+        )
 
     @property
     def window_hop_seconds(self) -> float:
@@ -129,6 +148,11 @@ class FeatureConfig:
     def beginnings(self) -> tuple[float, ...]:
         """Those of `beginning_seconds` that don't fill a window."""
         return tuple(seconds for seconds in self.beginning_seconds if seconds < self.window_seconds)
+
+    @property
+    def channel_frame_seconds(self) -> tuple[float, ...]:
+        """The lengths of the frames behind the channels of a "multi" picture."""
+        return tuple(factor * self.frame_seconds for factor in (0.5, 1.0, 2.0))
 
     @property
     def frame_length(self) -> int:
@@ -205,6 +229,8 @@ class RunConfig:
         is good at.
       ensemble_folds: whether the exported model is the mean of the tested heads instead of one
         trained on everything.
+      augmented_copies: how many changed copies of each recording a head learns from beside it.
+      augmentation: how they are changed.
     """
 
     dataset: DatasetConfig
@@ -217,6 +243,8 @@ class RunConfig:
     export_tflite: tuple[str, ...] = ()
     precision: str = "auto"
     ensemble_folds: bool = False
+    augmented_copies: int = 0
+    augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
@@ -234,6 +262,10 @@ class RunConfig:
             not self.ensemble_folds or self.split.evaluate != "holdout",
             "--ensemble_folds: --evaluate=holdout has one head, which never learns from what it is "
             "tested on; give --evaluate=folds or grouped",
+        )
+        check(
+            0 <= self.augmented_copies <= 100,
+            f"--augmented_copies={self.augmented_copies}: give a number from 0 to 100",
         )
 
 
@@ -272,7 +304,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
       UserError: a field the class doesn't have.
     """
     hints = {"dataset": DatasetConfig, "split": SplitConfig}
-    hints |= {"features": FeatureConfig, "head": HeadConfig}
+    hints |= {"features": FeatureConfig, "head": HeadConfig, "augmentation": AugmentationConfig}
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - names)
     check(

@@ -12,15 +12,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 import tqdm
 
-from sound_pipeline.contents import content_keys
-from sound_pipeline.embedding_store import EmbeddingStore
+from sound_pipeline.augmentation import AUGMENTATION_VERSION
+from sound_pipeline.augmented_copies import NO_COPIES, Copies, Plan
+from sound_pipeline.contents import Keys, content_keys
+from sound_pipeline.embedding_store import EmbeddingStore, Kept
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.features import FEATURES_VERSION
@@ -30,6 +32,7 @@ from sound_pipeline.rows import Beside, Floats, Matrix
 from sound_pipeline.windows import WINDOWS_AT_ONCE
 
 Ints = npt.NDArray[np.int32]
+Positions = npt.NDArray[np.integer]
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +52,9 @@ class Embeddings:
       beginnings: float32 [beginnings, D], of sounds that have just begun: only to learn from.
       beginning_of: int32 [beginnings], likewise.
       unreadable: reason by position of the recordings that have no windows.
+      copies: the same of each augmented copy of the readable recordings: only to learn from.
       joined: where several extractors looked at the same windows, what each of them made of them,
-        in the order in which they stand side by side here.
+        in the order in which they stand side by side here; each has copies of its own.
     """
 
     values: Matrix
@@ -58,6 +62,7 @@ class Embeddings:
     beginnings: Matrix
     beginning_of: Ints
     unreadable: dict[int, str]
+    copies: tuple[Embeddings, ...] = ()
     joined: tuple[Embeddings, ...] = ()
 
     @property
@@ -97,6 +102,7 @@ def embed_recordings(
     cache_dir: Path,
     max_bad_clips: float,
     precision: str = "float32",
+    copies: Copies = NO_COPIES,
 ) -> Embeddings:
     """Embeds recordings, taking from the cache what it holds, with a progress bar.
 
@@ -106,60 +112,103 @@ def embed_recordings(
       cache_dir: where they are kept.
       max_bad_clips: share of the recordings that may be unreadable.
       precision: what the extractor computes in (see precision.py).
+      copies: augmented copies to embed too, each kept by itself.
 
     Raises:
       UserError: more recordings than that can't be read, or all; the cache can't be used.
     """
-    store = EmbeddingStore(
-        cache_dir,
-        {
-            "features": dataclasses.asdict(extractor.config),
-            "features_version": FEATURES_VERSION,
-            "extractor": extractor.fingerprint,
-            "precision": precision,
-        },
-    )
+    features = dataclasses.asdict(extractor.config)
+    # For networks that take pictures, whose fingerprints tell; the others' embeddings stay valid.
+    del features["image_channels"]
+    made_by = {
+        "features": features,
+        "features_version": FEATURES_VERSION,
+        "extractor": extractor.fingerprint,
+        "precision": precision,
+    }
     keys = content_keys(paths, cache_dir)
-    kept = store.find(keys)
+    job = _Job(extractor, precision, EmbeddingStore(cache_dir, made_by), "embedding")
+    kept, unreadable = _find_or_embed(job, paths, keys, max_bad_clips)
+    good = np.flatnonzero(kept.is_kept)
+    own = _rows(kept, good, good.astype(np.int32), len(extractor.config.beginnings))
+    made = []
+    chosen = copies.of(good)
+    readable = [paths[position] for position in good]
+    for number in range(1, chosen.count + 1):
+        plan, copy_keys = chosen.plan(number, readable, keys[good])
+        changed = {
+            "augmentation": dataclasses.asdict(chosen.config),
+            "augmentation_version": AUGMENTATION_VERSION,
+            "copy": number,
+        }
+        store = EmbeddingStore(cache_dir, made_by | changed)
+        job = _Job(extractor, precision, store, f"embedding copy {number}", plan)
+        kept, _ = _find_or_embed(job, readable, copy_keys, 0.0)
+        owners = good.astype(np.int32)
+        made.append(_rows(kept, np.arange(len(good)), owners, len(extractor.config.beginnings)))
+    return dataclasses.replace(own, unreadable=dict(sorted(unreadable.items())), copies=tuple(made))
+
+
+class _Job(NamedTuple):
+    """How recordings are embedded, and where that is kept."""
+
+    extractor: Extractor
+    precision: str
+    store: EmbeddingStore
+    name: str
+    plan: Plan | None = None
+
+
+def _find_or_embed(
+    job: _Job, paths: Sequence[str], keys: Keys, max_bad_clips: float
+) -> tuple[Kept, dict[int, str]]:
+    """Where the embeddings of recordings are kept, and why some have none, by position."""
+    kept = job.store.find(keys)
     _, first = np.unique(keys, return_index=True)
     missing = np.sort(first[~kept.is_kept[first]])
     logger.info(
-        "%d recordings, %d embedded before (%s)",
+        "%s: %d recordings, %d embedded before (%s)",
+        job.name,
         len(paths),
         kept.is_kept.sum(),
-        store.directory,
+        job.store.directory,
     )
     unreadable: dict[int, str] = {}
-    if len(missing):
-        allowed = int(max_bad_clips * len(paths))
-        results = _embed([paths[position] for position in missing], extractor, precision)
-        with (
-            tqdm.tqdm(total=len(missing), desc="embedding", unit="clip") as progress,
-            _Writer(store) as writer,
-        ):
-            for position, result in results:
-                progress.update()
-                key = keys[missing[position]]
-                if not isinstance(result, str):
-                    writer.add(key, result)
-                    continue
-                for same in np.flatnonzero(keys == key).tolist():
-                    logger.warning("skipped %s: %s", paths[same], result)
-                    unreadable[same] = result
-                if len(unreadable) > allowed:
-                    break
-        _check_readable(paths, unreadable, max_bad_clips)
-        kept = store.find(keys)
-    good = np.flatnonzero(kept.is_kept)
-    beginnings = np.full(len(good), len(extractor.config.beginnings), np.int32)
-    windows = kept.windows[good] - beginnings
-    owners = good.astype(np.int32)
+    if not len(missing):
+        return kept, unreadable
+    allowed = int(max_bad_clips * len(paths))
+    plan = job.plan.of(missing) if job.plan is not None else None
+    chosen = [paths[position] for position in missing]
+    results = _embed(chosen, job.extractor, job.precision, plan)
+    with (
+        tqdm.tqdm(total=len(missing), desc=job.name, unit="clip") as progress,
+        _Writer(job.store) as writer,
+    ):
+        for position, result in results:
+            progress.update()
+            key = keys[missing[position]]
+            if not isinstance(result, str):
+                writer.add(key, result)
+                continue
+            for same in np.flatnonzero(keys == key).tolist():
+                logger.warning("skipped %s: %s", paths[same], result)
+                unreadable[same] = result
+            if len(unreadable) > allowed:
+                break
+    _check_readable(paths, unreadable, max_bad_clips)
+    return job.store.find(keys), unreadable
+
+
+def _rows(kept: Kept, contents: Positions, owners: Ints, beginnings: int) -> Embeddings:
+    """What is kept of some contents, as the embeddings of the recordings that own them."""
+    begun = np.full(len(contents), beginnings, np.int32)
+    windows = kept.windows[contents] - begun
     return Embeddings(
-        values=kept.rows(good, np.zeros_like(windows), windows),
+        values=kept.rows(contents, np.zeros_like(windows), windows),
         recording=np.repeat(owners, windows),
-        beginnings=kept.rows(good, windows, beginnings),
-        beginning_of=np.repeat(owners, beginnings),
-        unreadable=dict(sorted(unreadable.items())),
+        beginnings=kept.rows(contents, windows, begun),
+        beginning_of=np.repeat(owners, begun),
+        unreadable={},
     )
 
 
@@ -169,6 +218,7 @@ def embed_by_each(
     cache_dir: Path,
     max_bad_clips: float,
     precisions: Sequence[str],
+    copies: Copies = NO_COPIES,
 ) -> Embeddings:
     """`embed_recordings` for several extractors, whose embeddings are kept each by itself.
 
@@ -178,27 +228,41 @@ def embed_by_each(
       cache_dir: where embeddings are kept.
       max_bad_clips: share of the recordings that may be unreadable.
       precisions: what each extractor computes in.
+      copies: augmented copies to embed too.
 
     Raises:
       UserError: as of `embed_recordings`; a recording has changed while they were at it.
     """
-    first = embed_recordings(paths, extractors[0], cache_dir, max_bad_clips, precisions[0])
+    first = embed_recordings(paths, extractors[0], cache_dir, max_bad_clips, precisions[0], copies)
     readable = np.unique(first.recording)
     parts = [first]
     for extractor, precision in zip(extractors[1:], precisions[1:], strict=True):
         again = embed_recordings(
-            [paths[position] for position in readable], extractor, cache_dir, 0.0, precision
+            [paths[position] for position in readable],
+            extractor,
+            cache_dir,
+            0.0,
+            precision,
+            copies.of(readable),
         )
         part = dataclasses.replace(
-            again,
-            recording=readable[again.recording],
-            beginning_of=readable[again.beginning_of],
+            _renumbered(again, readable),
             unreadable=first.unreadable,
+            copies=tuple(_renumbered(copy, readable) for copy in again.copies),
         )
         if not np.array_equal(part.recording, first.recording):
             raise UserError("recordings have changed while they were read; run it again")
         parts.append(part)
     return side_by_side(parts)
+
+
+def _renumbered(embeddings: Embeddings, positions: Ints) -> Embeddings:
+    """With recordings' positions in another list, by their positions in this one."""
+    return dataclasses.replace(
+        embeddings,
+        recording=positions[embeddings.recording],
+        beginning_of=positions[embeddings.beginning_of],
+    )
 
 
 def side_by_side(parts: Sequence[Embeddings]) -> Embeddings:
@@ -209,6 +273,7 @@ def side_by_side(parts: Sequence[Embeddings]) -> Embeddings:
         parts[0],
         values=Beside([part.values for part in parts]),
         beginnings=Beside([part.beginnings for part in parts]),
+        copies=(),
         joined=tuple(parts),
     )
 
@@ -260,11 +325,11 @@ def _check_readable(
 
 
 def _embed(
-    paths: Sequence[str], extractor: Extractor, precision: str
+    paths: Sequence[str], extractor: Extractor, precision: str, plan: Plan | None
 ) -> Iterator[tuple[int, Floats | str]]:
     """Yields (position, [windows, D] or the reason why not) as recordings are done."""
     pending: dict[int, dict[int, Floats]] = {}
-    for batch, values in _embed_batches(paths, extractor, precision):
+    for batch, values in _embed_batches(paths, extractor, precision, plan):
         columns = (batch.recording, batch.window, batch.windows, batch.reason)
         for position, window, windows, reason, value in zip(*columns, values, strict=True):
             if position == FILLER:
@@ -280,7 +345,7 @@ def _embed(
 
 
 def _embed_batches(
-    paths: Sequence[str], extractor: Extractor, precision: str
+    paths: Sequence[str], extractor: Extractor, precision: str, plan: Plan | None
 ) -> Iterator[tuple[Batch, Floats]]:
     """Yields batches of windows with their embeddings: float32 [batch, D].
 
@@ -295,7 +360,8 @@ def _embed_batches(
 
     with ThreadPoolExecutor(1) as thread:
         last: tuple[Batch, Future[Floats]] | None = None
-        for batch in read_windows(paths, extractor.prepare, extractor.config, WINDOWS_AT_ONCE):
+        windows = read_windows(paths, extractor.prepare, extractor.config, WINDOWS_AT_ONCE, plan)
+        for batch in windows:
             following = batch, thread.submit(embed, batch)
             if last is not None:
                 yield last[0], last[1].result()

@@ -6,6 +6,7 @@ Every function takes a batch of windows that share one sample rate.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 
@@ -133,7 +134,7 @@ def colour(grey: tf.Tensor, colormap: str) -> tf.Tensor:
 def coloured_picture(
     waveform: tf.Tensor, sample_rate_hz: tf.Tensor, height: int, width: int, config: FeatureConfig
 ) -> tf.Tensor:
-    """Windows to what an image network sees: `log_mel`, `picture` and `colour` in turn.
+    """Windows to pictures in a colormap's colours: `log_mel`, `picture` and `colour` in turn.
 
     Args:
       waveform: float32 [batch, samples], -1..1; finite, exactly `window_samples` long.
@@ -147,6 +148,35 @@ def coloured_picture(
     """
     grey = picture(log_mel(waveform, sample_rate_hz, config), height, width, config)
     return colour(grey, config.colormap)
+
+
+def network_picture(
+    waveform: tf.Tensor, sample_rate_hz: tf.Tensor, height: int, width: int, config: FeatureConfig
+) -> tf.Tensor:
+    """Windows to what an image network sees, as `config.image_channels` says.
+
+    Either a `coloured_picture`, or the grey pictures of spectrograms with frames of different
+    lengths as its three channels: the same centres of frames and mel bands, but the first channel
+    resolves time finest, the last frequency (Palanisamy et al. 2020, arXiv:2007.11154).
+
+    Args:
+      waveform: float32 [batch, samples], -1..1; finite, exactly `window_samples` long.
+      sample_rate_hz: int32 scalar, Hz, of every window in the batch.
+      height: rows of the picture.
+      width: columns of the picture.
+      config: the features.
+
+    Returns:
+      float32 [batch, height, width, 3], 0..1.
+    """
+    if config.image_channels == "colormap":
+        return coloured_picture(waveform, sample_rate_hz, height, width, config)
+    channels = []
+    for seconds in config.channel_frame_seconds:
+        resolved = dataclasses.replace(config, image_channels="colormap", frame_seconds=seconds)
+        spectrogram = log_mel(waveform, sample_rate_hz, resolved)
+        channels.append(picture(spectrogram, height, width, resolved))
+    return tf.stack(channels, axis=-1)
 
 
 def image(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig) -> tf.Tensor:

@@ -70,20 +70,31 @@ class Training:
     curves: dict[str, list[float]]
 
 
-def examples(manifest: Manifest, embeddings: Embeddings, recordings: npt.ArrayLike) -> Examples:
-    """The windows and beginnings of some recordings, each recording with a total weight of 1."""
+def examples(
+    manifest: Manifest, embeddings: Embeddings, recordings: npt.ArrayLike, augmented: bool = False
+) -> Examples:
+    """The windows and beginnings of some recordings, each recording with a total weight of 1.
+
+    Args:
+      manifest: gives the labels.
+      embeddings: of all recordings, by one extractor.
+      recordings: positions of those wanted.
+      augmented: whether the windows and beginnings of their augmented copies are among them; to
+        learn from, never to choose or test by.
+    """
     begun = _BEGINNINGS_WEIGHT if len(embeddings.beginnings) else 0.0
-    parts = [
-        (embeddings.values, embeddings.recording, 1.0 - begun),
-        (embeddings.beginnings, embeddings.beginning_of, begun),
-    ]
+    renditions = [embeddings, *embeddings.copies] if augmented else [embeddings]
     choices, owners, weights = [], [], []
-    for rows, recording, weight in parts:
-        chosen = np.flatnonzero(np.isin(recording, recordings))
-        counts = np.bincount(recording, minlength=len(manifest.recordings))
-        choices.append((rows, chosen))
-        owners.append(recording[chosen])
-        weights.append(weight / counts[recording[chosen]])
+    for parts, weight in (
+        ([(each.values, each.recording) for each in renditions], 1.0 - begun),
+        ([(each.beginnings, each.beginning_of) for each in renditions], begun),
+    ):
+        chosen = [np.flatnonzero(np.isin(owner, recordings)) for _, owner in parts]
+        choices += [(rows, some) for (rows, _), some in zip(parts, chosen, strict=True)]
+        owner = np.concatenate([of[some] for (_, of), some in zip(parts, chosen, strict=True)])
+        counts = np.bincount(owner, minlength=len(manifest.recordings))
+        owners.append(owner)
+        weights.append(weight / counts[owner])
     return Examples(
         Rows.chosen(*choices),
         manifest.labels[np.concatenate(owners)],
@@ -184,7 +195,7 @@ def _train_one(
     """`train_head` for the embeddings of one extractor."""
     classes = len(manifest.classes)
     known = np.flatnonzero(manifest.is_known)
-    learned = examples(manifest, embeddings, np.intersect1d(training, known))
+    learned = examples(manifest, embeddings, np.intersect1d(training, known), augmented=True)
     absent = sorted(set(range(classes)) - set(learned.labels.tolist()))
     if absent:
         raise UserError(
@@ -211,7 +222,7 @@ def _train_one(
         mean = chosen.losses.mean()
         logger.info("weight decay %g: validation loss %.3f", chosen.config.l2, mean)
     both = np.intersect1d(np.union1d(training, validation), known)
-    together = examples(manifest, embeddings, both)
+    together = examples(manifest, embeddings, both, augmented=True)
     found = chosen.fit
     final = fit_head(together, None, classes, chosen.config, epochs=found.epochs)
     return Training(final.head, chosen.said, found.epochs, found.curves)

@@ -132,7 +132,7 @@ class Model:
         return self._call("embedding", "embedding", waveforms, sample_rate_hz)
 
     def picture(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
-        """What the model sees of the first window: uint8 [299, 299, 3], RGB."""
+        """The first window in the colours of the model's colormap: uint8 [299, 299, 3], RGB."""
         pictures = self._call("spectrogram", "image", waveform[np.newaxis], sample_rate_hz)
         return np.asarray(pictures[0], np.uint8)
 

@@ -10,8 +10,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.audio import decode_audio, decode_file_by_libsndfile
+from sound_pipeline.augmentation import augment
+from sound_pipeline.augmented_copies import Plan
 from sound_pipeline.beginnings import split_beginnings
 from sound_pipeline.config import FeatureConfig
+from sound_pipeline.graph_resampling import resample
 from sound_pipeline.wav import DecodedAudio
 from sound_pipeline.windows import split_windows
 
@@ -46,7 +49,11 @@ class Batch(NamedTuple):
 
 
 def read_windows(
-    paths: Sequence[str], prepare: Prepare, config: FeatureConfig, batch_size: int
+    paths: Sequence[str],
+    prepare: Prepare,
+    config: FeatureConfig,
+    batch_size: int,
+    plan: Plan | None = None,
 ) -> Iterator[Batch]:
     """Reads, decodes, cuts and prepares recordings, whatever their encoding.
 
@@ -58,6 +65,7 @@ def read_windows(
         what the extractor takes.
       config: gives the window's length and hop.
       batch_size: windows in a batch.
+      plan: how each recording is augmented before it is cut; None for the recordings as they are.
 
     Yields:
       Every recording's audible windows and beginnings, or one row with the reason why it can't
@@ -65,18 +73,25 @@ def read_windows(
     """
     everything = np.arange(len(paths), dtype=np.int32)
     left = np.ones(len(paths), bool)
-    for batch in _batches(paths, everything, _decode_file, prepare, config, batch_size):
+    for batch in _batches(paths, everything, _decode_file, prepare, config, batch_size, plan):
         left[batch.recording[batch.recording != FILLER]] = False
         yield batch
     # Among them what is damaged: it raised inside an op of tensorflow-io, and never arrived.
     rest = everything[left]
     if len(rest):
         others = [paths[position] for position in rest]
-        yield from _batches(others, rest, decode_file_by_libsndfile, prepare, config, batch_size)
+        part = plan.of(rest) if plan is not None else None
+        decode = decode_file_by_libsndfile
+        yield from _batches(others, rest, decode, prepare, config, batch_size, part)
 
 
 def window_batches(
-    paths: Sequence[str], decode: Decode, prepare: Prepare, config: FeatureConfig, batch_size: int
+    paths: Sequence[str],
+    decode: Decode,
+    prepare: Prepare,
+    config: FeatureConfig,
+    batch_size: int,
+    plan: Plan | None = None,
 ) -> tf.data.Dataset:
     """The graph: recordings side by side and ahead of the consumer.
 
@@ -92,6 +107,7 @@ def window_batches(
       prepare: see `read_windows`.
       config: see `read_windows`.
       batch_size: windows in a batch.
+      plan: see `read_windows`.
 
     Returns:
       A data set of dictionaries of the columns of `Batch`, where `recording` is the position in
@@ -101,6 +117,8 @@ def window_batches(
     @_graph_code
     def cut(position: tf.Tensor, path: tf.Tensor) -> dict[str, tf.Tensor]:
         decoded = decode(path)
+        if plan is not None:
+            decoded = _augmented(decoded, position, path, plan, decode)
         readable = tf.equal(decoded.reason, "")
         rate = tf.where(readable, decoded.sample_rate_hz, config.sample_rate_hz)
         windows = split_windows(decoded.waveform[None], rate, config)
@@ -159,15 +177,53 @@ def _batches(
     prepare: Prepare,
     config: FeatureConfig,
     batch_size: int,
+    plan: Plan | None,
 ) -> Iterator[Batch]:
     """Batches that name recordings by `positions`; those a decoder doesn't support are fillers."""
-    for columns in window_batches(paths, decode, prepare, config, batch_size):
+    for columns in window_batches(paths, decode, prepare, config, batch_size, plan):
         prepared = columns.pop("prepared")
         arrays = {name: column.numpy() for name, column in columns.items()}
         recording = arrays.pop("recording")
         dropped = arrays.pop("unsupported") | (recording == FILLER)
         recording = np.where(dropped, FILLER, positions[recording])
         yield Batch(prepared=prepared, recording=recording, **arrays)
+
+
+def _augmented(
+    decoded: DecodedAudio, position: tf.Tensor, path: tf.Tensor, plan: Plan, decode: Decode
+) -> DecodedAudio:
+    """A decoded recording as the plan wants the one at a position; an unreadable one as it is."""
+    rate, unsupported = decoded.sample_rate_hz, decoded.unsupported_encoding
+    background = None
+    if any(plan.backgrounds):
+        named = tf.gather(tf.constant(list(plan.backgrounds), tf.string), position)
+        is_named = tf.not_equal(named, "")
+        beside = decode(tf.where(is_named, named, path))
+        samples = tf.where(is_named, tf.size(beside.waveform), 0)
+        background = _at_rate(beside.waveform[:samples], beside.sample_rate_hz, rate)
+        # Where this decoder doesn't read the background, the next will, and the recording too.
+        unsupported |= beside.unsupported_encoding
+    seed = tf.gather(tf.constant(plan.seeds), position)
+    return decoded._replace(
+        waveform=tf.cond(
+            tf.equal(decoded.reason, ""),
+            lambda: augment(decoded.waveform, rate, seed, plan.config, background),
+            lambda: decoded.waveform,
+        ),
+        unsupported_encoding=unsupported,
+    )
+
+
+@tf.autograph.experimental.do_not_convert
+def _at_rate(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, new_rate_hz: tf.Tensor) -> tf.Tensor:
+    """Sound float32 [samples] at another rate; none stays none."""
+    seconds = tf.size(waveform) / tf.maximum(sample_rate_hz, 1)
+    samples = tf.cast(seconds * tf.cast(new_rate_hz, tf.float64), tf.int32)
+    return tf.cond(
+        tf.equal(tf.size(waveform), 0) | tf.equal(sample_rate_hz, new_rate_hz),
+        lambda: waveform,
+        lambda: resample(waveform[None], sample_rate_hz, new_rate_hz, samples)[0],
+    )
 
 
 def _decode_file(path: tf.Tensor) -> DecodedAudio:

@@ -39,13 +39,15 @@ def _mel_filters(model: Any) -> list[Any]:
     """The constants of the matrix products between the Fourier transform and the logarithm."""
     graph = model.subgraphs[0]
     found = []
-    is_spectrum = False
+    # What is made of a Fourier transform and not yet a level; there may be several spectra.
+    powers: set[int] = set()
     for operator in graph.operators:
         code = model.operatorCodes[operator.opcodeIndex].builtinCode
-        if is_spectrum and code == schema.BuiltinOperator.LOG:
-            break
-        is_spectrum |= code == schema.BuiltinOperator.RFFT2D
-        if is_spectrum and code in _PRODUCTS:
-            tensors = [graph.tensors[number] for number in operator.inputs if number >= 0]
-            found += [one for one in tensors if model.buffers[one.buffer].data is not None]
+        if code == schema.BuiltinOperator.RFFT2D:
+            powers.update(operator.outputs)
+        elif code != schema.BuiltinOperator.LOG and not powers.isdisjoint(operator.inputs):
+            powers.update(operator.outputs)
+            if code in _PRODUCTS:
+                tensors = [graph.tensors[number] for number in operator.inputs if number >= 0]
+                found += [one for one in tensors if model.buffers[one.buffer].data is not None]
     return found

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import sound_pipeline
 from sound_pipeline import features
+from sound_pipeline.augmented_copies import Copies, backgrounds_beside
 from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import RunConfig, to_json
 from sound_pipeline.datasets import Manifest
@@ -83,8 +84,10 @@ def run(
             logger.info("%s: computing in %s: %s", part.handle, choice.precision, choice.why)
             precisions.append(choice.precision)
         paths = [recording.path for recording in manifest.recordings]
+        beside = backgrounds_beside(manifest, splits)
+        copies = Copies(config.augmented_copies, config.augmentation, beside)
         embeddings = embed_by_each(
-            paths, extractor.parts, cache_dir, config.max_bad_clips, precisions
+            paths, extractor.parts, cache_dir, config.max_bad_clips, precisions, copies
         )
         results = evaluate(manifest, embeddings, splits, config.head)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sound_pipeline.augmentation_config import AugmentationConfig
 from sound_pipeline.config import (
     FeatureConfig,
     HeadConfig,
@@ -29,6 +30,8 @@ RUN = RunConfig(
     head=HeadConfig(hidden_units=32, l2=1 / 3, tune=True),
     image_size=224,
     max_bad_clips=0.05,
+    augmented_copies=2,
+    augmentation=AugmentationConfig(kinds=("noise", "gain"), max_gain_db=1.5),
 )
 
 
@@ -38,7 +41,9 @@ def message_of(kind: type, **values: Any) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("config", [RUN, RUN.features, RUN.head, RUN.split, RUN.dataset])
+@pytest.mark.parametrize(
+    "config", [RUN, RUN.features, RUN.head, RUN.split, RUN.dataset, RUN.augmentation]
+)
 def test_json_round_trip(config: Any) -> None:
     text = to_json(config)
     assert text.endswith("}\n")
@@ -60,7 +65,7 @@ def test_what_the_file_leaves_out_is_the_default() -> None:
     assert from_mapping(FeatureConfig, {"mel_bands": 40}) == FeatureConfig(mel_bands=40)
 
 
-@pytest.mark.parametrize("place", ["", "features", "head", "split", "dataset"])
+@pytest.mark.parametrize("place", ["", "features", "head", "split", "dataset", "augmentation"])
 def test_an_unknown_field_is_named(place: str) -> None:
     values = json.loads(to_json(RUN))
     (values[place] if place else values)["window_minutes"] = 1
@@ -96,6 +101,9 @@ def test_a_bad_value_in_a_file_is_refused() -> None:
         ({"min_hz": 500.0, "max_hz": 500.0}, "--max_hz=500"),
         ({"max_hz": 11026.0}, "--max_hz=11026"),
         ({"max_hz": math.nan}, "--max_hz=nan"),
+        ({"image_channels": "three"}, "--image_channels=three"),
+        ({"image_channels": "multi", "hop_seconds": 0.05}, "--image_channels=multi"),
+        ({"image_channels": "multi", "frame_seconds": 0.6}, "--image_channels=multi"),
         ({"floor_db": 0.0}, "--floor_db=0"),
         ({"floor_db": -201.0}, "--floor_db=-201"),
         ({"floor_db": math.nan}, "--floor_db=nan"),
@@ -137,6 +145,8 @@ def test_head_values_out_of_range_name_their_flag(values: dict[str, Any], flag: 
         ({"max_bad_clips": -0.1}, "--max_bad_clips=-0.1"),
         ({"max_bad_clips": 1.1}, "--max_bad_clips=1.1"),
         ({"max_bad_clips": math.nan}, "--max_bad_clips=nan"),
+        ({"augmented_copies": -1}, "--augmented_copies=-1"),
+        ({"augmented_copies": 101}, "--augmented_copies=101"),
         ({"ensemble_folds": True}, "--ensemble_folds: --evaluate=holdout"),
     ],
 )

@@ -16,10 +16,15 @@ import tensorflow as tf
 
 from sound_pipeline import embeddings
 from sound_pipeline.audio import decode_audio
+from sound_pipeline.augmentation import augment
+from sound_pipeline.augmentation_config import AugmentationConfig
+from sound_pipeline.augmented_copies import Copies, Plan
 from sound_pipeline.beginnings import split_beginnings
 from sound_pipeline.config import FeatureConfig
+from sound_pipeline.contents import content_keys
 from sound_pipeline.embeddings import embed_by_each, embed_recordings
 from sound_pipeline.errors import UserError
+from sound_pipeline.extractors import Extractor
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.windows import split_windows
 from tests.sound_folders import RATE_HZ, SHORT, clip, write_folder
@@ -95,7 +100,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     paths_asked: list[str] = []
 
     def embed_stub(
-        paths: Sequence[str], extractor: GaborExtractor, precision: str
+        paths: Sequence[str], extractor: GaborExtractor, precision: str, plan: Plan | None
     ) -> Iterator[tuple[int, np.ndarray | str]]:
         for position, path in enumerate(paths):
             paths_asked.append(path)
@@ -426,7 +431,10 @@ def test_each_extractor_computes_in_its_own_format(
 ) -> None:
     asked: list[tuple[object, str]] = []
 
-    def remember(paths: Sequence[str], extractor: object, precision: str) -> object:
+    def remember(
+        paths: Sequence[str], extractor: object, precision: str, plan: Plan | None
+    ) -> object:
+        assert plan is None
         asked.append((type(extractor), precision))
         return iter((number, rows(2, number)) for number in range(len(paths)))
 
@@ -459,3 +467,103 @@ def test_a_recording_that_changes_meanwhile_is_noticed(
         ),
         "changed while",
     )
+
+
+# Augmented copies.
+
+CHANGES = AugmentationConfig(kinds=("gain", "mask"), stretch_seconds=0.5)
+
+
+def embed_copies(
+    paths: list[str], cache: Path, count: int, extractor: Extractor, **changes: object
+) -> embeddings.Embeddings:
+    config = dataclasses.replace(CHANGES, **changes)  # type: ignore[arg-type]
+    return embed_recordings(paths, extractor, cache, 0.2, "float32", Copies(count, config))
+
+
+def test_copies_are_kept_by_themselves_and_only_new_ones_made(tmp_path: Path) -> None:
+    paths = recordings(tmp_path / "sounds", 2)
+    cache = tmp_path / "cache"
+    plain = embed(paths, cache)
+    counts, found = [], []
+    for count in (1, 2, 2):
+        extractor = CountingExtractor()
+        found.append(embed_copies(paths, cache, count, extractor))
+        counts.append(extractor.windows)
+        np.testing.assert_array_equal(np.asarray(found[-1].values), plain.values)
+    assert counts == [6, 6, 0]
+    assert [len(one.copies) for one in found] == [1, 2, 2]
+    first, second = (np.asarray(copy.values) for copy in found[1].copies)
+    np.testing.assert_array_equal(np.asarray(found[0].copies[0].values), first)
+    np.testing.assert_array_equal(np.asarray(found[2].copies[1].values), second)
+    assert (np.abs(first - second).max(axis=1) > 0.1).all()
+    assert (np.abs(first - plain.values).max(axis=1) > 0.1).all()
+
+
+def test_other_changes_are_other_copies(tmp_path: Path, asked: list[str]) -> None:
+    paths = text_files(tmp_path, "a", "b")
+    for change in ({}, {"max_gain_db": 3.0}, {"kinds": ("gain",)}):
+        embed_copies(paths, tmp_path / "cache", 1, CountingExtractor(), **change)
+    assert asked == 4 * paths
+
+
+def test_copies_are_what_the_extractor_makes_of_the_augmented_recording(tmp_path: Path) -> None:
+    config = dataclasses.replace(SHORT, beginning_seconds=(0.1,))
+    paths = [
+        write_wav(tmp_path / f"{number}.wav", clip("hum", number, seconds), RATE_HZ)
+        for number, seconds in enumerate((1.3, 0.3))
+    ]
+    extractor = GaborExtractor(config)
+    (copy,) = embed_copies(paths, tmp_path / "cache", 1, extractor).copies
+    keys = content_keys(paths, tmp_path / "cache")
+    plan, _ = Copies(1, CHANGES).plan(1, paths, keys)
+    rate = tf.constant(RATE_HZ)
+    assert copy.beginning_of.tolist() == [0, 1]
+    for position, path in enumerate(paths):
+        sound = decode_audio(tf.io.read_file(path)).waveform
+        changed = augment(sound, rate, plan.seeds[position], CHANGES)
+        windows = split_windows(changed[None], rate, config)
+        for rows, owner, expected in (
+            (copy.values, copy.recording, windows.waveform[windows.audible]),
+            (copy.beginnings, copy.beginning_of, split_beginnings(changed, rate, config)),
+        ):
+            made = extractor(extractor.prepare(expected, rate)).numpy()
+            np.testing.assert_allclose(rows[owner == position], made, rtol=5e-3, atol=5e-3)
+
+
+def test_each_extractor_has_copies_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = []
+
+    def embed_stub(
+        paths: Sequence[str], extractor: Extractor, precision: str, plan: Plan | None
+    ) -> Iterator[tuple[int, np.ndarray | str]]:
+        if plan is not None:
+            seeds.append(plan.seeds.tolist())
+        for position, path in enumerate(paths):
+            broken = Path(path).read_text() == "broken"
+            yield position, "it is" if broken else np.ones([2, extractor.embedding_size], "f4")
+
+    monkeypatch.setattr(embeddings, "_embed", embed_stub)
+    paths = text_files(tmp_path, "a", "broken", "b", "c")
+    both = [CountingExtractor(), LoudnessExtractor(SHORT)]
+    joined = embed_by_each(
+        paths, both, tmp_path / "cache", 0.5, ["float32"] * 2, Copies(1, CHANGES)
+    )
+    copies = [part.copies[0] for part in joined.parts]
+    assert [copy.values.shape for copy in copies] == [(6, 800), (6, 10)]
+    for copy in copies:
+        assert copy.recording.tolist() == [0, 0, 2, 2, 3, 3]
+    assert seeds[0] == seeds[1]
+    assert joined.copies == ()
+
+
+def test_channels_of_pictures_leave_other_embeddings_as_they_are(
+    tmp_path: Path, asked: list[str]
+) -> None:
+    paths = text_files(tmp_path, "a", "b")
+    for channels in ("colormap", "multi"):
+        config = dataclasses.replace(SHORT, image_channels=channels)
+        embed(paths, tmp_path / "cache", CountingExtractor(config))
+    assert asked == paths

@@ -195,3 +195,66 @@ def test_a_head_that_is_always_right_silences_no_other(monkeypatch: pytest.Monke
     train_head(manifest, embeddings, TRAIN, VALIDATION, QUICK)
     assert sum(weights) == pytest.approx(1)
     assert 0.001 < weights[1] < 0.5 < weights[0]
+
+
+def with_copies(embeddings: Embeddings, *values: float) -> Embeddings:
+    """With a copy for each value, all of whose numbers it is: a window and a beginning more."""
+
+    def copy(value: float) -> Embeddings:
+        readable = np.unique(embeddings.recording)
+        rows = np.full((2 * len(readable), embeddings.values.shape[1]), value, np.float32)
+        owners = np.repeat(readable, 2)
+        return Embeddings(rows, owners, rows[::2], owners[::2], {})
+
+    return dataclasses.replace(embeddings, copies=tuple(copy(value) for value in values))
+
+
+def test_a_recordings_windows_and_those_of_its_copies_share_its_weight() -> None:
+    manifest, plain = manifest_of(LABELS), embeddings_of(LABELS, unreadable=(3,))
+    readable = np.delete(np.arange(60, dtype=np.int32), 3)
+    rows = np.zeros((59, plain.values.shape[1]), np.float32)
+    begun = dataclasses.replace(plain, beginnings=rows, beginning_of=readable)
+    some = np.array([0, 3, 7, 20])
+    own = int(np.isin(plain.recording, some).sum())
+    found = examples(manifest, with_copies(begun, 7.0, 8.0), some, augmented=True)
+    assert len(found.labels) == (own + 2 * 2 * 3) + (3 + 2 * 3)
+    np.testing.assert_allclose(
+        np.bincount(found.labels, found.weights, minlength=3),
+        np.bincount(LABELS[[0, 7, 20]], minlength=3),
+        rtol=1e-5,
+    )
+    values, windows = found.embeddings[:], own + 12
+    for value in (7.0, 8.0):
+        assert (values[:windows] == value).all(axis=1).sum() == 6
+        assert (values[windows:] == value).all(axis=1).sum() == 3
+    assert found.weights[:windows].sum() == pytest.approx(0.7 * 3, rel=1e-5)
+    without = examples(manifest, with_copies(begun, 7.0, 8.0), some)
+    assert len(without.labels) == own + 3
+    assert without.weights.sum() == pytest.approx(3, rel=1e-5)
+
+
+def test_copies_are_learned_from_but_never_chosen_or_tested_by() -> None:
+    manifest, embeddings = manifest_of(LABELS), embeddings_of(LABELS, 0.7)
+    (split,) = make_splits(manifest, SplitConfig("folds"))[:1]
+    config = dataclasses.replace(QUICK, epochs=8)
+    held_out = np.union1d(split.validation, split.test)
+
+    def copies(changed: np.ndarray) -> Embeddings:
+        """One copy, as the recordings are, but for those that are changed."""
+        values = np.asarray(embeddings.values).copy()
+        values[np.isin(embeddings.recording, changed)] += 5.0
+        return dataclasses.replace(
+            embeddings, copies=(dataclasses.replace(embeddings, values=values),)
+        )
+
+    nothing, tested, validated, learned = (
+        train_head(manifest, copies(side), split.train, split.validation, config)
+        for side in (np.zeros(0, int), split.test, held_out, split.train)
+    )
+    assert weights_of(tested.head) == weights_of(nothing.head)
+    assert weights_of(learned.head) != weights_of(nothing.head)
+    # The final head learns from the validation part too; the one that it was chosen by does not.
+    np.testing.assert_array_equal(validated.validation.log_scores, nothing.validation.log_scores)
+    assert validated.epochs == nothing.epochs
+    assert validated.curves == nothing.curves
+    assert not np.array_equal(learned.validation.log_scores, nothing.validation.log_scores)

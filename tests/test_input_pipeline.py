@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
 from sound_pipeline.audio import decode_audio, decode_file_by_libsndfile
+from sound_pipeline.augmentation import augment
+from sound_pipeline.augmentation_config import AugmentationConfig
+from sound_pipeline.augmented_copies import Plan
 from sound_pipeline.beginnings import split_beginnings
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.input_pipeline import FILLER, Batch, Decode, read_windows, window_batches
+from sound_pipeline.resampling import resample
 from sound_pipeline.wav import DecodedAudio
 from sound_pipeline.windows import split_windows
 from tests import encoded, sounds
@@ -321,3 +326,60 @@ def test_an_embedding_does_not_depend_on_its_company(paths: list[str]) -> None:
     assert len(alone) > 1
     np.testing.assert_array_equal(embeddings(paths), alone)
     np.testing.assert_array_equal(embeddings([paths[4], *paths[:2]]), alone)
+
+
+def expected_copy(
+    path: str, seed: npt.NDArray[np.int32], config: AugmentationConfig, beside: str = ""
+) -> sounds.Floats:
+    """The windows of an augmented recording, summarised."""
+    waveform, rate_hz = encoded.by_libsndfile(Path(path).read_bytes())
+    background = None
+    if beside:
+        background, background_hz = encoded.by_libsndfile(Path(beside).read_bytes())
+        background = resample(background, background_hz, rate_hz)
+    rate = tf.constant(rate_hz)
+    changed = augment(tf.constant(waveform), rate, seed, config, background)
+    windows = split_windows(changed[None], rate, CONFIG)
+    beginnings = split_beginnings(changed, rate, CONFIG)
+    audible = windows.waveform[0][windows.audible[0]]
+    found: sounds.Floats = summary(tf.concat([audible, beginnings], 0), rate).numpy()
+    return found
+
+
+def test_a_plan_augments_each_recording_by_its_own_seed_before_it_is_cut(mixed: list[str]) -> None:
+    config = AugmentationConfig(kinds=("shift", "noise", "gain"), stretch_seconds=0.4)
+    flac = Path(mixed[0]).with_name("one.flac")
+    flac.write_bytes(encoded.encode("FLAC", "PCM_16", 8000, 1, 10_000))
+    everything = [*mixed, str(flac)]
+    seeds = np.random.default_rng(0).integers(0, 999, [len(everything), 2]).astype(np.int32)
+    plan = Plan(config, seeds, [""] * len(everything))
+    rows = rows_of(read_windows(everything, summary, CONFIG, BATCH, plan), everything)
+    bad = {row.path for row in rows if row.reason}
+    assert {Path(path).name for path in bad} == {*UNREADABLE, "slow.wav"}
+    for path, seed in zip(everything, seeds, strict=True):
+        if path in bad:
+            continue
+        expected = expected_copy(path, seed, config)
+        found = {row.window: row for row in rows if row.path == path}
+        assert sorted(found) == list(range(len(expected)))
+        for number, row in found.items():
+            assert row.windows == len(expected)
+            np.testing.assert_allclose(row.prepared, expected[number], rtol=1e-3, atol=1e-4)
+
+
+def test_a_plan_mixes_a_recording_at_its_own_rate(paths: list[str], tmp_path: Path) -> None:
+    config = AugmentationConfig(kinds=("noise",), min_snr_db=0, max_snr_db=0)
+    flac = tmp_path / "beside.flac"
+    flac.write_bytes(encoded.encode("FLAC", "PCM_16", 8000, 1, 10_000))
+    three = [paths[1], paths[2], paths[5]]
+    backgrounds = [paths[3], str(flac), ""]
+    seeds = np.arange(6, dtype=np.int32).reshape(3, 2)
+    rows = rows_of(
+        read_windows(three, summary, CONFIG, BATCH, Plan(config, seeds, backgrounds)), three
+    )
+    for path, seed, beside in zip(three, seeds, backgrounds, strict=True):
+        expected = expected_copy(path, seed, config, beside)
+        found = {row.window: row.prepared for row in rows if row.path == path}
+        assert sorted(found) == list(range(len(expected)))
+        for number, prepared in found.items():
+            np.testing.assert_allclose(prepared, expected[number], rtol=1e-3, atol=1e-3)

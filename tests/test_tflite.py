@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
 from dataclasses import dataclass
@@ -90,6 +91,17 @@ def test_float32_says_what_the_saved_model_says(gabor: Exported) -> None:
     assert np.ptp(expected, axis=0).max() > 0.1, "sounds too alike to be told apart"
     found = np.stack([lite.scores(window, RATE) for window in sounds()])
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_pictures_of_three_spectrograms_say_the_same(tmp_path: Path) -> None:
+    module = tiny_models.save_picture_module(tmp_path / "module")
+    exported = export(tmp_path, module, dataclasses.replace(CONFIG, image_channels="multi"))
+    saved = Model(exported.saved_model)
+    for kind, atol in (("float32", 1e-3), ("int8", 0.06)):
+        lite = LiteModel(exported.files[kind])
+        for window in sounds()[:6]:
+            expected = saved.scores(window, RATE)
+            np.testing.assert_allclose(lite.scores(window, RATE), expected, atol=atol)
 
 
 @pytest.mark.parametrize(("kind", "atol"), [("float16", 0.01), ("int8", 0.06)])

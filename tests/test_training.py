@@ -15,6 +15,8 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from sound_pipeline import training
+from sound_pipeline.augmentation_config import AugmentationConfig
+from sound_pipeline.augmented_copies import backgrounds_beside
 from sound_pipeline.calibration import Calibration
 from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import HeadConfig, RunConfig, from_json
@@ -26,6 +28,7 @@ from sound_pipeline.run_directory import RESULTS
 from sound_pipeline.splits import SplitConfig, make_splits
 from tests import tiny_models
 from tests.sound_folders import CLASSES, RATE_HZ, SHORT, clip, write_csv, write_folder
+from tests.sounds import noise, write_wav
 
 CLIPS_A_CLASS = 14
 BROKEN = "noise/broken.wav"
@@ -379,3 +382,36 @@ def test_a_random_split_says_that_it_leaks(workplace: Path) -> None:
     assert figures["split"] == "random split (leaky)"
     assert figures["leaked_share"] == 1.0
     assert json.loads((workplace / "random" / "metrics.json").read_text()) == figures
+
+
+def test_copies_are_asked_for_as_configured_with_the_background_that_is_allowed(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Seen(Exception):
+        """Ends the run where it has been seen."""
+
+    asked: list[Any] = []
+
+    def remember(*arguments: Any) -> None:
+        asked.append(arguments[-1])
+        raise Seen
+
+    monkeypatch.setattr(training, "embed_by_each", remember)
+    (tmp_path / "background").mkdir()
+    for number in range(4):
+        write_wav(tmp_path / "background" / f"{number}.wav", noise(4000, seed=number), RATE_HZ)
+    config = config_of(
+        DatasetConfig(
+            "folder", str(workplace / "sounds"), background_dir=str(tmp_path / "background")
+        ),
+        augmented_copies=3,
+        augmentation=AugmentationConfig(kinds=("noise",)),
+    )
+    with pytest.raises(Seen):
+        train(config, tmp_path / "run", tmp_path / "cache")
+    manifest = load_manifest(config.dataset)
+    (copies,) = asked
+    assert (copies.count, copies.config) == (3, config.augmentation)
+    expected = backgrounds_beside(manifest, make_splits(manifest, config.split))
+    assert list(copies.backgrounds) == expected
+    assert any(expected)

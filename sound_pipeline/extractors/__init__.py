@@ -25,7 +25,8 @@ def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> 
       image_size: height and width of the picture for modules that take any; 0 for 299.
 
     Raises:
-      UserError: a module can't be reached, or is of neither kind; one is named twice, or none.
+      UserError: a module can't be reached, or is of neither kind; one is named twice, or none;
+        the channels of pictures are named and none takes pictures.
     """
     names = handles.split(",")
     if not all(names):
@@ -33,6 +34,11 @@ def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> 
     if len(set(names)) < len(names):
         raise UserError(f"--extractor={handles}: one is named twice; name each once")
     extractors = [_load_one(name, config, image_size) for name in names]
+    if config.image_channels != "colormap" and not any(each.takes_pictures for each in extractors):
+        raise UserError(
+            f"--image_channels={config.image_channels}: --extractor={handles} has no image "
+            "network, which it is for; leave it out"
+        )
     return extractors[0] if len(extractors) == 1 else CombinedExtractor(extractors)
 
 

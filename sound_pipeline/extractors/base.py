@@ -22,10 +22,12 @@ class Extractor(tf.Module, abc.ABC):
       fingerprint: changes whenever the same prepared input would give another embedding.
       config: what the features look like.
       gains_from_less: whether computing in less than float32 can make it faster.
+      takes_pictures: whether it is an image network, which `config.image_channels` is for.
       for_small_devices: False where it is known that TensorFlow Lite lacks its operations.
     """
 
     gains_from_less = False
+    takes_pictures = False
     for_small_devices = True
 
     def __init__(

@@ -14,6 +14,9 @@ from sound_pipeline.extractors.hub import HubFunction, HubModule
 
 DEFAULT_IMAGE_SIZE = 299
 
+MULTI_VERSION = 1
+"""Raised whenever --image_channels=multi gives another picture."""
+
 
 class HubImageExtractor(Extractor):
     """A module that turns pictures float32 [batch, height, width, 3], 0..1, into vectors.
@@ -24,6 +27,7 @@ class HubImageExtractor(Extractor):
     # Deep networks of convolutions; the filter bank takes under two milliseconds a window in
     # float32, and no less in bfloat16.
     gains_from_less = True
+    takes_pictures = True
 
     def __init__(self, loaded: HubModule, config: FeatureConfig, image_size: int = 0) -> None:
         """Wraps a module.
@@ -47,23 +51,25 @@ class HubImageExtractor(Extractor):
                 f"--image_size={image_size}: {handle} takes {self.height}x{self.width} pictures; "
                 "leave the flag out"
             )
+        multi = config.image_channels == "multi"
+        channels = f"-multi-{MULTI_VERSION}" if multi else ""
         super().__init__(
             handle=handle,
             embedding_size=_embedding_size(self._function, self.height, self.width, handle),
-            fingerprint=f"{loaded.content}-{self.height}x{self.width}",
+            fingerprint=f"{loaded.content}-{self.height}x{self.width}{channels}",
             config=config,
         )
         # Tracked, so that its weights travel inside the exported model.
         self.module = loaded.module
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
-        """The coloured picture: float32 [batch, height, width, 3], RGB, 0..1."""
-        return features.coloured_picture(
+        """The picture: float32 [batch, height, width, 3], 0..1; see `features.network_picture`."""
+        return features.network_picture(
             waveform, sample_rate_hz, self.height, self.width, self.config
         )
 
     def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
-        """Coloured pictures to embeddings float32 [batch, embedding_size]."""
+        """Pictures to embeddings float32 [batch, embedding_size]."""
         vectors = _vector(self._function.call(prepared))
         return tf.ensure_shape(vectors, [None, self.embedding_size])
 

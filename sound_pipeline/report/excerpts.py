@@ -31,8 +31,8 @@ class Excerpt:
       sample_rate_hz: of the recording.
       waveform: float32 [samples], -1..1, mono: the start of the recording, `LONGEST_SECONDS` at
         the most.
-      picture: uint8 [299, 299, 3], RGB: what an image network sees of the recording's first
-        audible window.
+      picture: uint8 [299, 299, 3], RGB: the recording's first audible window in the colours of
+        `FeatureConfig.colormap`.
     """
 
     path: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import socket
 import urllib.error
@@ -14,6 +15,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_hub
 
+from sound_pipeline import features
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import load_extractor
@@ -332,3 +334,23 @@ def test_the_real_inception(inception: Path) -> None:
     assert embedding.shape == (2, 2048)
     assert np.isfinite(embedding).all()
     assert np.abs(embedding[0] - embedding[1]).max() > 0.1
+
+
+def test_multi_feeds_three_spectrograms_and_is_another_extractor(tmp_path: Path) -> None:
+    handle = save(tmp_path / "module", lambda _, pictures: pictures[:, 5, 7])
+    multi = dataclasses.replace(CONFIG, image_channels="multi")
+    plain, three = load_extractor(handle, CONFIG), load_extractor(handle, multi)
+    assert plain.fingerprint != three.fingerprint
+    waveform, rate = sounds.noise(SAMPLES)[None], tf.constant(CONFIG.sample_rate_hz)
+    expected = features.network_picture(waveform, rate, 32, 32, multi)
+    np.testing.assert_array_equal(three.prepare(waveform, rate), expected)
+    np.testing.assert_allclose(three(three.prepare(waveform, rate)), expected[:, 5, 7])
+
+
+def test_multi_needs_an_image_network(tmp_path: Path) -> None:
+    multi = dataclasses.replace(CONFIG, image_channels="multi")
+    with pytest.raises(UserError, match=r"^--image_channels=multi: --extractor=gabor has no") as e:
+        load_extractor("gabor", multi)
+    assert "\n" not in str(e.value)
+    both = load_extractor(f"gabor,{save(tmp_path / 'module')}", multi)
+    assert len(both.parts) == 2
