@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from sound_pipeline.datasets import DatasetConfig
 from sound_pipeline.errors import check
+from sound_pipeline.fine_tune_config import FineTuneConfig
 from sound_pipeline.lite_formats import check_formats
 from sound_pipeline.precision import check_precision
 from sound_pipeline.splits import SplitConfig
@@ -210,6 +211,7 @@ class RunConfig:
         is good at.
       ensemble_folds: whether the exported model is the mean of the tested heads instead of one
         trained on everything.
+      fine_tune: how the extractor's network is fine-tuned; None: it stays as it is.
     """
 
     dataset: DatasetConfig
@@ -222,6 +224,7 @@ class RunConfig:
     export_tflite: tuple[str, ...] = ()
     precision: str = "auto"
     ensemble_folds: bool = False
+    fine_tune: FineTuneConfig | None = None
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
@@ -239,6 +242,11 @@ class RunConfig:
             not self.ensemble_folds or self.split.evaluate != "holdout",
             "--ensemble_folds: --evaluate=holdout has one head, which never learns from what it is "
             "tested on; give --evaluate=folds or grouped",
+        )
+        check(
+            not (self.ensemble_folds and self.fine_tune),
+            "--fine_tune: every tested head stands on a network of its own, which makes no one "
+            "model with --ensemble_folds; leave one of the two out",
         )
 
 
@@ -277,7 +285,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
       UserError: a field the class doesn't have.
     """
     hints = {"dataset": DatasetConfig, "split": SplitConfig}
-    hints |= {"features": FeatureConfig, "head": HeadConfig}
+    hints |= {"features": FeatureConfig, "head": HeadConfig, "fine_tune": FineTuneConfig}
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - names)
     check(
@@ -289,7 +297,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
     return kind(
         **{
             name: from_mapping(hints[name], value)
-            if nested and name in hints
+            if nested and name in hints and value is not None
             else tuple(value)
             if isinstance(value, list)
             else value

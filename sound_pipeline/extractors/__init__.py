@@ -6,12 +6,14 @@ waveforms.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.combined import CombinedExtractor
 
-__all__ = ["Extractor", "load_extractor"]
+__all__ = ["Extractor", "join_extractors", "load_extractor"]
 
 
 def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> Extractor:
@@ -32,7 +34,11 @@ def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> 
         raise UserError(f"--extractor={handles}: a name is empty; give gabor, a URL or a path")
     if len(set(names)) < len(names):
         raise UserError(f"--extractor={handles}: one is named twice; name each once")
-    extractors = [_load_one(name, config, image_size) for name in names]
+    return join_extractors([_load_one(name, config, image_size) for name in names])
+
+
+def join_extractors(extractors: Sequence[Extractor]) -> Extractor:
+    """Extractors made for the same features as one; a single one as it is."""
     return extractors[0] if len(extractors) == 1 else CombinedExtractor(extractors)
 
 
