@@ -262,7 +262,8 @@ def main(arguments: list[str]) -> None:
     output_dir = Path(values.output_dir).expanduser()
     cache_dir = Path(values.cache_dir).expanduser()
     command = programs.command()
-    figures = training.run(config, manifest, splits, output_dir, cache_dir, command, devices)
+    with devices.together():
+        figures = training.run(config, manifest, splits, output_dir, cache_dir, command, devices)
     if figures is None:
         print(f"worker {devices.worker} of {devices.workers}: done; the first writes the results")
         return

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import UserError, first_line
 
 STRATEGIES = ("one", "mirrored", "multi_worker")
 
@@ -37,6 +39,27 @@ class Devices:
     def is_chief(self) -> bool:
         """Whether this process writes what is written once."""
         return self.worker == 0
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What processes do together is done inside.
+
+        Raises:
+          UserError: another process has gone away; the work then ends in all of them.
+        """
+        if self.workers == 1:
+            yield
+            return
+        import tensorflow as tf
+
+        try:
+            yield
+        except (tf.errors.AbortedError, tf.errors.UnavailableError) as error:
+            raise UserError(
+                f"--strategy=multi_worker: another process of TF_CONFIG has gone away "
+                f"({first_line(error)}); start it and this one again as they were, fine-tuning "
+                "goes on after its last whole epoch"
+            ) from error
 
     def wait_for_all(self) -> None:
         """Returns once every process has come here."""
