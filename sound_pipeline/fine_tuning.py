@@ -209,7 +209,7 @@ class FineTuner:
         wanted = self.config.first_variable
         first = next((n for n, name in enumerate(names) if name.startswith(wanted)), None)
         if first is None:
-            layers = list(dict.fromkeys(name.split("/")[0].split(":")[0] for name in names))
+            layers = list(dict.fromkeys(name.rsplit("/", 1)[0] for name in names))
             like = difflib.get_close_matches(wanted, layers, 3, 0.0)
             raise UserError(
                 f"--fine_tune_from={wanted}: no trainable variable of {extractor.handle} begins "
