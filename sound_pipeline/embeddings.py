@@ -7,10 +7,12 @@ embedding (features, extractor, versions), so that a stale embedding is never us
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,6 +107,9 @@ def embed_recordings(
     copies: Copies = NO_COPIES,
 ) -> Embeddings:
     """Embeds recordings, taking from the cache what it holds, with a progress bar.
+
+    In the scope of a tf.distribute.Strategy, where the extractor must have been made too, all its
+    devices compute.
 
     Args:
       paths: audio files.
@@ -349,22 +354,32 @@ def _embed_batches(
 ) -> Iterator[tuple[Batch, Floats]]:
     """Yields batches of windows with their embeddings: float32 [batch, D].
 
-    The network runs in a thread of its own, one batch ahead of whoever takes the results, so that
-    it doesn't wait for what is done with them.
+    The network runs in a thread of its own, one step ahead of whoever takes the results, so that
+    it doesn't wait for what is done with them. A step is a batch for each device.
     """
-    forward = tf.function(extractor, reduce_retracing=True, autograph=False)
+    strategy = tf.distribute.get_strategy()
 
-    def embed(batch: Batch) -> Floats:
+    @partial(tf.function, reduce_retracing=True, autograph=False)
+    def forward(prepared: Any) -> Any:
+        return strategy.run(extractor, args=(prepared,))
+
+    def embed(step: Sequence[Batch]) -> list[Floats]:
+        def of_device(context: tf.distribute.ValueContext) -> tf.Tensor:
+            # In the last step there may be devices without a batch of their own.
+            return step[min(context.replica_id_in_sync_group, len(step) - 1)].prepared
+
         with computing_in(precision):
-            return np.asarray(forward(batch.prepared).numpy())
+            prepared = strategy.experimental_distribute_values_from_function(of_device)
+            results = strategy.experimental_local_results(forward(prepared))
+        return [np.asarray(values.numpy()) for values in results[: len(step)]]
 
+    batches = read_windows(paths, extractor.prepare, extractor.config, WINDOWS_AT_ONCE, plan)
     with ThreadPoolExecutor(1) as thread:
-        last: tuple[Batch, Future[Floats]] | None = None
-        windows = read_windows(paths, extractor.prepare, extractor.config, WINDOWS_AT_ONCE, plan)
-        for batch in windows:
-            following = batch, thread.submit(embed, batch)
+        last: tuple[list[Batch], Future[list[Floats]]] | None = None
+        while step := list(itertools.islice(batches, strategy.num_replicas_in_sync)):
+            following = step, thread.submit(embed, step)
             if last is not None:
-                yield last[0], last[1].result()
+                yield from zip(last[0], last[1].result(), strict=True)
             last = following
         if last is not None:
-            yield last[0], last[1].result()
+            yield from zip(last[0], last[1].result(), strict=True)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sound_pipeline.beginnings import BEGINNINGS_WEIGHT
 from sound_pipeline.calibration import Calibration
 from sound_pipeline.config import HeadConfig
 from sound_pipeline.datasets import Manifest
@@ -25,10 +26,6 @@ logger = logging.getLogger(__name__)
 L2_GRID = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Weight decays that --tune tries."""
 
-# What the beginnings of a recording weigh beside its whole windows, of a total of 1. Accuracy on
-# ESC-10's folds, Inception v3 trunk: 0.930 on whole recordings and 0.920 live at this weight,
-# 0.913 and 0.915 where every beginning weighs as much as a window.
-_BEGINNINGS_WEIGHT = 0.3
 # Embeddings read at once when a head is asked about them.
 _WINDOWS_AT_ONCE = 4096
 # Added to losses before heads are weighed by them: a head that is always right in validation, by
@@ -82,7 +79,7 @@ def examples(
       augmented: whether the windows and beginnings of their augmented copies are among them; to
         learn from, never to choose or test by.
     """
-    begun = _BEGINNINGS_WEIGHT if len(embeddings.beginnings) else 0.0
+    begun = BEGINNINGS_WEIGHT if len(embeddings.beginnings) else 0.0
     renditions = [embeddings, *embeddings.copies] if augmented else [embeddings]
     choices, owners, weights = [], [], []
     for parts, weight in (

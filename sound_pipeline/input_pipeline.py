@@ -85,6 +85,28 @@ def read_windows(
         yield from _batches(others, rest, decode, prepare, config, batch_size, part)
 
 
+def cut_windows(decoded: DecodedAudio, config: FeatureConfig) -> tuple[tf.Tensor, tf.Tensor]:
+    """The windows of one recording that a classifier learns from.
+
+    Args:
+      decoded: the recording, or why there is none.
+      config: gives the window's length and hop.
+
+    Returns:
+      waveform: float32 [windows, samples], the audible windows, then one for each of
+        `config.beginnings`; one of silence where the recording can't be read.
+      sample_rate_hz: int32 scalar, theirs.
+    """
+    readable = tf.equal(decoded.reason, "")
+    rate = tf.where(readable, decoded.sample_rate_hz, config.sample_rate_hz)
+    windows = split_windows(decoded.waveform[None], rate, config)
+    audible = tf.boolean_mask(windows.waveform, windows.audible)
+    beginnings = split_beginnings(decoded.waveform, rate, config)[
+        : tf.where(readable, len(config.beginnings), 0)
+    ]
+    return tf.concat([audible, beginnings], axis=0), rate
+
+
 def window_batches(
     paths: Sequence[str],
     decode: Decode,
@@ -119,14 +141,7 @@ def window_batches(
         decoded = decode(path)
         if plan is not None:
             decoded = _augmented(decoded, position, path, plan, decode)
-        readable = tf.equal(decoded.reason, "")
-        rate = tf.where(readable, decoded.sample_rate_hz, config.sample_rate_hz)
-        windows = split_windows(decoded.waveform[None], rate, config)
-        audible = tf.boolean_mask(windows.waveform, windows.audible)
-        beginnings = split_beginnings(decoded.waveform, rate, config)[
-            : tf.where(readable, len(config.beginnings), 0)
-        ]
-        waveform = tf.concat([audible, beginnings], axis=0)
+        waveform, rate = cut_windows(decoded, config)
         count = tf.shape(waveform)[0]
         return {
             "waveform": waveform,

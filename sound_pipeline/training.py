@@ -7,7 +7,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,22 @@ import tensorflow as tf
 
 import sound_pipeline
 from sound_pipeline import features
-from sound_pipeline.augmented_copies import Copies, backgrounds_beside
 from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import RunConfig, to_json
 from sound_pipeline.datasets import Manifest
-from sound_pipeline.embeddings import Embeddings, embed_by_each
-from sound_pipeline.errors import UserError
+from sound_pipeline.embeddings import Embeddings
+from sound_pipeline.errors import check
 from sound_pipeline.evaluation import FoldResult, evaluate, predictions_of
 from sound_pipeline.export import export_model
-from sound_pipeline.extractors import load_extractor
 from sound_pipeline.figures import figures
+from sound_pipeline.fine_tuning import Tuned
 from sound_pipeline.head_training import HeldOut, calibrate, train_head
 from sound_pipeline.joint_head import AnyHead, mean_head
-from sound_pipeline.precision import choose_precision, this_machine
+from sound_pipeline.networks import FINAL, Embedded, embed_as_it_is, embed_tuned, fine_tune
 from sound_pipeline.report.files import Findings, write_report
 from sound_pipeline.run_directory import LITE_FOLDER, staged
 from sound_pipeline.splits import Split, cut_validation, leaked_share
+from sound_pipeline.strategy import Devices, make_devices
 from sound_pipeline.tflite import export_tflite
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,12 @@ def run(
     output_dir: Path,
     cache_dir: Path,
     command: str,
-) -> dict[str, Any]:
+    devices: Devices | None = None,
+) -> dict[str, Any] | None:
     """Embeds, evaluates, trains a final model on everything and exports it.
+
+    With `config.fine_tune` the extractor's network is fine-tuned first, on the training part of
+    each split; all that follows stands on what it became.
 
     Args:
       config: all that decides the result.
@@ -54,42 +58,30 @@ def run(
       output_dir: the run's directory; see `run_directory.RESULTS` for what it gets.
       cache_dir: where embeddings are kept between runs.
       command: what the user typed, for the report.
+      devices: what computes, None for one device; of several processes, all run this, and the
+        chief writes.
 
     Returns:
-      What metrics.json holds.
+      What metrics.json holds; None in a process that isn't the chief.
 
     Raises:
       UserError: the input can't be used; the directory is then as it was.
     """
     started = time.monotonic()
+    devices = devices or make_devices("one")
+    check(
+        devices.workers == 1 or config.fine_tune is not None,
+        "--strategy=multi_worker: only fine-tuning is divided among processes; give --fine_tune, "
+        "or another --strategy",
+    )
     features.colormap_table(config.features.colormap)  # raises before the work, not after it
+    if not devices.is_chief:
+        _help(config, manifest, splits, cache_dir, devices)
+        return None
     with staged(output_dir) as directory:
-        extractor = load_extractor(config.extractor, config.features, config.image_size)
-        if config.export_tflite and not extractor.for_small_devices:
-            raise UserError(
-                "--export_tflite: TensorFlow Lite can't resample, which a module that takes "
-                f"waveforms needs, in --extractor={config.extractor}; leave one of the two out"
-            )
-        logger.info(
-            "%s: %d recordings of %d classes; extractor %s",
-            manifest.name,
-            len(manifest.recordings),
-            len(manifest.classes),
-            config.extractor,
-        )
-        machine = this_machine()
-        precisions = []
-        for part in extractor.parts:
-            choice = choose_precision(config.precision, machine, part.gains_from_less)
-            logger.info("%s: computing in %s: %s", part.handle, choice.precision, choice.why)
-            precisions.append(choice.precision)
-        paths = [recording.path for recording in manifest.recordings]
-        beside = backgrounds_beside(manifest, splits)
-        copies = Copies(config.augmented_copies, config.augmentation, beside)
-        embeddings = embed_by_each(
-            paths, extractor.parts, cache_dir, config.max_bad_clips, precisions, copies
-        )
-        results = evaluate(manifest, embeddings, splits, config.head)
+        base = embed_as_it_is(config, manifest, splits, cache_dir, devices)
+        results, final, tuned = _evaluate(config, manifest, splits, base, cache_dir, devices)
+        extractor, precisions, embeddings = final
 
         head, held_back = _final_head(config, manifest, embeddings, results)
         calibration = calibrate(manifest, held_back)
@@ -103,6 +95,11 @@ def run(
             predictions, {result.name: result.calibration for result in results}
         )
         values["min_score"] |= {"suggested": calibration.min_score, "why": calibration.why}
+        if tuned:
+            values["fine_tuning"] = {
+                name: [{"epochs": part.epochs, "curves": part.curves} for part in parts]
+                for name, parts in tuned.items()
+            }
         values["seconds"] = round(time.monotonic() - started, 1)
         versions = {
             "sound_pipeline": sound_pipeline.__version__,
@@ -118,7 +115,7 @@ def run(
                 versions=versions,
                 figures=values,
                 predictions=predictions,
-                curves={result.name: result.curves for result in results},
+                curves={result.name: result.curves for result in results} | _tuning_curves(tuned),
                 embeddings=embeddings.mean_of(tested),
             ),
         )
@@ -138,7 +135,51 @@ def run(
         (directory / "config.json").write_text(to_json(config), encoding="utf-8")
         text = json.dumps(values, indent=2, allow_nan=False) + "\n"
         (directory / "metrics.json").write_text(text, encoding="utf-8")
+    devices.wait_for_all()
     return values
+
+
+def _evaluate(
+    config: RunConfig,
+    manifest: Manifest,
+    splits: Sequence[Split],
+    base: Embedded,
+    cache_dir: Path,
+    devices: Devices,
+) -> tuple[list[FoldResult], Embedded, dict[str, list[Tuned]]]:
+    """How each split's head does, what the final one is to stand on, and what was fine-tuned."""
+    if config.fine_tune is None:
+        return evaluate(manifest, base.embeddings, splits, config.head), base, {}
+    tuned = fine_tune(config, manifest, splits, base, cache_dir, devices)
+    results = []
+    for split in splits:
+        own = embed_tuned(tuned[split.name], base, config, manifest, splits, cache_dir, devices)
+        results += evaluate(manifest, own.embeddings, [split], config.head)
+    final = embed_tuned(tuned[FINAL], base, config, manifest, splits, cache_dir, devices)
+    return results, final, tuned
+
+
+def _tuning_curves(tuned: Mapping[str, Sequence[Tuned]]) -> dict[str, dict[str, list[float]]]:
+    """The losses of every fine-tuned network, by the name of its curve."""
+    return {
+        f"{name}, fine-tuning{f' {number}' if len(parts) > 1 else ''}": part.curves
+        for name, parts in tuned.items()
+        for number, part in enumerate(parts, 1)
+    }
+
+
+def _help(
+    config: RunConfig,
+    manifest: Manifest,
+    splits: Sequence[Split],
+    cache_dir: Path,
+    devices: Devices,
+) -> None:
+    """What a process that isn't the chief does: its share of the fine-tuning."""
+    base = embed_as_it_is(config, manifest, splits, cache_dir, devices)
+    fine_tune(config, manifest, splits, base, cache_dir, devices)
+    # Until the chief is done: it takes a process that goes away for a failure.
+    devices.wait_for_all()
 
 
 def _final_head(
@@ -160,6 +201,9 @@ def _final_head(
         manifest, everything, config.split.validation_fraction, config.split.seed
     )
     final = train_head(manifest, embeddings, training, validation, config.head)
+    if config.fine_tune:
+        # The network has learned from what this head was held back from.
+        return final.head, held_back
     return final.head, [final.validation, *held_back]
 
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from sound_pipeline.audio import (
     decode_audio,
     decode_bytes,
+    decode_file,
     decode_file_by_libsndfile,
     read_recording,
 )
@@ -190,3 +191,19 @@ def test_a_file_name_that_can_not_be_printed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the file name is not UTF-8") as error:
         read_recording(str(path))
     assert "caf" in str(error.value).encode().decode()
+
+
+def test_whichever_decoder_can_reads_files_in_a_pipeline(tmp_path: Path) -> None:
+    contents = {"a.wav": WAVS["24 bits, stereo"], "b.flac": NOT_READ["FLAC"][0], "c": b"R"}
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    paths = [str(tmp_path / name) for name in (*contents, "missing")]
+    dataset = tf.data.Dataset.from_tensor_slices(paths).map(decode_file)
+    decoded = list(dataset)
+    for found, data in zip(decoded[:2], contents.values(), strict=False):
+        waveform, rate, _ = decode_bytes(data)
+        np.testing.assert_array_equal(found.waveform, waveform)
+        assert found.sample_rate_hz == rate and found.reason == b""
+    assert b"libsndfile" in decoded[2].reason.numpy()
+    assert decoded[3].reason == b"No such file or directory"
+    assert not any(found.unsupported_encoding for found in decoded)

@@ -22,13 +22,18 @@ from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import HeadConfig, RunConfig, from_json
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.errors import UserError
+from sound_pipeline.extractors import load_extractor
+from sound_pipeline.fine_tune_config import FineTuneConfig
+from sound_pipeline.fine_tuning import FineTuner, Tuned
 from sound_pipeline.head_training import HeldOut, calibrate
 from sound_pipeline.report import files
 from sound_pipeline.run_directory import RESULTS
 from sound_pipeline.splits import SplitConfig, make_splits
+from sound_pipeline.strategy import Devices
 from tests import tiny_models
 from tests.sound_folders import CLASSES, RATE_HZ, SHORT, clip, write_csv, write_folder
 from tests.sounds import noise, write_wav
+from tests.trainable_modules import save_trainable_module
 
 CLIPS_A_CLASS = 14
 BROKEN = "noise/broken.wav"
@@ -302,6 +307,85 @@ def test_the_model_is_calibrated_by_validation_recordings_alone(
     assert figures["min_score"]["suggested"] == expected.min_score
     assert expected.min_score > 0 and expected.temperature != 1
     assert figures["min_score"]["why"] == expected.why
+
+
+@pytest.mark.slow
+def test_everything_stands_on_fine_tuned_networks(
+    workplace: Path, figures_alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each tested on what its network hasn't seen; the final one has seen everything."""
+    learned: dict[str, tuple[list[int], list[int]]] = {}
+    calibrated: list[list[HeldOut]] = []
+    models: list[SoundClassifier] = []
+    tune = FineTuner.tune
+
+    def remember(
+        self: FineTuner, base: Any, frozen: Any, seen: Any, watched: Any, *rest: Any
+    ) -> Tuned:
+        learned[rest[1]] = seen.tolist(), watched.tolist()
+        return tune(self, base, frozen, seen, watched, *rest)
+
+    def calibrate_with(manifest: Any, validations: list[HeldOut]) -> Calibration:
+        calibrated.append(validations)
+        return calibrate(manifest, validations)
+
+    def keep(classifier: SoundClassifier, directory: Path, *_: Any) -> None:
+        models.append(classifier)
+        directory.mkdir()
+
+    monkeypatch.setattr(FineTuner, "tune", remember)
+    monkeypatch.setattr(training, "calibrate", calibrate_with)
+    monkeypatch.setattr(training, "export_model", keep)
+    module = save_trainable_module(workplace / "trainable")
+    config = config_of(
+        DatasetConfig("folder", str(workplace / "sounds")),
+        extractor=module,
+        precision="float32",
+        fine_tune=FineTuneConfig(epochs=2, batch_size=8, learning_rate=0.01),
+    )
+    figures = train(config, workplace / "tuned", workplace / "cache")
+    manifest = load_manifest(config.dataset)
+    splits = make_splits(manifest, config.split)
+    assert list(learned) == ["fold 1", "fold 2", "final model"]
+    for split in splits:
+        assert learned[split.name] == (split.train.tolist(), split.validation.tolist())
+        assert not set(split.test) & {*split.train, *split.validation}
+    assert learned["final model"] == (list(range(len(manifest.recordings))), [])
+    # The final network has seen all there is: it says nothing about temperature.
+    ((*held_back,),) = calibrated
+    assert [
+        set(part.recordings) <= set(split.validation)
+        for part, split in zip(held_back, splits, strict=True)
+    ] == [True, True]
+    tunings = figures["fine_tuning"]
+    assert list(tunings) == list(learned)
+    epochs = [tunings[split.name][0]["epochs"] for split in splits]
+    assert tunings["final model"][0]["epochs"] == round(np.median(epochs))
+    (model,) = models
+    plain = load_extractor(module, SHORT)
+    assert model.extractor.fingerprint.startswith(f"{plain.fingerprint}-tuned-")
+    sound = clip("hum", 1)[None]
+    with_it = model.embedding(sound, tf.constant(RATE_HZ)).numpy()
+    without = plain(plain.prepare(sound, tf.constant(RATE_HZ))).numpy()
+    assert np.abs(with_it - without).max() > 1e-3
+    assert from_json(RunConfig, (workplace / "tuned" / "config.json").read_text()) == config
+
+
+def test_several_processes_need_something_to_share(
+    folder_config: RunConfig, tmp_path: Path
+) -> None:
+    manifest = load_manifest(folder_config.dataset)
+    splits = make_splits(manifest, folder_config.split)
+    with pytest.raises(UserError, match=r"--strategy=multi_worker: .*--fine_tune"):
+        training.run(
+            folder_config,
+            manifest,
+            splits,
+            tmp_path / "run",
+            tmp_path,
+            "",
+            Devices(None, None, 0, 2),
+        )
 
 
 def test_shuffled_labels_fall_to_chance(workplace: Path, figures_alone: None) -> None:

@@ -6,12 +6,14 @@ waveforms.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.combined import CombinedExtractor
 
-__all__ = ["Extractor", "load_extractor"]
+__all__ = ["Extractor", "join_extractors", "load_extractor"]
 
 
 def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> Extractor:
@@ -39,6 +41,11 @@ def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> 
             f"--image_channels={config.image_channels}: --extractor={handles} has no image "
             "network, which it is for; leave it out"
         )
+    return join_extractors(extractors)
+
+
+def join_extractors(extractors: Sequence[Extractor]) -> Extractor:
+    """Extractors made for the same features as one; a single one as it is."""
     return extractors[0] if len(extractors) == 1 else CombinedExtractor(extractors)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 import tensorflow as tf
 
@@ -30,6 +31,9 @@ class Extractor(tf.Module, abc.ABC):
     takes_pictures = False
     for_small_devices = True
 
+    module: Any = None
+    """The network that a TF Hub module brought along; None without one."""
+
     def __init__(
         self, handle: str, embedding_size: int, fingerprint: str, config: FeatureConfig
     ) -> None:
@@ -45,6 +49,16 @@ class Extractor(tf.Module, abc.ABC):
         """The extractors whose embeddings stand side by side in this one's; itself if it is one."""
         return (self,)
 
+    @property
+    def tunable(self) -> tuple[tf.Variable, ...]:
+        """What fine-tuning may change, in the network's order; empty: there is nothing."""
+        return tuple(getattr(self.module, "trainable_variables", ()))
+
+    @property
+    def weights(self) -> tuple[tf.Variable, ...]:
+        """All that fine-tuning changes: `tunable`, and the statistics of batch normalisation."""
+        return tuple(getattr(self.module, "variables", ()))
+
     @abc.abstractmethod
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """Windows to what `__call__` takes.
@@ -58,5 +72,11 @@ class Extractor(tf.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
-        """Prepared windows to embeddings: float32 [batch, embedding_size]."""
+    def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Prepared windows to embeddings: float32 [batch, embedding_size].
+
+        Args:
+          prepared: what `prepare` gives.
+          training: whether a network that can tell the difference behaves as in training: batch
+            normalisation goes by this batch, and dropout drops.
+        """

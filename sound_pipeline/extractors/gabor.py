@@ -56,7 +56,7 @@ class GaborExtractor(Extractor):
         spectrogram = features.log_mel(waveform, sample_rate_hz, self.config)
         return features.picture(spectrogram, HEIGHT, self.width, self.config)
 
-    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
+    def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Grey pictures float32 [batch, 150, width] to embeddings float32 [batch, 800]."""
         statistics = [_pooled_moments(_bands(prepared)[..., None], BANDS)]
         for wavelength, stride in SCALES:

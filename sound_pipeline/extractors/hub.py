@@ -23,12 +23,25 @@ class HubFunction(NamedTuple):
     """A function of a module that takes one tensor.
 
     Attributes:
-      call: the tensor to whatever the module gives.
+      call: the tensor, and whether the module is to behave as in training (those that can't tell
+        the difference don't), to whatever it gives.
       spec: what the tensor must be.
     """
 
-    call: Callable[[tf.Tensor], Any]
+    call: Callable[[tf.Tensor, bool], Any]
     spec: tf.TensorSpec
+
+    def tried(self, tensor: tf.Tensor) -> Any:
+        """What one device makes of a tensor.
+
+        Under a tf.distribute.Strategy the weights are on every device, and a loaded function can
+        only be called by one that has been told which it is.
+        """
+        strategy = tf.distribute.get_strategy()
+        answer = strategy.run(tf.function(self.call, autograph=False), args=(tensor, False))
+        return tf.nest.map_structure(
+            lambda values: strategy.experimental_local_results(values)[0], answer
+        )
 
 
 class HubModule(NamedTuple):
@@ -113,8 +126,7 @@ def _single_input_functions(module: Any) -> Iterator[HubFunction]:
             arguments, keywords = function.structured_input_signature
             if arguments and isinstance(arguments[0], tf.TensorSpec):
                 trains = len(arguments) > 1 or "training" in keywords
-                frozen = {"training": False} if trains else {}
-                yield HubFunction(partial(_call_object, module, frozen), arguments[0])
+                yield HubFunction(partial(_call_object, module, trains), arguments[0])
     for name in _SIGNATURES:
         if name in getattr(module, "signatures", {}):
             signature = module.signatures[name]
@@ -124,11 +136,12 @@ def _single_input_functions(module: Any) -> Iterator[HubFunction]:
                 yield HubFunction(partial(_call_signature, signature, key), spec)
 
 
-def _call_object(module: Any, frozen: dict[str, bool], tensor: tf.Tensor) -> Any:
-    return module(tensor, **frozen)
+def _call_object(module: Any, trains: bool, tensor: tf.Tensor, training: bool) -> Any:
+    return module(tensor, training=training) if trains else module(tensor)
 
 
-def _call_signature(signature: Any, key: str, tensor: tf.Tensor) -> Any:
+def _call_signature(signature: Any, key: str, tensor: tf.Tensor, training: bool) -> Any:
+    del training
     return signature(**{key: tensor})
 
 

@@ -68,9 +68,9 @@ class HubImageExtractor(Extractor):
             waveform, sample_rate_hz, self.height, self.width, self.config
         )
 
-    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
+    def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Pictures to embeddings float32 [batch, embedding_size]."""
-        vectors = _vector(self._function.call(prepared))
+        vectors = _vector(self._function.call(prepared, training))
         return tf.ensure_shape(vectors, [None, self.embedding_size])
 
 
@@ -92,7 +92,7 @@ def _vector(output: Any) -> tf.Tensor:
 
 def _embedding_size(function: HubFunction, height: int, width: int, handle: str) -> int:
     try:
-        vector = _vector(function.call(tf.zeros([1, height, width, 3])))
+        vector = _vector(function.tried(tf.zeros([1, height, width, 3])))
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise UserError(
             f"--extractor={handle}: the module refuses a {height}x{width} picture: "

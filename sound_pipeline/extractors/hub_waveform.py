@@ -5,6 +5,7 @@ YAMNet: Plakal and Ellis, github.com/tensorflow/models/tree/master/research/audi
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -64,19 +65,19 @@ class HubWaveformExtractor(Extractor):
         resampled = resample(waveform, sample_rate_hz, MODULE_RATE_HZ, self.samples)
         return tf.ensure_shape(resampled, [None, self.samples])
 
-    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
+    def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Windows at 16 kHz float32 [batch, samples] to embeddings float32 [batch, 2 * numbers]."""
         # Vectorising is refused by TensorFlow (depthwise convolutions, as YAMNet has); one window
         # after the other takes one and a half times as long.
         return tf.map_fn(
-            self._pooled,
+            partial(self._pooled, training),
             prepared,
             fn_output_signature=tf.TensorSpec([self.embedding_size], tf.float32),
         )
 
-    def _pooled(self, window: tf.Tensor) -> tf.Tensor:
+    def _pooled(self, training: bool, window: tf.Tensor) -> tf.Tensor:
         """[samples] -> [embedding_size]."""
-        frames = _frames(self._function.call(window))
+        frames = _frames(self._function.call(window, training))
         pooled = [tf.reduce_mean(frames, axis=0), tf.reduce_max(frames, axis=0)]
         return tf.ensure_shape(tf.concat(pooled, axis=0), [self.embedding_size])
 
@@ -103,7 +104,7 @@ def _frames(output: Any) -> Any:
 def _frame_size(function: HubFunction, samples: int, handle: str) -> int:
     """How many numbers the module gives a frame."""
     try:
-        frames = _frames(function.call(tf.zeros([samples])))
+        frames = _frames(function.tried(tf.zeros([samples])))
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise UserError(
             f"--extractor={handle}: the module refuses {samples} samples at {MODULE_RATE_HZ} Hz, "
