@@ -131,8 +131,10 @@ def embed_recordings(
         "extractor": extractor.fingerprint,
         "precision": precision,
     }
+    # Makes the directory, or says why it can't be used.
+    store = EmbeddingStore(cache_dir, made_by)
     keys = content_keys(paths, cache_dir)
-    job = _Job(extractor, precision, EmbeddingStore(cache_dir, made_by), "embedding")
+    job = _Job(extractor, precision, store, "embedding")
     kept, unreadable = _find_or_embed(job, paths, keys, max_bad_clips)
     good = np.flatnonzero(kept.is_kept)
     own = _rows(kept, good, good.astype(np.int32), len(extractor.config.beginnings))
