@@ -1,6 +1,7 @@
 """Fine-tunes a tiny network in a process of its own: `python -m tests.fine_tuning_process JOB`.
 
-JOB is a file of `Job` as JSON. What it writes: the curves, and how many epochs this process did.
+JOB is a file of `Job` as JSON. What it writes: the curves as JSON, and every epoch it has done to
+the end of `result` + ".epochs".
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def main(job: Job) -> None:
         tf.config.set_logical_device_configuration(cpu, parts)
         together = tf.distribute.MirroredStrategy([f"CPU:{n}" for n in range(job.cpus)])
         devices = Devices(together, together)
-    done = _watch_epochs(tuned_network, job.kill_after)
+    _watch_epochs(tuned_network, job)
 
     from sound_pipeline.config import HeadConfig
     from sound_pipeline.datasets import DatasetConfig, load_manifest
@@ -78,23 +79,22 @@ def main(job: Job) -> None:
     tuned = tuner.tune(
         base, frozen, everything[~watched], everything[watched], "float32", "all of it"
     )
-    Path(job.result).write_text(json.dumps({"curves": tuned.curves, "epochs": len(done)}))
+    Path(job.result).write_text(json.dumps(tuned.curves))
     devices.wait_for_all()
 
 
-def _watch_epochs(tuned_network: Any, kill_after: int) -> list[int]:
+def _watch_epochs(tuned_network: Any, job: Job) -> None:
     """Notes the epochs that this process does; they have been backed up by then."""
-    epochs: list[int] = []
     seen = tuned_network._Progress.on_epoch_end
 
     def on_epoch_end(self: Any, epoch: int, logs: Any = None) -> None:
         seen(self, epoch, logs)
-        epochs.append(epoch)
-        if epoch + 1 == kill_after:
+        with Path(f"{job.result}.epochs").open("a") as file:
+            file.write(f"{epoch}\n")
+        if epoch + 1 == job.kill_after:
             os.kill(os.getpid(), signal.SIGKILL)
 
     tuned_network._Progress.on_epoch_end = on_epoch_end
-    return epochs
 
 
 if __name__ == "__main__":

@@ -276,10 +276,10 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
 
 
 class Outcome(NamedTuple):
-    """What a job wrote."""
+    """What a job wrote, over all its starts."""
 
     curves: dict[str, list[float]]
-    epochs: int
+    epochs: list[int]
 
 
 class Jobs:
@@ -320,7 +320,9 @@ class Jobs:
         assert process.wait(_LONGEST_SECONDS) == status, self.log(name)
 
     def outcome(self, name: str) -> Outcome:
-        return Outcome(**json.loads((self.directory / f"{name}.json").read_text()))
+        file = self.directory / f"{name}.json"
+        epochs = file.with_name(f"{file.name}.epochs").read_text().split()
+        return Outcome(json.loads(file.read_text()), [int(epoch) for epoch in epochs])
 
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text(errors="replace")[-5000:]
@@ -367,12 +369,12 @@ def assert_same(curves: Mapping[str, Sequence[float]], others: Outcome, toleranc
 
 @pytest.mark.slow
 def test_a_killed_one_goes_on_as_if_nothing_had_been(jobs: Jobs, alone: Outcome) -> None:
-    assert alone.epochs == 4 and len(alone.curves["loss"]) == 4
+    assert alone.epochs == [0, 1, 2, 3] and len(alone.curves["loss"]) == 4
     jobs.run("killed", "killed", status=-signal.SIGKILL, kill_after=2)
     assert not (jobs.directory / "killed.json").exists()
     jobs.run("resumed", "killed")
     resumed = jobs.outcome("resumed")
-    assert resumed.epochs == 2
+    assert resumed.epochs == [2, 3]
     assert_same(alone.curves, resumed, 1e-6)
 
 
@@ -405,7 +407,10 @@ def test_two_processes_learn_as_one_even_if_one_is_killed(jobs: Jobs, alone: Out
     assert restarted[1] >= 1
     for number in (0, 1):
         outcome = jobs.outcome(f"worker {number}")
-        assert outcome.epochs == 2
+        # Nothing that was backed up was done again. Where a busy machine makes one process take the
+        # other for dead, an epoch may be.
+        assert outcome.epochs[:3] == [0, 1, 2] and min(outcome.epochs[3:]) >= 2
+        assert outcome.epochs[-1] == 3
         assert_same(alone.curves, outcome, 1e-3)
     kept = list((jobs.directory / "workers" / FOLDER).rglob("*"))
     assert [path.name for path in kept if path.is_file()] == ["weights.npz"]
