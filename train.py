@@ -47,11 +47,13 @@ def define_flags() -> None:
         "Classes to leave out of training, to test how well the score tells them from the others.",
     )
 
-    flags.DEFINE_string(
+    flags.DEFINE_multi_string(
         "extractor",
-        DEFAULT_EXTRACTOR,
-        "URL or path of a TF Hub image feature-vector module (URLs are downloaded once, to "
-        "TFHUB_CACHE_DIR), or gabor: the embedded filter bank, quick and without a download.",
+        [DEFAULT_EXTRACTOR],
+        "URL or path of a TF Hub module (URLs are downloaded once, to TFHUB_CACHE_DIR), one that "
+        "turns pictures into vectors or, like YAMNet, a waveform into a vector a frame; or gabor: "
+        "the embedded filter bank, quick and without a download. Several, separated by commas or "
+        "given one by one, answer together.",
     )
     flags.DEFINE_integer(
         "image_size", 0, "Height and width of the picture, for modules that take any; 0: 299."
@@ -95,6 +97,18 @@ def define_flags() -> None:
 
     head = HeadConfig()
     flags.DEFINE_float("l2", head.l2, "Weight decay: 1 / C of scikit-learn.")
+    flags.DEFINE_bool(
+        "tune",
+        head.tune,
+        "Take another weight decay than --l2 where validation recordings ask for one beyond "
+        "chance; training takes several times as long.",
+    )
+    flags.DEFINE_bool(
+        "ensemble_folds",
+        False,
+        "Export the mean of the tested heads, one of each part, instead of one head trained on "
+        "everything.",
+    )
     flags.DEFINE_integer("hidden_units", head.hidden_units, "Hidden layer; 0: a linear classifier.")
     flags.DEFINE_float("dropout", head.dropout, "Share of the hidden layer dropped in training.")
     flags.DEFINE_float("learning_rate", head.learning_rate, "Adam's at the start.")
@@ -159,7 +173,7 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
             floor_db=values.floor_db,
             colormap=values.colormap,
         ),
-        extractor=values.extractor,
+        extractor=",".join(values.extractor),
         image_size=values.image_size,
         head=HeadConfig(
             l2=values.l2,
@@ -171,10 +185,12 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
             batch_size=values.batch_size,
             class_weights=values.class_weights,
             seed=values.seed,
+            tune=values.tune,
         ),
         max_bad_clips=values.max_bad_clips,
         export_tflite=tuple(values.export_tflite),
         precision=values.precision,
+        ensemble_folds=values.ensemble_folds,
     )
 
 

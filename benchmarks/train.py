@@ -30,7 +30,7 @@ _TARGET = 50.0
 # Stages of the main job by the functions that do them.
 _STAGES = {
     "load_extractor": "load the extractor",
-    "embed_recordings": "embed, or find embedded",
+    "embed_by_each": "embed, or find embedded",
     "evaluate": "evaluate heads",
     "train_head": "train the final head",
     "write_report": "write the report",

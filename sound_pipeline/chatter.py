@@ -16,22 +16,27 @@ _REMARK = re.compile(
 
 
 @contextmanager
-def without_remarks() -> Iterator[None]:
+def without_remarks(of_failures: bool = True) -> Iterator[None]:
     """Holds back what is written to standard error meanwhile; the remarks among it are dropped.
 
     The rest, of other threads too, comes at the end.
+
+    Args:
+      of_failures: whether that is so too where an exception ends it; if not, all is dropped then.
     """
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
+        failed = True
         try:
             yield
+            failed = False
         finally:
             sys.stderr.flush()
             os.dup2(stderr, 2)
             held.seek(0)
             for line in held:
-                if not _REMARK.match(line):
+                if not _REMARK.match(line) and (of_failures or not failed):
                     os.write(stderr, line)
             os.close(stderr)

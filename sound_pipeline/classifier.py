@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.extractors import Extractor
-from sound_pipeline.head import Head
+from sound_pipeline.joint_head import AnyHead
 from sound_pipeline.windows import WINDOWS_AT_ONCE, combine_windows, split_windows, usable
 
 
@@ -25,7 +25,7 @@ class SoundClassifier(tf.Module):
     def __init__(
         self,
         extractor: Extractor,
-        head: Head,
+        head: AnyHead,
         labels: Sequence[str],
         config: FeatureConfig,
         min_score: float = 0.0,

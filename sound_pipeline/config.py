@@ -172,6 +172,7 @@ class HeadConfig:
     batch_size: int = 64
     class_weights: str = "balanced"
     seed: int = 0
+    tune: bool = False
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
@@ -199,13 +200,16 @@ class RunConfig:
       dataset: which recordings.
       split: how they are divided.
       features: what the model hears.
-      extractor: `gabor`, or the URL or path of a TF Hub image feature-vector module.
+      extractor: `gabor`, or the URL or path of a TF Hub module for pictures or waveforms; several
+        separated by commas.
       head: the classifier.
       image_size: height and width of the picture for modules that take any; 0 for 299.
       max_bad_clips: share of the recordings that may be unreadable before the run stops.
       export_tflite: formats of `lite_formats.LITE_FORMATS` to write the model in too.
       precision: what the extractor computes in; "auto" for the fastest format that the machine
         is good at.
+      ensemble_folds: whether the exported model is the mean of the tested heads instead of one
+        trained on everything.
     """
 
     dataset: DatasetConfig
@@ -217,6 +221,7 @@ class RunConfig:
     max_bad_clips: float = 0.01
     export_tflite: tuple[str, ...] = ()
     precision: str = "auto"
+    ensemble_folds: bool = False
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
@@ -230,6 +235,11 @@ class RunConfig:
         )
         check_formats("export_tflite", self.export_tflite)
         check_precision(self.precision)
+        check(
+            not self.ensemble_folds or self.split.evaluate != "holdout",
+            "--ensemble_folds: --evaluate=holdout has one head, which never learns from what it is "
+            "tested on; give --evaluate=folds or grouped",
+        )
 
 
 def with_window_hop(features: FeatureConfig, hop_seconds: float | None) -> FeatureConfig:

@@ -26,7 +26,7 @@ from sound_pipeline.extractors import Extractor
 from sound_pipeline.features import FEATURES_VERSION
 from sound_pipeline.input_pipeline import FILLER, Batch, read_windows
 from sound_pipeline.precision import computing_in
-from sound_pipeline.rows import Floats, Matrix
+from sound_pipeline.rows import Beside, Floats, Matrix
 from sound_pipeline.windows import WINDOWS_AT_ONCE
 
 Ints = npt.NDArray[np.int32]
@@ -49,6 +49,8 @@ class Embeddings:
       beginnings: float32 [beginnings, D], of sounds that have just begun: only to learn from.
       beginning_of: int32 [beginnings], likewise.
       unreadable: reason by position of the recordings that have no windows.
+      joined: where several extractors looked at the same windows, what each of them made of them,
+        in the order in which they stand side by side here.
     """
 
     values: Matrix
@@ -56,6 +58,12 @@ class Embeddings:
     beginnings: Matrix
     beginning_of: Ints
     unreadable: dict[int, str]
+    joined: tuple[Embeddings, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Embeddings, ...]:
+        """The embeddings of each extractor."""
+        return self.joined or (self,)
 
     def mean_of(self, recordings: npt.NDArray[np.integer]) -> Matrix:
         """The mean embedding of readable recordings: float32 [recordings, D], as ordered."""
@@ -152,6 +160,56 @@ def embed_recordings(
         beginnings=kept.rows(good, windows, beginnings),
         beginning_of=np.repeat(owners, beginnings),
         unreadable=dict(sorted(unreadable.items())),
+    )
+
+
+def embed_by_each(
+    paths: Sequence[str],
+    extractors: Sequence[Extractor],
+    cache_dir: Path,
+    max_bad_clips: float,
+    precisions: Sequence[str],
+) -> Embeddings:
+    """`embed_recordings` for several extractors, whose embeddings are kept each by itself.
+
+    Args:
+      paths: audio files.
+      extractors: made for the same features.
+      cache_dir: where embeddings are kept.
+      max_bad_clips: share of the recordings that may be unreadable.
+      precisions: what each extractor computes in.
+
+    Raises:
+      UserError: as of `embed_recordings`; a recording has changed while they were at it.
+    """
+    first = embed_recordings(paths, extractors[0], cache_dir, max_bad_clips, precisions[0])
+    readable = np.unique(first.recording)
+    parts = [first]
+    for extractor, precision in zip(extractors[1:], precisions[1:], strict=True):
+        again = embed_recordings(
+            [paths[position] for position in readable], extractor, cache_dir, 0.0, precision
+        )
+        part = dataclasses.replace(
+            again,
+            recording=readable[again.recording],
+            beginning_of=readable[again.beginning_of],
+            unreadable=first.unreadable,
+        )
+        if not np.array_equal(part.recording, first.recording):
+            raise UserError("recordings have changed while they were read; run it again")
+        parts.append(part)
+    return side_by_side(parts)
+
+
+def side_by_side(parts: Sequence[Embeddings]) -> Embeddings:
+    """What several extractors made of the same windows, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    return dataclasses.replace(
+        parts[0],
+        values=Beside([part.values for part in parts]),
+        beginnings=Beside([part.beginnings for part in parts]),
+        joined=tuple(parts),
     )
 
 

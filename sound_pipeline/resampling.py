@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,11 +28,18 @@ def resample(waveform: Floats, sample_rate_hz: int, new_rate_hz: int) -> Floats:
     """
     if sample_rate_hz == new_rate_hz:
         return waveform
-    # Whole seconds are whole numbers of samples at both rates, and quick to transform. There is
-    # always silence between the end and the start, which are neighbours to the transform.
-    seconds = len(waveform) // sample_rate_hz + 1
-    spectrum = np.fft.rfft(waveform, seconds * sample_rate_hz)
-    new_length = seconds * new_rate_hz
+    length, new_length = transform_lengths(len(waveform), sample_rate_hz, new_rate_hz)
+    spectrum = np.fft.rfft(waveform, length)
     resampled = np.fft.irfft(spectrum[: new_length // 2 + 1], new_length)
     resampled *= new_rate_hz / sample_rate_hz
     return resampled[: round(len(waveform) * new_rate_hz / sample_rate_hz)].astype(np.float32)
+
+
+def transform_lengths(samples: Any, sample_rate_hz: Any, new_rate_hz: int) -> tuple[Any, Any]:
+    """Samples to transform there and back: whole numbers from whole numbers, or int32 scalars.
+
+    Whole seconds are whole numbers of samples at both rates, and quick to transform. There is
+    always silence between the end and the start, which are neighbours to the transform.
+    """
+    seconds = samples // sample_rate_hz + 1
+    return seconds * sample_rate_hz, seconds * new_rate_hz

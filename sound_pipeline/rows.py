@@ -93,3 +93,25 @@ class Rows:
         """All rows."""
         del copy
         return self[:].astype(dtype or np.float32, copy=False)
+
+
+class Beside:
+    """Matrices of as many rows, side by side: float32 [rows, all D], copied where asked for."""
+
+    def __init__(self, matrices: Sequence[Matrix]) -> None:
+        """Notes the matrices: [rows, D] each."""
+        self._matrices = tuple(matrices)
+        self.shape = (len(matrices[0]), sum(matrix.shape[1] for matrix in matrices))
+
+    def __len__(self) -> int:
+        """Rows."""
+        return self.shape[0]
+
+    def __getitem__(self, index: Any, /) -> Floats:
+        """Rows by position (several: a mask, a slice or positions): float32 [rows, all D]."""
+        return np.concatenate([matrix[index] for matrix in self._matrices], axis=1)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """All rows."""
+        del copy
+        return self[:].astype(dtype or np.float32, copy=False)

@@ -113,7 +113,8 @@ def _converted(saved_model: Path, kind: str) -> bytes:
     if kind == "float16":
         converter.target_spec.supported_types = [tf.float16]
     try:
-        with without_remarks():
+        # The exception says what else would come as a page of compiler messages.
+        with without_remarks(of_failures=False):
             return bytes(converter.convert())
     except Exception as error:  # the converter's own classes are not public
         raise UserError(

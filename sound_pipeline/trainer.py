@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -140,23 +142,26 @@ class Trainer:
         return tf.nn.experimental.stateless_dropout(values, self._config.dropout, seed)
 
 
-# Of the last shape asked for: those that nobody uses.
-_idle: dict[tuple[int, int, HeadConfig], list[Trainer]] = {}
+_Shape = tuple[int, int, HeadConfig]
+# Those that nobody uses, the one used last at the end; more are forgotten, the oldest first.
+_idle: list[tuple[_Shape, Trainer]] = []
+_MOST_IDLE = 16
+_lock = threading.Lock()
 
 
 @contextlib.contextmanager
 def borrowed_trainer(inputs: int, classes: int, config: HeadConfig) -> Iterator[Trainer]:
     """A trainer of heads of one shape, which nobody else uses meanwhile; see `Trainer`."""
-    shape = inputs, classes, config
-    if shape not in _idle:
-        _idle.clear()
-    idle = _idle.setdefault(shape, [])
-    try:
-        trainer = idle.pop()
-    except IndexError:
-        trainer = Trainer(inputs, classes, config)
+    # Trainers are told of the weight decay when they train.
+    shape = inputs, classes, dataclasses.replace(config, l2=0.0)
+    with _lock:
+        fits = [place for place, (other, _) in enumerate(_idle) if other == shape]
+        found = _idle.pop(fits[-1])[1] if fits else None
+    trainer = found or Trainer(inputs, classes, config)
     yield trainer
-    idle.append(trainer)
+    with _lock:
+        _idle.append((shape, trainer))
+        del _idle[:-_MOST_IDLE]
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int32)])

@@ -19,12 +19,15 @@ from sound_pipeline import features
 from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import RunConfig, to_json
 from sound_pipeline.datasets import Manifest
-from sound_pipeline.embeddings import Embeddings, embed_recordings
-from sound_pipeline.evaluation import calibrate, evaluate, predictions_of, train_head
+from sound_pipeline.embeddings import Embeddings, embed_by_each
+from sound_pipeline.errors import UserError
+from sound_pipeline.evaluation import FoldResult, evaluate, predictions_of
 from sound_pipeline.export import export_model
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.figures import figures
-from sound_pipeline.precision import Choice, choose_precision, this_machine
+from sound_pipeline.head_training import HeldOut, calibrate, train_head
+from sound_pipeline.joint_head import AnyHead, mean_head
+from sound_pipeline.precision import choose_precision, this_machine
 from sound_pipeline.report.files import Findings, write_report
 from sound_pipeline.run_directory import LITE_FOLDER, staged
 from sound_pipeline.splits import Split, cut_validation, leaked_share
@@ -61,6 +64,11 @@ def run(
     features.colormap_table(config.features.colormap)  # raises before the work, not after it
     with staged(output_dir) as directory:
         extractor = load_extractor(config.extractor, config.features, config.image_size)
+        if config.export_tflite and not extractor.for_small_devices:
+            raise UserError(
+                "--export_tflite: TensorFlow Lite can't resample, which a module that takes "
+                f"waveforms needs, in --extractor={config.extractor}; leave one of the two out"
+            )
         logger.info(
             "%s: %d recordings of %d classes; extractor %s",
             manifest.name,
@@ -68,30 +76,27 @@ def run(
             len(manifest.classes),
             config.extractor,
         )
-        choice = choose_precision(config.precision, this_machine(), extractor.gains_from_less)
-        logger.info("computing in %s: %s", choice.precision, choice.why)
+        machine = this_machine()
+        precisions = []
+        for part in extractor.parts:
+            choice = choose_precision(config.precision, machine, part.gains_from_less)
+            logger.info("%s: computing in %s: %s", part.handle, choice.precision, choice.why)
+            precisions.append(choice.precision)
         paths = [recording.path for recording in manifest.recordings]
-        embeddings = embed_recordings(
-            paths, extractor, cache_dir, config.max_bad_clips, choice.precision
+        embeddings = embed_by_each(
+            paths, extractor.parts, cache_dir, config.max_bad_clips, precisions
         )
         results = evaluate(manifest, embeddings, splits, config.head)
 
-        everything = np.arange(len(manifest.recordings))
-        training, validation = cut_validation(
-            manifest, everything, config.split.validation_fraction, config.split.seed
-        )
-        final = train_head(manifest, embeddings, training, validation, config.head)
-        # Of everything that a head said about recordings held back from it, but for those that
-        # the figures are made of.
-        held_back = [final.validation, *(result.validation for result in results)]
+        head, held_back = _final_head(config, manifest, embeddings, results)
         calibration = calibrate(manifest, held_back)
-        final.head.temperature.assign(calibration.temperature)
+        head.temperature.assign(calibration.temperature)
         classifier = SoundClassifier(
-            extractor, final.head, manifest.classes, config.features, calibration.min_score
+            extractor, head, manifest.classes, config.features, calibration.min_score
         )
 
         predictions = predictions_of(manifest, results)
-        values = _about(config, manifest, splits, embeddings, choice) | figures(
+        values = _about(config, manifest, splits, embeddings, precisions) | figures(
             predictions, {result.name: result.calibration for result in results}
         )
         values["min_score"] |= {"suggested": calibration.min_score, "why": calibration.why}
@@ -133,12 +138,34 @@ def run(
     return values
 
 
+def _final_head(
+    config: RunConfig,
+    manifest: Manifest,
+    embeddings: Embeddings,
+    results: Sequence[FoldResult],
+) -> tuple[AnyHead, list[HeldOut]]:
+    """The head to export, and what heads said about recordings held back from them.
+
+    It has learned from every recording. What the figures are made of is not among the latter.
+    """
+    held_back = [result.validation for result in results]
+    if config.ensemble_folds:
+        heads = [result.head for result in results]
+        return mean_head(heads, embeddings.values.shape[1]), held_back
+    everything = np.arange(len(manifest.recordings))
+    training, validation = cut_validation(
+        manifest, everything, config.split.validation_fraction, config.split.seed
+    )
+    final = train_head(manifest, embeddings, training, validation, config.head)
+    return final.head, [final.validation, *held_back]
+
+
 def _about(
     config: RunConfig,
     manifest: Manifest,
     splits: Sequence[Split],
     embeddings: Embeddings,
-    choice: Choice,
+    precisions: Sequence[str],
 ) -> dict[str, Any]:
     about = {
         "split": config.split.evaluate,
@@ -146,7 +173,7 @@ def _about(
         "classes": list(manifest.classes),
         "data_set": manifest.name,
         "extractor": config.extractor,
-        "precision": choice.precision,
+        "precision": ", ".join(precisions),
         "unreadable": {
             manifest.recordings[position].path: reason
             for position, reason in embeddings.unreadable.items()

@@ -26,7 +26,7 @@ RUN = RunConfig(
     split=SplitConfig(evaluate="holdout", test_folds=(2, 4), seed=7),
     features=FeatureConfig(window_seconds=0.96, mel_bands=64, max_hz=7999.5),
     extractor="gabor",
-    head=HeadConfig(hidden_units=32, l2=1 / 3),
+    head=HeadConfig(hidden_units=32, l2=1 / 3, tune=True),
     image_size=224,
     max_bad_clips=0.05,
 )
@@ -141,6 +141,7 @@ def test_head_values_out_of_range_name_their_flag(values: dict[str, Any], flag: 
         ({"max_bad_clips": -0.1}, "--max_bad_clips=-0.1"),
         ({"max_bad_clips": 1.1}, "--max_bad_clips=1.1"),
         ({"max_bad_clips": math.nan}, "--max_bad_clips=nan"),
+        ({"ensemble_folds": True}, "--ensemble_folds: --evaluate=holdout"),
     ],
 )
 def test_run_values_out_of_range_name_their_flag(values: dict[str, Any], flag: str) -> None:
@@ -155,6 +156,7 @@ def test_the_edges_of_the_ranges_are_taken() -> None:
     FeatureConfig(window_seconds=60.0, window_overlap=0.95, mel_bands=512, max_hz=11025.0)
     HeadConfig(l2=0.0, dropout=0.0, epochs=1, patience=1, batch_size=1, class_weights="none")
     dataclasses.replace(RUN, image_size=0, max_bad_clips=1.0)
+    dataclasses.replace(RUN, ensemble_folds=True, split=SplitConfig("grouped"))
 
 
 def test_the_reference_is_librosas_default() -> None:

@@ -18,12 +18,13 @@ from sound_pipeline import embeddings
 from sound_pipeline.audio import decode_audio
 from sound_pipeline.beginnings import split_beginnings
 from sound_pipeline.config import FeatureConfig
-from sound_pipeline.embeddings import embed_recordings
+from sound_pipeline.embeddings import embed_by_each, embed_recordings
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.windows import split_windows
 from tests.sound_folders import RATE_HZ, SHORT, clip, write_folder
 from tests.sounds import noise, tone, write_wav
+from tests.tiny_models import LoudnessExtractor
 
 
 class CountingExtractor(GaborExtractor):
@@ -367,3 +368,94 @@ def test_nothing_that_can_be_read_is_an_error_at_any_limit(
             "of 2 recordings",
             paths[0],
         )
+
+
+# Several extractors.
+
+
+class Loudness(LoudnessExtractor):
+    """Ten levels of a window; refuses to be asked where it must not be."""
+
+    def __init__(self, allowed: bool = True) -> None:
+        super().__init__(dataclasses.replace(SHORT, beginning_seconds=(0.1,)))
+        self.allowed = allowed
+
+    def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
+        # Of one shape at all rates.
+        return super().__call__(super().prepare(waveform, sample_rate_hz))
+
+    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
+        assert self.allowed, "asked about what is kept"
+        return prepared
+
+
+def test_each_extractor_is_kept_by_itself(tmp_path: Path) -> None:
+    paths = recordings(tmp_path / "sounds", 3)
+    Path(paths[4]).write_bytes(b"broken")
+    paths.append(write_wav(tmp_path / "long.wav", clip("hum", 1, 1.3), RATE_HZ))
+    config = dataclasses.replace(SHORT, beginning_seconds=(0.1,))
+    cache, limit = tmp_path / "cache", 0.2
+    levels = embed_recordings(paths, Loudness(), cache, limit)
+
+    bank = CountingExtractor(config)
+    # What is kept of the first isn't computed again, wherever it stands.
+    joined = embed_by_each(
+        paths, [bank, Loudness(allowed=False)], cache, limit, ["float32", "float32"]
+    )
+    alone = embed_recordings(paths, CountingExtractor(config), cache, limit)
+    assert list(joined.unreadable) == list(levels.unreadable) == [4]
+    for name in ("recording", "beginning_of"):
+        np.testing.assert_array_equal(getattr(joined, name), getattr(levels, name))
+    for name in ("values", "beginnings"):
+        expected = np.concatenate(
+            [np.asarray(getattr(one, name)) for one in (alone, levels)], axis=1
+        )
+        np.testing.assert_array_equal(np.asarray(getattr(joined, name)), expected)
+    assert joined.values.shape[1] == 810
+    for part, one in zip(joined.parts, (alone, levels), strict=True):
+        assert part.unreadable == one.unreadable
+        np.testing.assert_array_equal(part.recording, one.recording)
+        np.testing.assert_array_equal(np.asarray(part.values), np.asarray(one.values))
+    mean = np.concatenate([one.mean_of(np.array([9, 2]))[:] for one in (alone, levels)], axis=1)
+    np.testing.assert_array_equal(joined.mean_of(np.array([9, 2]))[:], mean)
+    assert alone.parts == (alone,)
+
+
+def test_each_extractor_computes_in_its_own_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, str]] = []
+
+    def remember(paths: Sequence[str], extractor: object, precision: str) -> object:
+        asked.append((type(extractor), precision))
+        return iter((number, rows(2, number)) for number in range(len(paths)))
+
+    monkeypatch.setattr(embeddings, "_embed", remember)
+    paths = text_files(tmp_path, "one", "two")
+    embed_by_each(
+        paths,
+        [CountingExtractor(), LoudnessExtractor(SHORT)],
+        tmp_path / "cache",
+        0.0,
+        ["float32", "bfloat16"],
+    )
+    assert asked == [(CountingExtractor, "float32"), (LoudnessExtractor, "bfloat16")]
+
+
+def test_a_recording_that_changes_meanwhile_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([2, 3])
+
+    def changing(paths: Sequence[str], *_: object) -> object:
+        count = next(counts)
+        return iter((number, rows(count)) for number in range(len(paths)))
+
+    monkeypatch.setattr(embeddings, "_embed", changing)
+    both = [CountingExtractor(), LoudnessExtractor(SHORT)]
+    error_of(
+        lambda: embed_by_each(
+            text_files(tmp_path, "one"), both, tmp_path / "cache", 0.0, ["float32"] * 2
+        ),
+        "changed while",
+    )

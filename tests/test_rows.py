@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sound_pipeline.rows import Rows, RowsOnDisk
+from sound_pipeline.rows import Beside, Rows, RowsOnDisk
 
 
 def matrices(directory: Path) -> list[np.ndarray]:
@@ -61,3 +61,15 @@ def test_a_damaged_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(content)
     with pytest.raises((ValueError, OSError, EOFError)):
         RowsOnDisk(tmp_path / "a.npy")
+
+
+def test_side_by_side() -> None:
+    random = np.random.default_rng(0)
+    arrays = [random.normal(size=(7, size)).astype(np.float32) for size in (3, 1, 4)]
+    beside, expected = Beside(arrays), np.concatenate(arrays, axis=1)
+    assert beside.shape == (7, 8) and len(beside) == 7
+    np.testing.assert_array_equal(np.asarray(beside), expected)
+    for index in (np.arange(7) % 2 == 0, np.array([5, 0, 5]), slice(2, 4)):
+        np.testing.assert_array_equal(beside[index], expected[index])
+    chosen = Rows.chosen((beside, np.array([6, 1])), (expected, np.array([2])))
+    np.testing.assert_array_equal(chosen[:], expected[[6, 1, 2]])

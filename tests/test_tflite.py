@@ -250,13 +250,16 @@ class Unsupported(tiny_models.PictureModule):
         return tf.math.digamma(1.0 + tf.reduce_sum(pictures, axis=[2, 3]))
 
 
-def test_operations_that_are_missing_are_named(tmp_path: Path) -> None:
+def test_operations_that_are_missing_are_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     tf.saved_model.save(Unsupported(), str(tmp_path / "module"))
     extractor = load_extractor(str(tmp_path / "module"), CONFIG)
     export_model(tiny_models.random_classifier(extractor), tmp_path / "saved_model", {})
     with pytest.raises(UserError, match=r"TensorFlow Lite .*: it lacks Digamma; use") as error:
         export_tflite(tmp_path / "saved_model", tmp_path / "tflite", ["float32"])
     assert "\n" not in str(error.value)
+    assert capfd.readouterr().err == "", "the compiler's messages beside it"
     assert not (tmp_path / "tflite").exists()
 
 

@@ -20,10 +20,11 @@ from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import HeadConfig, RunConfig, from_json
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.errors import UserError
-from sound_pipeline.evaluation import HeldOut, calibrate
+from sound_pipeline.head_training import HeldOut, calibrate
 from sound_pipeline.report import files
 from sound_pipeline.run_directory import RESULTS
 from sound_pipeline.splits import SplitConfig, make_splits
+from tests import tiny_models
 from tests.sound_folders import CLASSES, RATE_HZ, SHORT, clip, write_csv, write_folder
 
 CLIPS_A_CLASS = 14
@@ -144,6 +145,65 @@ def test_the_model_is_written_for_small_devices_too(
     names = {path.name for path in (workplace / "small" / "tflite").iterdir()}
     assert names == {"int8", "float16"}
     assert from_json(RunConfig, (workplace / "small" / "config.json").read_text()) == config
+
+
+def test_several_extractors_answer_together(
+    workplace: Path, figures_alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model is the mean of the tested heads, each of which is a head for each extractor."""
+    models: list[tuple[SoundClassifier, dict[str, Any]]] = []
+
+    def keep(classifier: SoundClassifier, directory: Path, metadata: dict[str, Any]) -> None:
+        models.append((classifier, metadata))
+        directory.mkdir()
+
+    monkeypatch.setattr(training, "export_model", keep)
+    module = tiny_models.save_waveform_module(workplace / "module")
+    config = config_of(
+        DatasetConfig("folder", str(workplace / "sounds")),
+        extractor=f"gabor,{module}",
+        ensemble_folds=True,
+        precision="float32",
+    )
+    figures = train(config, workplace / "several", workplace / "cache")
+    assert figures["extractor"] == f"gabor,{module}"
+    assert figures["precision"] == "float32, float32"
+    assert figures["accuracy"] > 0.95
+    assert from_json(RunConfig, (workplace / "several" / "config.json").read_text()) == config
+    ((model, metadata),) = models
+    assert metadata["extractor"] == f"gabor,{module}"
+    folds = model.head.heads
+    assert [len(fold.heads) for fold in folds] == [2, 2]
+    assert float(model.head.temperature) != 1.0
+    unheard = np.stack([clip(label, seed) for label in CLASSES for seed in range(100, 103)])
+    rate = tf.constant(RATE_HZ)
+    answers = model.scores(unheard, rate).numpy()
+    assert [CLASSES[best] for best in answers.argmax(axis=1)] == sorted(CLASSES * 3)
+    # The folds' heads see the same embeddings, of which each extractor's head sees its part.
+    embedding = model.embedding(unheard, rate).numpy()
+    assert embedding.shape[1] == 806
+    single = [
+        tf.nn.log_softmax(
+            tf.nn.log_softmax(fold.heads[0](embedding[:, :800])) * fold._weights[0]
+            + tf.nn.log_softmax(fold.heads[1](embedding[:, 800:])) * fold._weights[1]
+        )
+        for fold in folds
+    ]
+    expected = tf.nn.softmax((single[0] + single[1]) / 2 / model.head.temperature)
+    np.testing.assert_allclose(answers, expected, atol=1e-4)
+
+
+def test_what_small_devices_can_not_compute_stops_before_the_work(workplace: Path) -> None:
+    module = tiny_models.save_waveform_module(workplace / "for_large_devices")
+    config = config_of(
+        DatasetConfig("folder", str(workplace / "sounds")),
+        extractor=f"gabor,{module}",
+        export_tflite=("int8",),
+    )
+    with pytest.raises(UserError, match="--export_tflite: TensorFlow Lite can't") as caught:
+        train(config, workplace / "none", workplace / "an_unused_cache")
+    assert "\n" not in str(caught.value)
+    assert not (workplace / "an_unused_cache").exists() and not (workplace / "none").exists()
 
 
 def test_learns_sounds_that_are_easily_told_apart(

@@ -1,31 +1,57 @@
 """Extractors: from a window of sound to an embedding.
 
-`gabor` is embedded in this package; everything else is a TF Hub module.
+`gabor` is embedded in this package; everything else is a TF Hub module, for pictures or for
+waveforms.
 """
 
 from __future__ import annotations
 
 from sound_pipeline.config import FeatureConfig
+from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
+from sound_pipeline.extractors.combined import CombinedExtractor
 
 __all__ = ["Extractor", "load_extractor"]
 
 
-def load_extractor(handle: str, config: FeatureConfig, image_size: int = 0) -> Extractor:
-    """The extractor that --extractor names.
+def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> Extractor:
+    """The extractor that --extractor names, or several as one.
 
     Args:
-      handle: `gabor`, or the URL or path of a TF Hub image feature-vector module.
-      config: the features it is fed with.
+      handles: one, or several separated by commas: `gabor`, or the URL or path of a TF Hub module,
+        one that turns pictures into vectors, or one that turns a waveform into a vector a frame.
+        Its signature says which.
+      config: the features they are fed with.
       image_size: height and width of the picture for modules that take any; 0 for 299.
 
     Raises:
-      UserError: the module can't be reached, or isn't an image feature-vector module.
+      UserError: a module can't be reached, or is of neither kind; one is named twice, or none.
     """
+    names = handles.split(",")
+    if not all(names):
+        raise UserError(f"--extractor={handles}: a name is empty; give gabor, a URL or a path")
+    if len(set(names)) < len(names):
+        raise UserError(f"--extractor={handles}: one is named twice; name each once")
+    extractors = [_load_one(name, config, image_size) for name in names]
+    return extractors[0] if len(extractors) == 1 else CombinedExtractor(extractors)
+
+
+def _load_one(handle: str, config: FeatureConfig, image_size: int = 0) -> Extractor:
     if handle == "gabor":
         from sound_pipeline.extractors.gabor import GaborExtractor
 
         return GaborExtractor(config)
-    from sound_pipeline.extractors.hub_image import HubImageExtractor
+    from sound_pipeline.extractors.hub import load_hub_module
+    from sound_pipeline.extractors.hub_image import HubImageExtractor, takes_pictures
+    from sound_pipeline.extractors.hub_waveform import HubWaveformExtractor, takes_waveforms
 
-    return HubImageExtractor(handle, config, image_size)
+    loaded = load_hub_module(handle)
+    if takes_pictures(loaded):
+        return HubImageExtractor(loaded, config, image_size)
+    if takes_waveforms(loaded):
+        return HubWaveformExtractor(loaded, config)
+    raise UserError(
+        f"--extractor={handle}: the module takes {loaded.takes()}, not pictures [batch, height, "
+        "width, 3] or a waveform float32 [samples]; give an image feature-vector module, or one "
+        "like YAMNet"
+    )

@@ -22,9 +22,11 @@ class Extractor(tf.Module, abc.ABC):
       fingerprint: changes whenever the same prepared input would give another embedding.
       config: what the features look like.
       gains_from_less: whether computing in less than float32 can make it faster.
+      for_small_devices: False where it is known that TensorFlow Lite lacks its operations.
     """
 
     gains_from_less = False
+    for_small_devices = True
 
     def __init__(
         self, handle: str, embedding_size: int, fingerprint: str, config: FeatureConfig
@@ -36,6 +38,11 @@ class Extractor(tf.Module, abc.ABC):
         self.fingerprint = fingerprint
         self.config = config
 
+    @property
+    def parts(self) -> tuple[Extractor, ...]:
+        """The extractors whose embeddings stand side by side in this one's; itself if it is one."""
+        return (self,)
+
     @abc.abstractmethod
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """Windows to what `__call__` takes.
@@ -45,7 +52,7 @@ class Extractor(tf.Module, abc.ABC):
           sample_rate_hz: int32 scalar, Hz.
 
         Returns:
-          A tensor whose first axis is the batch.
+          A tensor whose first axis is the batch; one for each of several `parts`.
         """
 
     @abc.abstractmethod

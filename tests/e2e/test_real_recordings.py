@@ -142,7 +142,8 @@ def test_the_exported_model_is_the_one_that_was_trained(inception_run: Path, loa
     waveform = (0.1 * random.standard_normal([2, 5 * 16000])).astype(np.float32)
     waveform[1] *= np.sin(np.arange(5 * 16000) / 500)
     expected = classifier.scores(tf.constant(waveform), tf.constant(16000)).numpy()
-    np.testing.assert_allclose(loaded(waveform, 16000)["scores"], expected, atol=1e-5)
+    # The last bit of a level may move a pixel to the next of the colormap's 256 colours.
+    np.testing.assert_allclose(loaded(waveform, 16000)["scores"], expected, atol=2e-4)
     embedding = loaded.signatures["embedding"](
         waveform=tf.constant(waveform), sample_rate=tf.constant(16000)
     )["embedding"]

@@ -1,0 +1,160 @@
+"""How often models are right that stand on one extractor, on each pair, and on all of them.
+
+    .venv/bin/python benchmarks/accuracy.py --data_dir=ESC-50-master \
+        --extractors=gabor,INCEPTION,YAMNET [--seeds=3] [--cache_dir=~/.cache/sound_pipeline]
+
+ESC-10's own folds. A seed decides which recordings of the training side are held back and in which
+order a head learns; the test folds have no part in any choice. Each figure is the mean over folds
+and seeds with its 95 % interval over source recordings, as train.py gives it for one seed: with
+the weight decay that HeadConfig has, which the targets are for, and with the one that validation
+may choose (--tune). A head is trained once for all models that it is a part of. The last line is
+JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+from targets import Target, report
+
+from sound_pipeline import programs
+
+# Of each alone, by kind; of the best of several; of the best with an image network in it.
+_ALONE = {"gabor": 0.92, "picture": 0.945, "waveform": 0.975}
+_BEST, _BEST_WITH_PICTURE = 0.985, 0.98
+
+
+def define_flags() -> None:
+    """Defines the benchmark's flags."""
+    flags.DEFINE_string("data_dir", None, "ESC-50 or its ESC-10 part.", required=True)
+    flags.DEFINE_list("extractors", None, "As of train.py.", required=True)
+    flags.DEFINE_integer("seeds", 3, "How many.", lower_bound=1)
+    flags.DEFINE_string(
+        "cache_dir",
+        os.environ.get("SOUND_PIPELINE_CACHE", "~/.cache/sound_pipeline"),
+        "Where embeddings are kept between runs.",
+    )
+
+
+def measure(
+    handles: Sequence[str], data_dir: str, cache_dir: Path, seeds: int
+) -> tuple[list[str], dict[tuple[tuple[int, ...], bool], dict[str, Any]]]:
+    """The kind of each extractor, and figures by (positions of extractors, whether tuned)."""
+    from sound_pipeline.config import FeatureConfig, HeadConfig
+    from sound_pipeline.datasets import DatasetConfig, load_manifest
+    from sound_pipeline.embeddings import embed_by_each, side_by_side
+    from sound_pipeline.extractors import load_extractor
+    from sound_pipeline.extractors.hub_image import HubImageExtractor
+    from sound_pipeline.head_training import ask, join_heads, train_head
+    from sound_pipeline.precision import choose_precision, this_machine
+    from sound_pipeline.significance import accuracy_interval
+    from sound_pipeline.splits import SplitConfig, make_splits
+
+    manifest = load_manifest(DatasetConfig("esc50", data_dir, subset="esc10"))
+    extractors = load_extractor(",".join(handles), FeatureConfig()).parts
+    precisions = [
+        choose_precision("auto", this_machine(), extractor.gains_from_less).precision
+        for extractor in extractors
+    ]
+    paths = [recording.path for recording in manifest.recordings]
+    parts = embed_by_each(paths, extractors, cache_dir, 0.0, precisions).parts
+    counts = range(1, len(parts) + 1)
+    chosen = [c for n in counts for c in itertools.combinations(range(len(parts)), n)]
+    joined = {which: side_by_side([parts[number] for number in which]) for which in chosen}
+    answers: dict[Any, list[Any]] = {}
+    for seed, tune in itertools.product(range(seeds), (False, True)):
+        config = dataclasses.replace(HeadConfig(), seed=seed, tune=tune)
+        for split in make_splits(manifest, SplitConfig("folds", seed=seed)):
+            sides = split.train, split.validation
+            trained = [train_head(manifest, part, *sides, config) for part in parts]
+            for which in chosen:
+                heads = [trained[number] for number in which]
+                # A head alone comes before it gets the temperature that it has among others,
+                # which changes no answer of its own.
+                head = (
+                    heads[0].head
+                    if len(heads) == 1
+                    else join_heads(manifest, joined[which], heads).head
+                )
+                said = ask(head, joined[which], split.test)
+                right = manifest.labels[said.recordings] == said.log_scores.argmax(axis=1)
+                groups = manifest.groups[said.recordings]
+                found = (right, np.full(len(right), split.name), groups)
+                answers.setdefault((which, tune), []).append((seed, *found))
+        print(f"seed {seed}, {'tuned' if tune else 'as configured'}: done", flush=True)
+    figures = {}
+    for key, found in answers.items():
+        right, folds, groups = (np.concatenate([row[n] for row in found]) for n in (1, 2, 3))
+        low, high = accuracy_interval(right, folds, groups)
+        by_seed = [
+            float(np.mean([row[1].mean() for row in found if row[0] == seed]))
+            for seed in range(seeds)
+        ]
+        figures[key] = {
+            "accuracy": float(np.mean(by_seed)),
+            "interval": [low, high],
+            "by_seed": by_seed,
+        }
+    kinds = [
+        "gabor"
+        if extractor.handle == "gabor"
+        else "picture"
+        if isinstance(extractor, HubImageExtractor)
+        else "waveform"
+        for extractor in extractors
+    ]
+    return kinds, figures
+
+
+def main(arguments: list[str]) -> None:
+    """Measures and prints."""
+    programs.no_arguments(arguments)
+    values = flags.FLAGS
+    handles = values.extractors
+    cache_dir = Path(values.cache_dir).expanduser()
+    kinds, figures = measure(handles, values.data_dir, cache_dir, values.seeds)
+    names = [Path(handle).name for handle in handles]
+    print(f"\n{'extractors':44}{'as configured':>22}{'tuned':>22}")
+    found: dict[tuple[int, ...], float] = {}
+    for which in dict.fromkeys(which for which, _ in figures):
+        row = f"{', '.join(names[number] for number in which):44}"
+        for tune in (False, True):
+            figure = figures[which, tune]
+            low, high = figure["interval"]
+            row += f"{figure['accuracy']:>8.4f} ({low:.3f}-{high:.3f})"
+        print(row)
+        found[which] = figures[which, False]["accuracy"]
+    print()
+    targets = [
+        Target(f"accuracy of {names[number]} alone", found[(number,)], _ALONE[kind], True)
+        for number, kind in enumerate(kinds)
+    ]
+    several = {which: value for which, value in found.items() if len(which) > 1}
+    if several:
+        targets.append(
+            Target("accuracy of the best of several", max(several.values()), _BEST, True)
+        )
+    seeing = [v for which, v in several.items() if any(kinds[n] == "picture" for n in which)]
+    if seeing:
+        targets.append(
+            Target(
+                "accuracy of the best with an image network", max(seeing), _BEST_WITH_PICTURE, True
+            )
+        )
+    rows = [
+        {"extractors": [handles[number] for number in which], "tuned": tune, **figure}
+        for (which, tune), figure in figures.items()
+    ]
+    report({"seeds": values.seeds, "figures": rows}, targets)
+
+
+if __name__ == "__main__":
+    define_flags()
+    programs.run(main)

@@ -1,0 +1,39 @@
+"""Several extractors that look at the same window, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from sound_pipeline.extractors.base import Extractor
+
+
+class CombinedExtractor(Extractor):
+    """Embeddings of several extractors side by side."""
+
+    def __init__(self, parts: Sequence[Extractor]) -> None:
+        """Joins extractors that were made for the same features."""
+        super().__init__(
+            handle=",".join(part.handle for part in parts),
+            embedding_size=sum(part.embedding_size for part in parts),
+            fingerprint="+".join(part.fingerprint for part in parts),
+            config=parts[0].config,
+        )
+        self._parts = tuple(parts)
+        self.gains_from_less = any(part.gains_from_less for part in parts)
+        self.for_small_devices = all(part.for_small_devices for part in parts)
+
+    @property
+    def parts(self) -> tuple[Extractor, ...]:
+        """The extractors, in the order of their numbers in the embedding."""
+        return tuple(self._parts)
+
+    def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """What each of the parts takes."""
+        return tuple(part.prepare(waveform, sample_rate_hz) for part in self._parts)
+
+    def __call__(self, prepared: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        """Windows prepared for each part to embeddings float32 [batch, embedding_size]."""
+        embeddings = [part(own) for part, own in zip(self._parts, prepared, strict=True)]
+        return tf.concat(embeddings, axis=1)

@@ -1,0 +1,142 @@
+"""TF Hub modules of every kind: fetched, loaded, and asked what they take."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from sound_pipeline.errors import UserError, first_line
+
+_SIGNATURES = ("image_feature_vector", "default", "serving_default")
+_DOWNLOAD_TIMEOUT_SECONDS = 60.0
+
+
+class HubFunction(NamedTuple):
+    """A function of a module that takes one tensor.
+
+    Attributes:
+      call: the tensor to whatever the module gives.
+      spec: what the tensor must be.
+    """
+
+    call: Callable[[tf.Tensor], Any]
+    spec: tf.TensorSpec
+
+
+class HubModule(NamedTuple):
+    """A loaded module.
+
+    Attributes:
+      handle: what the user gave as --extractor.
+      content: changes with the module's files.
+      module: the loaded object, which holds the weights.
+      functions: what it offers for one tensor.
+    """
+
+    handle: str
+    content: str
+    module: Any
+    functions: Sequence[HubFunction]
+
+    def takes(self) -> str:
+        """What its functions take, for messages."""
+        takes = [f"{function.spec.dtype.name}{function.spec.shape}" for function in self.functions]
+        return " or ".join(dict.fromkeys(takes)) or "no input"
+
+
+def load_hub_module(handle: str) -> HubModule:
+    """Loads a module by URL or path.
+
+    TF2 SavedModels with a callable object are taken, and modules that offer only a signature
+    (the older TF1 hub format among them).
+
+    Raises:
+      UserError: it can't be reached or loaded.
+    """
+    path = _resolve(handle)
+    try:
+        module = tf.saved_model.load(path)
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise UserError(
+            f"--extractor={handle}: {path} does not load as a SavedModel: {first_line(error)}"
+        ) from error
+    functions = tuple(_single_input_functions(module))
+    return HubModule(handle, _content_hash(Path(path)), module, functions)
+
+
+def _resolve(handle: str) -> str:
+    """URL or path to the folder of a SavedModel, downloaded where needed."""
+    if "://" not in handle:
+        path = Path(handle).expanduser()
+        if not (path / "saved_model.pb").is_file():
+            raise UserError(
+                f"--extractor={handle}: no such module (a folder with a saved_model.pb); give "
+                "gabor, the URL of a TF Hub module for images or waveforms, or the path of one"
+            )
+        return str(path)
+    import tensorflow_hub
+
+    try:
+        with _download_timeout():
+            return str(tensorflow_hub.resolve(handle))
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise UserError(
+            f"--extractor={handle}: the module can't be fetched ({first_line(error)}); check the "
+            "network, or set TFHUB_CACHE_DIR to a folder that holds it, or download it elsewhere "
+            "and give its path, or use --extractor=gabor, which needs no download"
+        ) from error
+
+
+@contextmanager
+def _download_timeout() -> Iterator[None]:
+    """tensorflow_hub sets none of its own: a silent network would hang the program for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _single_input_functions(module: Any) -> Iterator[HubFunction]:
+    """The functions a module offers for one tensor, and what each wants."""
+    if callable(module):
+        for function in module.__call__.concrete_functions:
+            arguments, keywords = function.structured_input_signature
+            if arguments and isinstance(arguments[0], tf.TensorSpec):
+                trains = len(arguments) > 1 or "training" in keywords
+                frozen = {"training": False} if trains else {}
+                yield HubFunction(partial(_call_object, module, frozen), arguments[0])
+    for name in _SIGNATURES:
+        if name in getattr(module, "signatures", {}):
+            signature = module.signatures[name]
+            inputs = signature.structured_input_signature[1]
+            if len(inputs) == 1:
+                ((key, spec),) = inputs.items()
+                yield HubFunction(partial(_call_signature, signature, key), spec)
+
+
+def _call_object(module: Any, frozen: dict[str, bool], tensor: tf.Tensor) -> Any:
+    return module(tensor, **frozen)
+
+
+def _call_signature(signature: Any, key: str, tensor: tf.Tensor) -> Any:
+    return signature(**{key: tensor})
+
+
+def _content_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    for folder, _, names in sorted(os.walk(path)):
+        for name in sorted(names):
+            file = Path(folder) / name
+            digest.update(str(file.relative_to(path)).encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,197 @@
+"""Heads of several extractors, tuned and weighed by validation recordings alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sound_pipeline import head_training
+from sound_pipeline.calibration import with_temperature
+from sound_pipeline.config import HeadConfig
+from sound_pipeline.datasets import Manifest
+from sound_pipeline.embeddings import Embeddings, side_by_side
+from sound_pipeline.errors import UserError
+from sound_pipeline.evaluation import evaluate
+from sound_pipeline.head import Fit, fit_head
+from sound_pipeline.head_training import (
+    L2_GRID,
+    HeldOut,
+    Training,
+    ask,
+    calibrate,
+    examples,
+    join_heads,
+    train_head,
+)
+from sound_pipeline.joint_head import JointHead
+from sound_pipeline.splits import SplitConfig, make_splits
+from tests.test_evaluation import LABELS, QUICK, embeddings_of, manifest_of, weights_of
+
+TRAIN, VALIDATION, TEST = np.arange(0, 30), np.arange(30, 48), np.arange(48, 60)
+
+
+def two_extractors(first: float = 1.0, second: float = 1.0) -> Embeddings:
+    """The same windows seen by two: of classes so far apart, and of 6 and 4 numbers."""
+    one = embeddings_of(LABELS, first)
+    other = embeddings_of(LABELS, second, seed=1)
+    # As many windows as the first has.
+    random = np.random.default_rng(2)
+    centres = second * random.normal(size=(3, 4))
+    values = centres[LABELS[one.recording]] + random.normal(size=(len(one.recording), 4))
+    other = dataclasses.replace(
+        one, values=values.astype(np.float32), beginnings=np.zeros((0, 4), np.float32)
+    )
+    return side_by_side([one, other])
+
+
+def loss_of(manifest: Manifest, said: HeldOut, temperature: float) -> float:
+    scores = with_temperature(said.log_scores, temperature)
+    return -float(np.log(scores[np.arange(len(scores)), manifest.labels[said.recordings]]).mean())
+
+
+def test_weights_are_the_inverse_of_the_calibrated_validation_losses() -> None:
+    manifest, embeddings = manifest_of(LABELS), two_extractors(1.5, 0.5)
+    trained = [train_head(manifest, part, TRAIN, VALIDATION, QUICK) for part in embeddings.parts]
+    temperatures = [calibrate(manifest, [one.validation]).temperature for one in trained]
+    losses = [
+        loss_of(manifest, one.validation, temperature)
+        for one, temperature in zip(trained, temperatures, strict=True)
+    ]
+    joint = train_head(manifest, embeddings, TRAIN, VALIDATION, QUICK)
+    assert isinstance(joint.head, JointHead)
+    shares = 1 / (np.array(losses) + 0.01)
+    assert shares[0] > 1.5 * shares[1], "nothing to tell them apart by"
+    said = [ask(one.head, part, TEST) for one, part in zip(trained, embeddings.parts, strict=True)]
+    expected = sum(
+        share / shares.sum() / temperature * one.log_scores
+        for share, temperature, one in zip(shares, temperatures, said, strict=True)
+    )
+    found = ask(joint.head, embeddings, TEST)
+    np.testing.assert_array_equal(found.recordings, TEST)
+    np.testing.assert_allclose(np.exp(found.log_scores), with_temperature(expected, 1.0), atol=1e-5)
+    assert joint.epochs == max(one.epochs for one in trained)
+    lengths = {name: len(curve) for name, curve in joint.curves.items()}
+    longest = max(len(one.curves["loss"]) for one in trained)
+    assert lengths == {"loss": longest, "validation_loss": longest}
+    mean = np.mean([one.curves["loss"][0] for one in trained])
+    assert joint.curves["loss"][0] == pytest.approx(mean)
+
+
+def test_what_it_says_of_validation_recordings_is_what_its_heads_would_say_together() -> None:
+    manifest, embeddings = manifest_of(LABELS), two_extractors()
+    trained = []
+    for part in embeddings.parts:
+        fit = fit_head(examples(manifest, part, TRAIN), None, 3, QUICK)
+        trained.append(Training(fit.head, ask(fit.head, part, VALIDATION), 25, fit.curves))
+    joint = join_heads(manifest, embeddings, trained)
+    said = ask(joint.head, embeddings, VALIDATION)
+    np.testing.assert_array_equal(joint.validation.recordings, said.recordings)
+    np.testing.assert_allclose(joint.validation.log_scores, said.log_scores, atol=1e-5)
+
+
+def test_together_they_are_right_more_often() -> None:
+    manifest, embeddings = manifest_of(LABELS), two_extractors(0.6, 0.6)
+    splits = make_splits(manifest, SplitConfig("folds", validation_fraction=0.3))
+    config = dataclasses.replace(QUICK, epochs=10, learning_rate=0.03)
+
+    def right(of: Embeddings) -> float:
+        results = evaluate(manifest, of, splits, config)
+        hits = [
+            manifest.labels[result.tested.recordings] == result.tested.log_scores.argmax(axis=1)
+            for result in results
+        ]
+        return float(np.concatenate(hits).mean())
+
+    assert right(embeddings) > max(right(part) for part in embeddings.parts)
+
+
+def test_without_a_validation_part_all_weigh_the_same() -> None:
+    manifest, embeddings = manifest_of(LABELS), two_extractors(2.0, 0.1)
+    joint = train_head(manifest, embeddings, np.arange(48), (), QUICK)
+    alone = [train_head(manifest, part, np.arange(48), (), QUICK) for part in embeddings.parts]
+    said = [
+        ask(one.head, part, TEST).log_scores
+        for one, part in zip(alone, embeddings.parts, strict=True)
+    ]
+    found = ask(joint.head, embeddings, TEST).log_scores
+    expected = with_temperature((said[0] + said[1]) / 2, 1.0)
+    np.testing.assert_allclose(np.exp(found), expected, atol=1e-5)
+    assert len(joint.validation.recordings) == 0
+
+
+def test_tuning_takes_the_weight_decay_of_the_least_calibrated_validation_loss() -> None:
+    manifest, embeddings = manifest_of(LABELS), embeddings_of(LABELS, distance=0.8)
+    # Only the configured one is out of the question.
+    config = dataclasses.replace(QUICK, epochs=10, l2=3000.0)
+    losses, heads = [], []
+    for l2 in L2_GRID:
+        variant = dataclasses.replace(config, l2=l2)
+        one = train_head(manifest, embeddings, TRAIN, VALIDATION, variant)
+        temperature = calibrate(manifest, [one.validation]).temperature
+        losses.append(loss_of(manifest, one.validation, temperature))
+        heads.append(weights_of(one.head))
+    assert len({str(head) for head in heads}) == len(L2_GRID)
+    tuned = train_head(
+        manifest, embeddings, TRAIN, VALIDATION, dataclasses.replace(config, tune=True)
+    )
+    assert weights_of(tuned.head) == heads[int(np.argmin(losses))]
+
+
+@pytest.mark.parametrize(("gain", "taken"), [(0.02, False), (-0.5, False), (0.3, True)])
+def test_another_weight_decay_must_be_better_beyond_chance(gain: float, taken: bool) -> None:
+    random = np.random.default_rng(0)
+    losses = random.exponential(size=100)
+    nothing = HeldOut(np.zeros(0, np.int64), np.zeros((0, 3), np.float32))
+
+    def trial(l2: float, values: np.ndarray) -> head_training._Trial:
+        fit = Fit(None, 1, {})  # type: ignore[arg-type]
+        return head_training._Trial(HeadConfig(l2=l2), fit, nothing, values.astype("f4"))
+
+    difference = random.normal(size=100)
+    difference += gain - difference.mean()  # its standard error is about 0.1
+    others = [trial(1.0, losses + 5), trial(2.0, losses - difference)]
+    chosen = head_training._best(trial(10.0, losses), others)
+    assert chosen.config.l2 == (2.0 if taken else 10.0)
+
+
+def test_the_test_part_has_no_influence_on_tuning_or_weights() -> None:
+    embeddings = two_extractors(1.0, 0.6)
+    manifest = manifest_of(LABELS)
+    config = dataclasses.replace(QUICK, epochs=3, tune=True)
+    (split,) = make_splits(manifest, SplitConfig("folds"))[:1]
+    labels = LABELS.copy()
+    labels[split.test] = (labels[split.test] + 1) % 3
+    spoilt = []
+    for part in embeddings.parts:
+        values = np.asarray(part.values).copy()
+        values[np.isin(part.recording, split.test)] = np.nan
+        spoilt.append(dataclasses.replace(part, values=values))
+    (before,) = evaluate(manifest, embeddings, [split], config)
+    (after,) = evaluate(manifest_of(labels), side_by_side(spoilt), [split], config)
+    assert weights_of(before.head) == weights_of(after.head)
+    known = embeddings.values[:][np.isin(embeddings.recording, split.train)]
+    np.testing.assert_array_equal(before.head(known), after.head(known))
+    assert before.calibration == after.calibration
+
+
+def test_there_must_be_something_to_tune_by() -> None:
+    config = HeadConfig(tune=True)
+    with pytest.raises(UserError, match=r"--tune: .*--validation_fraction"):
+        train_head(manifest_of(LABELS), embeddings_of(LABELS), TRAIN, (), config)
+
+
+def test_a_head_that_is_always_right_silences_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest, embeddings = manifest_of(LABELS), two_extractors(30.0, 1.0)
+    weights = []
+
+    def remember(head: object, columns: object, weight: float) -> object:
+        weights.append(weight)
+        return member(head, columns, weight)
+
+    member = head_training.Member
+    monkeypatch.setattr(head_training, "Member", remember)
+    train_head(manifest, embeddings, TRAIN, VALIDATION, QUICK)
+    assert sum(weights) == pytest.approx(1)
+    assert 0.001 < weights[1] < 0.5 < weights[0]
