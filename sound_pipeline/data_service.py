@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from typing import Protocol
 
 import tensorflow as tf
 
@@ -15,13 +14,6 @@ _CONNECT_SECONDS = 10.0
 # A worker that says nothing for so long is taken for dead.
 _DEAD_AFTER_MS = 5_000
 _HEARTBEAT_MS = 1_000
-
-
-class Server(Protocol):
-    """A running dispatcher or worker; it ends when nobody refers to it."""
-
-    def join(self) -> None:
-        """Waits for ever."""
 
 
 def from_workers(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
@@ -63,8 +55,8 @@ def parse_address(flag: str, address: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def start_dispatcher(port: int, work_dir: str) -> Server:
-    """Starts what hands out work.
+def start_dispatcher(port: int, work_dir: str) -> object:
+    """Starts what hands out work; it ends when nothing refers to what is returned.
 
     Args:
       port: to listen at; 0 for any that is free.
@@ -72,7 +64,7 @@ def start_dispatcher(port: int, work_dir: str) -> Server:
         empty: nowhere.
     """
     _register_ops()
-    server: Server = tf.data.experimental.service.DispatchServer(
+    return tf.data.experimental.service.DispatchServer(
         tf.data.experimental.service.DispatcherConfig(
             port=port,
             protocol="grpc",
@@ -81,11 +73,10 @@ def start_dispatcher(port: int, work_dir: str) -> Server:
             worker_timeout_ms=_DEAD_AFTER_MS,
         )
     )
-    return server
 
 
-def start_worker(dispatcher: str, host: str, port: int) -> Server:
-    """Starts what does the work.
+def start_worker(dispatcher: str, host: str, port: int) -> object:
+    """Starts what does the work; it ends when nothing refers to what is returned.
 
     Args:
       dispatcher: its address, grpc://host:port.
@@ -94,7 +85,7 @@ def start_worker(dispatcher: str, host: str, port: int) -> Server:
     """
     _register_ops()
     there, at = parse_address("dispatcher", dispatcher)
-    server: Server = tf.data.experimental.service.WorkerServer(
+    return tf.data.experimental.service.WorkerServer(
         tf.data.experimental.service.WorkerConfig(
             dispatcher_address=f"{there}:{at}",
             worker_address=f"{host}:{port or '%port%'}",
@@ -103,7 +94,6 @@ def start_worker(dispatcher: str, host: str, port: int) -> Server:
             heartbeat_interval_ms=_HEARTBEAT_MS,
         )
     )
-    return server
 
 
 def _register_ops() -> None:

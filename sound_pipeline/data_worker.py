@@ -15,6 +15,7 @@ import contextlib
 import logging
 import signal
 import socket
+import threading
 
 from absl import flags
 
@@ -66,14 +67,14 @@ def main(arguments: list[str]) -> None:
     # Here, because it imports TensorFlow, which takes seconds.
     import tensorflow as tf
 
-    from sound_pipeline.data_service import Server, start_dispatcher, start_worker
+    from sound_pipeline.data_service import start_dispatcher, start_worker
 
     # A service manager's way to end a program is as good as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     host = values.host or socket.gethostname()
     try:
         if is_worker:
-            server: Server = start_worker(values.dispatcher, host, values.port or 0)
+            server: object = start_worker(values.dispatcher, host, values.port or 0)
             logger.info("working for %s", values.dispatcher)
         else:
             port = 5050 if values.port is None else values.port
@@ -82,7 +83,9 @@ def main(arguments: list[str]) -> None:
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(f"the {arguments[1]} doesn't start: {first_line(error)}") from error
     with contextlib.suppress(KeyboardInterrupt):
-        server.join()
+        # `join` would not let signals through.
+        threading.Event().wait()
+    del server
 
 
 if __name__ == "__main__":
