@@ -136,6 +136,12 @@ def define_flags() -> None:
         os.environ.get("SOUND_PIPELINE_CACHE", "~/.cache/sound_pipeline"),
         "Where embeddings are kept between runs.",
     )
+    flags.DEFINE_string(
+        "data_service",
+        "",
+        "Dispatcher whose workers read recordings and compute features, as grpc://host:5050 "
+        "(python -m sound_pipeline.data_worker); they must see the files under the same paths.",
+    )
 
 
 def config_from_flags(values: flags.FlagValues) -> RunConfig:
@@ -206,7 +212,15 @@ def main(arguments: list[str]) -> None:
 
     output_dir = Path(values.output_dir).expanduser()
     cache_dir = Path(values.cache_dir).expanduser()
-    figures = training.run(config, manifest, splits, output_dir, cache_dir, programs.command())
+    figures = training.run(
+        config,
+        manifest,
+        splits,
+        output_dir,
+        cache_dir,
+        programs.command(),
+        values.data_service,
+    )
     low, high = figures["accuracy_interval"]
     split = figures["split"]
     if "leaked_share" in figures:

@@ -97,6 +97,7 @@ def embed_recordings(
     cache_dir: Path,
     max_bad_clips: float,
     precision: str = "float32",
+    data_service: str = "",
 ) -> Embeddings:
     """Embeds recordings, taking from the cache what it holds, with a progress bar.
 
@@ -106,9 +107,11 @@ def embed_recordings(
       cache_dir: where they are kept.
       max_bad_clips: share of the recordings that may be unreadable.
       precision: what the extractor computes in (see precision.py).
+      data_service: what prepares windows (see `read_windows`).
 
     Raises:
-      UserError: more recordings than that can't be read, or all; the cache can't be used.
+      UserError: more recordings than that can't be read, or all; the cache or the data service
+        can't be used.
     """
     store = EmbeddingStore(
         cache_dir,
@@ -132,7 +135,8 @@ def embed_recordings(
     unreadable: dict[int, str] = {}
     if len(missing):
         allowed = int(max_bad_clips * len(paths))
-        results = _embed([paths[position] for position in missing], extractor, precision)
+        some = [paths[position] for position in missing]
+        results = _embed(some, extractor, precision, data_service)
         with (
             tqdm.tqdm(total=len(missing), desc="embedding", unit="clip") as progress,
             _Writer(store) as writer,
@@ -169,6 +173,7 @@ def embed_by_each(
     cache_dir: Path,
     max_bad_clips: float,
     precisions: Sequence[str],
+    data_service: str = "",
 ) -> Embeddings:
     """`embed_recordings` for several extractors, whose embeddings are kept each by itself.
 
@@ -178,16 +183,24 @@ def embed_by_each(
       cache_dir: where embeddings are kept.
       max_bad_clips: share of the recordings that may be unreadable.
       precisions: what each extractor computes in.
+      data_service: as of `embed_recordings`.
 
     Raises:
       UserError: as of `embed_recordings`; a recording has changed while they were at it.
     """
-    first = embed_recordings(paths, extractors[0], cache_dir, max_bad_clips, precisions[0])
+    first = embed_recordings(
+        paths, extractors[0], cache_dir, max_bad_clips, precisions[0], data_service
+    )
     readable = np.unique(first.recording)
     parts = [first]
     for extractor, precision in zip(extractors[1:], precisions[1:], strict=True):
         again = embed_recordings(
-            [paths[position] for position in readable], extractor, cache_dir, 0.0, precision
+            [paths[position] for position in readable],
+            extractor,
+            cache_dir,
+            0.0,
+            precision,
+            data_service,
         )
         part = dataclasses.replace(
             again,
@@ -260,11 +273,11 @@ def _check_readable(
 
 
 def _embed(
-    paths: Sequence[str], extractor: Extractor, precision: str
+    paths: Sequence[str], extractor: Extractor, precision: str, data_service: str
 ) -> Iterator[tuple[int, Floats | str]]:
     """Yields (position, [windows, D] or the reason why not) as recordings are done."""
     pending: dict[int, dict[int, Floats]] = {}
-    for batch, values in _embed_batches(paths, extractor, precision):
+    for batch, values in _embed_batches(paths, extractor, precision, data_service):
         columns = (batch.recording, batch.window, batch.windows, batch.reason)
         for position, window, windows, reason, value in zip(*columns, values, strict=True):
             if position == FILLER:
@@ -280,7 +293,7 @@ def _embed(
 
 
 def _embed_batches(
-    paths: Sequence[str], extractor: Extractor, precision: str
+    paths: Sequence[str], extractor: Extractor, precision: str, data_service: str
 ) -> Iterator[tuple[Batch, Floats]]:
     """Yields batches of windows with their embeddings: float32 [batch, D].
 
@@ -295,7 +308,10 @@ def _embed_batches(
 
     with ThreadPoolExecutor(1) as thread:
         last: tuple[Batch, Future[Floats]] | None = None
-        for batch in read_windows(paths, extractor.prepare, extractor.config, WINDOWS_AT_ONCE):
+        batches = read_windows(
+            paths, extractor.prepare, extractor.config, WINDOWS_AT_ONCE, data_service
+        )
+        for batch in batches:
             following = batch, thread.submit(embed, batch)
             if last is not None:
                 yield last[0], last[1].result()

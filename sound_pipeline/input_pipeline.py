@@ -12,6 +12,8 @@ import tensorflow as tf
 from sound_pipeline.audio import decode_audio, decode_file_by_libsndfile
 from sound_pipeline.beginnings import split_beginnings
 from sound_pipeline.config import FeatureConfig
+from sound_pipeline.data_service import from_workers
+from sound_pipeline.errors import UserError
 from sound_pipeline.wav import DecodedAudio
 from sound_pipeline.windows import split_windows
 
@@ -42,12 +44,50 @@ class Batch(NamedTuple):
     reason: npt.NDArray[np.object_]
 
 
+class _Sieve:
+    """Lets every window through once, and knows which recordings have not come whole.
+
+    Workers of a data service may die with a part of a recording delivered; it is then read again.
+    """
+
+    def __init__(self, recordings: int) -> None:
+        self._is_whole = np.zeros(recordings, bool)
+        self._came: dict[int, set[int]] = {}
+
+    @property
+    def missing(self) -> npt.NDArray[np.int32]:
+        """Positions of the recordings that are not whole."""
+        return np.flatnonzero(~self._is_whole).astype(np.int32)
+
+    def sift(self, batch: Batch) -> Batch:
+        """The batch, with fillers in place of what came before."""
+        recording = batch.recording.copy()
+        columns = (batch.recording.tolist(), batch.window.tolist(), batch.windows.tolist())
+        for row, (position, window, windows) in enumerate(zip(*columns, strict=True)):
+            if position == FILLER:
+                continue
+            came = self._came.setdefault(position, set())
+            if self._is_whole[position] or window in came:
+                recording[row] = FILLER
+            came.add(window)
+            if len(came) == windows:
+                self._is_whole[position] = True
+            if self._is_whole[position]:
+                del self._came[position]
+        return batch._replace(recording=recording)
+
+
 def read_windows(
-    paths: Sequence[str], prepare: Prepare, config: FeatureConfig, batch_size: int
+    paths: Sequence[str],
+    prepare: Prepare,
+    config: FeatureConfig,
+    batch_size: int,
+    data_service: str = "",
 ) -> Iterator[Batch]:
     """Reads, decodes, cuts and prepares recordings, whatever their encoding.
 
-    First come those that the graph decodes, then the others, by libsndfile.
+    First come those that the graph decodes, then the others, by libsndfile. What workers of a
+    data service lose is read again until all has come once.
 
     Args:
       paths: audio files.
@@ -55,21 +95,41 @@ def read_windows(
         what the extractor takes.
       config: gives the window's length and hop.
       batch_size: windows in a batch.
+      data_service: the dispatcher whose workers do this, such as grpc://host:5050; they must see
+        the files under the same paths. Empty: this process does.
 
     Yields:
       Every recording's audible windows and beginnings, or one row with the reason why it can't
       be read, in no particular order.
+
+    Raises:
+      UserError: the data service can't be reached, or a recording is in an encoding that its
+        workers don't decode.
     """
-    everything = np.arange(len(paths), dtype=np.int32)
-    left = np.ones(len(paths), bool)
-    for batch in _batches(paths, everything, _decode_file, prepare, config, batch_size):
-        left[batch.recording[batch.recording != FILLER]] = False
-        yield batch
+    sieve = _Sieve(len(paths))
+    missing = sieve.missing
+    while len(missing):
+        some = [paths[position] for position in missing]
+        dataset = window_batches(some, _decode_file, prepare, config, batch_size)
+        if data_service:
+            dataset = from_workers(dataset, data_service)
+        for batch, unsupported in _batches(dataset, missing):
+            if data_service and len(unsupported):
+                first, reason = unsupported[0]
+                raise UserError(
+                    f"--data_service: {paths[first]}: {reason}: only libsndfile may decode it, "
+                    "which workers don't have; convert it with python -m sound_pipeline.convert"
+                )
+            yield sieve.sift(batch)
+        before, missing = len(missing), sieve.missing
+        if not data_service or len(missing) == before:
+            break
     # Among them what is damaged: it raised inside an op of tensorflow-io, and never arrived.
-    rest = everything[left]
-    if len(rest):
-        others = [paths[position] for position in rest]
-        yield from _batches(others, rest, decode_file_by_libsndfile, prepare, config, batch_size)
+    if len(missing):
+        others = [paths[position] for position in missing]
+        dataset = window_batches(others, decode_file_by_libsndfile, prepare, config, batch_size)
+        for batch, _ in _batches(dataset, missing):
+            yield sieve.sift(batch)
 
 
 def window_batches(
@@ -146,21 +206,23 @@ def window_batches(
 
 
 def _batches(
-    paths: Sequence[str],
-    positions: npt.NDArray[np.int32],
-    decode: Decode,
-    prepare: Prepare,
-    config: FeatureConfig,
-    batch_size: int,
-) -> Iterator[Batch]:
-    """Batches that name recordings by `positions`; those a decoder doesn't support are fillers."""
-    for columns in window_batches(paths, decode, prepare, config, batch_size):
+    dataset: tf.data.Dataset, positions: npt.NDArray[np.int32]
+) -> Iterator[tuple[Batch, list[tuple[int, str]]]]:
+    """Batches that name recordings by `positions`.
+
+    What a decoder doesn't support is a filler, and comes with its position and the reason.
+    """
+    for columns in dataset:
         prepared = columns.pop("prepared")
         arrays = {name: column.numpy() for name, column in columns.items()}
         recording = arrays.pop("recording")
-        dropped = arrays.pop("unsupported") | (recording == FILLER)
-        recording = np.where(dropped, FILLER, positions[recording])
-        yield Batch(prepared=prepared, recording=recording, **arrays)
+        named = np.where(recording == FILLER, FILLER, positions[recording])
+        dropped = arrays.pop("unsupported")
+        unsupported = [
+            (int(named[row]), arrays["reason"][row].decode()) for row in np.flatnonzero(dropped)
+        ]
+        named = np.where(dropped, FILLER, named).astype(np.int32)
+        yield Batch(prepared=prepared, recording=named, **arrays), unsupported
 
 
 def _decode_file(path: tf.Tensor) -> DecodedAudio:

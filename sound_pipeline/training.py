@@ -43,6 +43,7 @@ def run(
     output_dir: Path,
     cache_dir: Path,
     command: str,
+    data_service: str = "",
 ) -> dict[str, Any]:
     """Embeds, evaluates, trains a final model on everything and exports it.
 
@@ -53,6 +54,7 @@ def run(
       output_dir: the run's directory; see `run_directory.RESULTS` for what it gets.
       cache_dir: where embeddings are kept between runs.
       command: what the user typed, for the report.
+      data_service: the dispatcher whose workers read recordings; empty: this process does.
 
     Returns:
       What metrics.json holds.
@@ -84,7 +86,7 @@ def run(
             precisions.append(choice.precision)
         paths = [recording.path for recording in manifest.recordings]
         embeddings = embed_by_each(
-            paths, extractor.parts, cache_dir, config.max_bad_clips, precisions
+            paths, extractor.parts, cache_dir, config.max_bad_clips, precisions, data_service
         )
         results = evaluate(manifest, embeddings, splits, config.head)
 
