@@ -19,8 +19,8 @@ import numpy.typing as npt
 import tensorflow as tf
 import tqdm
 
-from sound_pipeline.contents import content_keys
-from sound_pipeline.embedding_store import EmbeddingStore
+from sound_pipeline.contents import Keys, content_keys
+from sound_pipeline.embedding_store import EmbeddingStore, Kept
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.features import FEATURES_VERSION
@@ -113,47 +113,13 @@ def embed_recordings(
       UserError: more recordings than that can't be read, or all; the cache or the data service
         can't be used.
     """
-    store = EmbeddingStore(
-        cache_dir,
-        {
-            "features": dataclasses.asdict(extractor.config),
-            "features_version": FEATURES_VERSION,
-            "extractor": extractor.fingerprint,
-            "precision": precision,
-        },
-    )
+    store = open_store(cache_dir, extractor, precision)
     keys = content_keys(paths, cache_dir)
-    kept = store.find(keys)
-    _, first = np.unique(keys, return_index=True)
-    missing = np.sort(first[~kept.is_kept[first]])
-    logger.info(
-        "%d recordings, %d embedded before (%s)",
-        len(paths),
-        kept.is_kept.sum(),
-        store.directory,
+    allowed = int(max_bad_clips * len(paths))
+    kept, unreadable = embed_missing(
+        paths, keys, store, extractor, precision, data_service, allowed
     )
-    unreadable: dict[int, str] = {}
-    if len(missing):
-        allowed = int(max_bad_clips * len(paths))
-        some = [paths[position] for position in missing]
-        results = _embed(some, extractor, precision, data_service)
-        with (
-            tqdm.tqdm(total=len(missing), desc="embedding", unit="clip") as progress,
-            _Writer(store) as writer,
-        ):
-            for position, result in results:
-                progress.update()
-                key = keys[missing[position]]
-                if not isinstance(result, str):
-                    writer.add(key, result)
-                    continue
-                for same in np.flatnonzero(keys == key).tolist():
-                    logger.warning("skipped %s: %s", paths[same], result)
-                    unreadable[same] = result
-                if len(unreadable) > allowed:
-                    break
-        _check_readable(paths, unreadable, max_bad_clips)
-        kept = store.find(keys)
+    check_readable(paths, unreadable, max_bad_clips)
     good = np.flatnonzero(kept.is_kept)
     beginnings = np.full(len(good), len(extractor.config.beginnings), np.int32)
     windows = kept.windows[good] - beginnings
@@ -165,6 +131,78 @@ def embed_recordings(
         beginning_of=np.repeat(owners, beginnings),
         unreadable=dict(sorted(unreadable.items())),
     )
+
+
+def open_store(cache_dir: Path, extractor: Extractor, precision: str) -> EmbeddingStore:
+    """Where the embeddings of an extractor are kept, computed in a precision.
+
+    Raises:
+      UserError: the cache can't be written.
+    """
+    return EmbeddingStore(
+        cache_dir,
+        {
+            "features": dataclasses.asdict(extractor.config),
+            "features_version": FEATURES_VERSION,
+            "extractor": extractor.fingerprint,
+            "precision": precision,
+        },
+    )
+
+
+def embed_missing(
+    paths: Sequence[str],
+    keys: Keys,
+    store: EmbeddingStore,
+    extractor: Extractor,
+    precision: str,
+    data_service: str = "",
+    most_unreadable: int | None = None,
+) -> tuple[Kept, dict[int, str]]:
+    """Embeds what a store lacks, each content once, with a progress bar.
+
+    Args:
+      paths: audio files.
+      keys: of their contents.
+      store: that of the extractor and precision.
+      extractor: makes the embeddings.
+      precision: what it computes in.
+      data_service: what prepares windows (see `read_windows`).
+      most_unreadable: recordings that may be unreadable before it stops; None: all.
+
+    Returns:
+      Where the embeddings are, and the reason by position of recordings that can't be read.
+    """
+    kept = store.find(keys)
+    _, first = np.unique(keys, return_index=True)
+    missing = np.sort(first[~kept.is_kept[first]])
+    logger.info(
+        "%d recordings, %d embedded before (%s)",
+        len(paths),
+        kept.is_kept.sum(),
+        store.directory,
+    )
+    unreadable: dict[int, str] = {}
+    if not len(missing):
+        return kept, unreadable
+    some = [paths[position] for position in missing]
+    results = _embed(some, extractor, precision, data_service)
+    with (
+        tqdm.tqdm(total=len(missing), desc="embedding", unit="clip") as progress,
+        _Writer(store) as writer,
+    ):
+        for position, result in results:
+            progress.update()
+            key = keys[missing[position]]
+            if not isinstance(result, str):
+                writer.add(key, result)
+                continue
+            for same in np.flatnonzero(keys == key).tolist():
+                logger.warning("skipped %s: %s", paths[same], result)
+                unreadable[same] = result
+            if most_unreadable is not None and len(unreadable) > most_unreadable:
+                break
+    return store.find(keys), unreadable
 
 
 def embed_by_each(
@@ -255,10 +293,16 @@ class _Writer:
         self._written = time.monotonic()
 
 
-def _check_readable(
+def check_readable(
     paths: Sequence[str], unreadable: Mapping[int, str], max_bad_clips: float
 ) -> None:
-    """Raises UserError where too many recordings, or all, can't be read."""
+    """Raises UserError where too many recordings, or all, can't be read.
+
+    Args:
+      paths: all recordings.
+      unreadable: reason by position.
+      max_bad_clips: the share that may be unreadable.
+    """
     if not unreadable or len(unreadable) <= min(int(max_bad_clips * len(paths)), len(paths) - 1):
         return
     position = min(unreadable)

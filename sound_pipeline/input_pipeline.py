@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from sound_pipeline.data_service import from_workers
 from sound_pipeline.errors import UserError
 from sound_pipeline.wav import DecodedAudio
 from sound_pipeline.windows import split_windows
+
+logger = logging.getLogger(__name__)
 
 Decode = Callable[[tf.Tensor], DecodedAudio]
 Prepare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -126,6 +129,16 @@ def read_windows(
             break
     # Among them what is damaged: it raised inside an op of tensorflow-io, and never arrived.
     if len(missing):
+        if data_service:
+            logger.warning(
+                "%d of %d recordings didn't come from the workers of --data_service=%s and are "
+                "read here: they are damaged, or the workers don't see them under the same paths; "
+                "the first is %s",
+                len(missing),
+                len(paths),
+                data_service,
+                paths[missing[0]],
+            )
         others = [paths[position] for position in missing]
         dataset = window_batches(others, decode_file_by_libsndfile, prepare, config, batch_size)
         for batch, _ in _batches(dataset, missing):

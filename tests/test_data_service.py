@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -139,6 +141,27 @@ def test_what_workers_can_not_decode_is_named(service: Service, tmp_path: Path) 
         UserError, match=rf"{path}: .*convert it with python -m sound_pipeline\.conv"
     ):
         list(read_windows([str(path)], extractor.prepare, CONFIG, BATCH, service.address))
+
+
+@pytest.mark.slow
+def test_what_workers_lose_is_read_here_and_said(
+    service: Service, paths: Sequence[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The path means something else to the workers, as on a machine without that folder.
+    inside = Path(os.path.relpath(tmp_path)) / "only here.wav"
+    shutil.copy(paths[0], inside)
+    extractor = GaborExtractor(CONFIG)
+    seen = [paths[1], str(inside)]
+    expected = windows_of(read_windows(seen, extractor.prepare, CONFIG, BATCH))
+    with pytest.MonkeyPatch.context() as patches:
+        patches.chdir(tmp_path)
+        elsewhere = [paths[1], inside.name]
+        found = windows_of(
+            read_windows(elsewhere, extractor.prepare, CONFIG, BATCH, service.address)
+        )
+    assert_equal(found, expected)
+    assert "1 of 2 recordings didn't come from the workers" in caplog.text
+    assert inside.name in caplog.text
 
 
 def test_nobody_there() -> None:

@@ -95,7 +95,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     paths_asked: list[str] = []
 
     def embed_stub(
-        paths: Sequence[str], extractor: GaborExtractor, precision: str
+        paths: Sequence[str], extractor: GaborExtractor, precision: str, data_service: str
     ) -> Iterator[tuple[int, np.ndarray | str]]:
         for position, path in enumerate(paths):
             paths_asked.append(path)
@@ -426,7 +426,9 @@ def test_each_extractor_computes_in_its_own_format(
 ) -> None:
     asked: list[tuple[object, str]] = []
 
-    def remember(paths: Sequence[str], extractor: object, precision: str) -> object:
+    def remember(
+        paths: Sequence[str], extractor: object, precision: str, data_service: str
+    ) -> object:
         asked.append((type(extractor), precision))
         return iter((number, rows(2, number)) for number in range(len(paths)))
 
