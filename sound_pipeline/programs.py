@@ -37,6 +37,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     program = os.path.basename(sys.argv[0])
     _fill_closed_streams()
+    _show_shared_flags()
 
     def guarded(arguments: list[str]) -> int | None:
         # TensorFlow's own remarks, made through absl, stay out of the program's messages.
@@ -120,6 +121,14 @@ def _parsed(flag: str, words: list[str], parse: Callable[[str], T], kind: str) -
         except ValueError:
             raise UserError(f"--{flag}: {word!r} is not {kind}") from None
     return tuple(values)
+
+
+def _show_shared_flags() -> None:
+    """Lets --help, which shows a program's own flags, show those it shares with others too."""
+    for module, shared in flags.FLAGS.flags_by_module_dict().items():
+        if module.startswith(f"{__package__}."):
+            for flag in shared:
+                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def _fill_closed_streams() -> None:
