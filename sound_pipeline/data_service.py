@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from sound_pipeline.audio import decode_audio
 from sound_pipeline.errors import UserError
+from sound_pipeline.filesystem import load_plugins
 
 _SCHEME = "grpc://"
 _CONNECT_SECONDS = 10.0
@@ -97,6 +98,7 @@ def start_worker(dispatcher: str, host: str, port: int) -> object:
 
 
 def _register_ops() -> None:
-    """Makes the ops known that the graphs to come name, beside TensorFlow's own."""
+    """Makes the ops and file systems known that the graphs to come name, beside TensorFlow's."""
+    load_plugins()
     # Only a graph with tensorflow-io's ops in it loads their library.
     tf.function(decode_audio).get_concrete_function(tf.TensorSpec([], tf.string))

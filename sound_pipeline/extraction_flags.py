@@ -68,13 +68,13 @@ def cache_dir(values: flags.FlagValues) -> Path:
 
 def _define_dataset() -> None:
     flags.DEFINE_enum("dataset", None, DATASETS, "Layout of the recordings.", required=True)
-    flags.DEFINE_string("data_dir", "", "Folder of the data set.")
+    flags.DEFINE_string("data_dir", "", "Folder of the data set; on s3:// or gs:// too.")
     flags.DEFINE_enum("subset", "", ["", "esc10"], "Part of ESC-50 to use; all if empty.")
     flags.DEFINE_string(
         "manifest",
         "",
-        "CSV file that lists the recordings of --dataset=csv; its paths are "
-        "relative to --data_dir, or to its own folder.",
+        "CSV file that lists the recordings of --dataset=csv, or a pattern of several; its paths, "
+        "which may be patterns too, are relative to --data_dir, or to its own folder.",
     )
     for column in ("path", "label", "fold", "group"):
         flags.DEFINE_string(f"{column}_column", column, f"Column of --manifest with the {column}.")
