@@ -10,21 +10,14 @@ OUTPUT_DIR/report.html, to look at, and OUTPUT_DIR/metrics.json.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from absl import flags
 
-from sound_pipeline import programs
+from sound_pipeline import extraction_flags, programs
 from sound_pipeline.augmentation_config import AUGMENTATIONS, AugmentationConfig
-from sound_pipeline.config import (
-    DEFAULT_EXTRACTOR,
-    IMAGE_CHANNELS,
-    FeatureConfig,
-    HeadConfig,
-    RunConfig,
-)
-from sound_pipeline.datasets import DATASETS, DatasetConfig, load_manifest
+from sound_pipeline.config import HeadConfig, RunConfig
+from sound_pipeline.datasets import load_manifest
 from sound_pipeline.fine_tune_config import FineTuneConfig
 from sound_pipeline.lite_formats import LITE_FORMATS
 from sound_pipeline.splits import PROTOCOLS, SplitConfig, make_splits
@@ -33,67 +26,7 @@ from sound_pipeline.strategy import STRATEGIES, make_devices
 
 def define_flags() -> None:
     """Defines the program's flags; defaults are those of the configuration classes."""
-    flags.DEFINE_enum("dataset", None, DATASETS, "Layout of the recordings.", required=True)
-    flags.DEFINE_string("data_dir", "", "Folder of the data set.")
-    flags.DEFINE_enum("subset", "", ["", "esc10"], "Part of ESC-50 to use; all if empty.")
-    flags.DEFINE_string(
-        "manifest",
-        "",
-        "CSV file that lists the recordings of --dataset=csv; its paths are "
-        "relative to --data_dir, or to its own folder.",
-    )
-    for column in ("path", "label", "fold", "group"):
-        flags.DEFINE_string(f"{column}_column", column, f"Column of --manifest with the {column}.")
-
-    flags.DEFINE_string(
-        "background_dir",
-        "",
-        "Folder of recordings in which nothing happens: they become the class 'background'.",
-    )
-    flags.DEFINE_list(
-        "unknown_classes",
-        [],
-        "Classes to leave out of training, to test how well the score tells them from the others.",
-    )
-
-    flags.DEFINE_multi_string(
-        "extractor",
-        [DEFAULT_EXTRACTOR],
-        "URL or path of a TF Hub module (URLs are downloaded once, to TFHUB_CACHE_DIR), one that "
-        "turns pictures into vectors or, like YAMNet, a waveform into a vector a frame; or gabor: "
-        "the embedded filter bank, quick and without a download. Several, separated by commas or "
-        "given one by one, answer together.",
-    )
-    flags.DEFINE_integer(
-        "image_size", 0, "Height and width of the picture, for modules that take any; 0: 299."
-    )
-
-    programs.define_precision()
-
-    features = FeatureConfig()
-    flags.DEFINE_float(
-        "window_seconds",
-        features.window_seconds,
-        "Sound in one picture. Longer recordings are cut into windows, shorter ones padded.",
-    )
-    flags.DEFINE_float("window_overlap", features.window_overlap, "Share of a window seen again.")
-    flags.DEFINE_list(
-        "beginning_seconds",
-        [f"{seconds:g}" for seconds in features.beginning_seconds],
-        "How much of a sound is in the beginnings learned from beside whole windows, so that the "
-        "first live labels of a sound are right; empty: whole windows alone, which takes less "
-        "time.",
-    )
-    flags.DEFINE_integer("mel_bands", features.mel_bands, "Mel bands of the spectrogram.")
-    flags.DEFINE_float("floor_db", features.floor_db, "Bottom of the picture below its peak, dB.")
-    flags.DEFINE_string("colormap", features.colormap, "matplotlib colormap of the picture.")
-    flags.DEFINE_enum(
-        "image_channels",
-        features.image_channels,
-        IMAGE_CHANNELS,
-        "The channels of an image network's picture: the colours of one spectrogram, or three "
-        "spectrograms of short, middle and long frames.",
-    )
+    extraction_flags.define()
 
     flags.DEFINE_integer(
         "augmented_copies",
@@ -197,13 +130,7 @@ def define_flags() -> None:
         f"Formats ({', '.join(LITE_FORMATS)}) in which to write the model for small devices too, "
         "to OUTPUT_DIR/tflite.",
     )
-    flags.DEFINE_float("max_bad_clips", 0.01, "Share of unreadable recordings that stops the run.")
     flags.DEFINE_string("output_dir", None, "Directory of the run, new or of a run.", required=True)
-    flags.DEFINE_string(
-        "cache_dir",
-        os.environ.get("SOUND_PIPELINE_CACHE", "~/.cache/sound_pipeline"),
-        "Where embeddings are kept between runs.",
-    )
 
 
 def config_from_flags(values: flags.FlagValues) -> RunConfig:
@@ -213,18 +140,7 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
       UserError: a value is out of range.
     """
     return RunConfig(
-        dataset=DatasetConfig(
-            dataset=values.dataset,
-            data_dir=values.data_dir,
-            subset=values.subset,
-            manifest=values.manifest,
-            path_column=values.path_column,
-            label_column=values.label_column,
-            fold_column=values.fold_column,
-            group_column=values.group_column,
-            background_dir=values.background_dir,
-            unknown_classes=tuple(values.unknown_classes),
-        ),
+        dataset=extraction_flags.dataset(values),
         split=SplitConfig(
             evaluate=values.evaluate,
             test_folds=programs.integers("test_folds", values.test_folds),
@@ -233,16 +149,8 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
             validation_fraction=values.validation_fraction,
             seed=values.seed,
         ),
-        features=FeatureConfig(
-            window_seconds=values.window_seconds,
-            window_overlap=values.window_overlap,
-            beginning_seconds=programs.numbers("beginning_seconds", values.beginning_seconds),
-            mel_bands=values.mel_bands,
-            floor_db=values.floor_db,
-            colormap=values.colormap,
-            image_channels=values.image_channels,
-        ),
-        extractor=",".join(values.extractor),
+        features=extraction_flags.features(values),
+        extractor=extraction_flags.extractor(values),
         image_size=values.image_size,
         head=HeadConfig(
             l2=values.l2,
@@ -289,9 +197,9 @@ def main(arguments: list[str]) -> None:
     from sound_pipeline import training
 
     # Before anything else is done with TensorFlow: see make_devices.
-    devices = make_devices(values.strategy)
+    devices = make_devices(values.strategy, values.data_service)
     output_dir = Path(values.output_dir).expanduser()
-    cache_dir = Path(values.cache_dir).expanduser()
+    cache_dir = extraction_flags.cache_dir(values)
     command = programs.command()
     with devices.together():
         figures = training.run(config, manifest, splits, output_dir, cache_dir, command, devices)

@@ -42,8 +42,9 @@ def main(arguments: list[str]) -> None:
     programs.no_arguments(arguments)
     import tensorflow as tf
 
-    from sound_pipeline import embeddings
+    from sound_pipeline import embedding_jobs
     from sound_pipeline.config import FeatureConfig
+    from sound_pipeline.embeddings import embed_recordings
     from sound_pipeline.extractors import load_extractor
     from sound_pipeline.input_pipeline import read_windows
     from sound_pipeline.precision import choose_precision, computing_in, this_machine
@@ -53,14 +54,14 @@ def main(arguments: list[str]) -> None:
     config = FeatureConfig()
     extractor = load_extractor(values.extractor, config)
     choice = choose_precision(values.precision, this_machine(), extractor.gains_from_less)
-    embed, batches_at = embeddings._embed_batches, []
+    embed, batches_at = embedding_jobs._embed_batches, []
 
     def watched(*inputs: Any) -> Iterator[Any]:
         for batch in embed(*inputs):
             batches_at.append((time.perf_counter(), time.process_time()))
             yield batch
 
-    embeddings._embed_batches = watched
+    embedding_jobs._embed_batches = watched
     forward = tf.function(extractor)
     milliseconds: dict[str, list[Any]] = {"recordings to embeddings": [], "network alone": []}
     with tempfile.TemporaryDirectory() as directory:
@@ -70,7 +71,7 @@ def main(arguments: list[str]) -> None:
             batches_at.clear()
             some = paths if counted else paths[:8]
             with tempfile.TemporaryDirectory() as cache:
-                embeddings.embed_recordings(some, extractor, Path(cache), 0.0, choice.precision)
+                embed_recordings(some, extractor, Path(cache), 0.0, choice.precision)
             alone_at = []
             with computing_in(choice.precision):
                 for _ in batches_at:

@@ -8,7 +8,6 @@ finds damaged, goes to libsndfile, in Python.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ import tensorflow as tf
 from sound_pipeline import sndfile
 from sound_pipeline.blocks import open_recording
 from sound_pipeline.compressed import decode_compressed, is_compressed
+from sound_pipeline.filesystem import read_bytes
 from sound_pipeline.wav import DecodedAudio, decode_wav, is_wav
 
 # Where only the graph runs, this is what a user can do about it.
@@ -81,7 +81,7 @@ def _decode_file(
 ) -> DecodedAudio:
     def read(path: bytes) -> tuple[npt.NDArray[np.float32], np.int32, bytes]:
         try:
-            waveform, rate, reason = decode(Path(path.decode()).read_bytes())
+            waveform, rate, reason = decode(read_bytes(path.decode()))
         except OSError as error:
             waveform, rate, reason = np.zeros(0, np.float32), 0, str(error.strerror)
         return waveform, np.int32(rate), reason.encode()

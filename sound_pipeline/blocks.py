@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import BinaryIO
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from sound_pipeline import sndfile
 from sound_pipeline.errors import UnreadableError
+from sound_pipeline.filesystem import open_binary, stamp
 
 Floats = npt.NDArray[np.float32]
 # An open file, its length and how much to read at a time, to blocks and their rate.
@@ -46,13 +46,13 @@ class Recording:
         self.path = path
         try:
             path.encode()
-            self._file = open(path, "rb")  # noqa: SIM115
+            self._file = open_binary(path)
         except UnicodeEncodeError as error:
             raise UnreadableError(repr(path), "the file name is not UTF-8: rename it") from error
         except OSError as error:
             raise UnreadableError(path, error.strerror or str(error)) from error
         try:
-            self.size_bytes = os.fstat(self._file.fileno()).st_size
+            self.size_bytes = stamp(path)[0]
             decoded = self._reported(decode(self._file, self.size_bytes, block_bytes))
             first, self.sample_rate_hz = next(decoded)
         except BaseException:

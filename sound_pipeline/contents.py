@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.errors import UserError, first_line
+from sound_pipeline.filesystem import is_remote, open_binary, stamp
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ _READ_BYTES = 1 << 20
 _UNSETTLED_NANOSECONDS = 2_000_000_000
 # Read at once, so that the list of what is still to be done stays short.
 _FILES_AT_ONCE = 1024
+# Requests to an object store, which take tens of milliseconds each.
+_STAMPS_AT_ONCE = 16
 
 
 def content_keys(paths: Sequence[str], cache_dir: Path) -> Keys:
@@ -45,9 +48,10 @@ def content_keys(paths: Sequence[str], cache_dir: Path) -> Keys:
     """
     if not paths:
         return np.zeros(0, f"S{_KEY_LETTERS}")
-    absolute = [os.fsencode(os.path.abspath(path)) for path in paths]
+    absolute = [os.fsencode(path if is_remote(path) else os.path.abspath(path)) for path in paths]
     names = np.array(absolute)
-    stamps = np.array([_stamp(path) for path in paths], np.int64)
+    with ThreadPoolExecutor(_STAMPS_AT_ONCE) as threads:
+        stamps = np.array(list(threads.map(_stamp, paths)), np.int64)
     # By characters, which unlike `commonpath` takes files on several Windows drives.
     shared = os.path.commonprefix([min(absolute), max(absolute)])  # noqa: RUF071
     folder = hashlib.sha256(os.fsencode(os.path.dirname(shared))).hexdigest()[:24]
@@ -83,25 +87,24 @@ def content_keys(paths: Sequence[str], cache_dir: Path) -> Keys:
 def _stamp(path: str) -> tuple[int, int, int, int]:
     """What changes when a file does."""
     try:
-        about = os.stat(path)
+        return stamp(path)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
 
 
-def _digest(path: str, stamp: npt.NDArray[np.int64]) -> tuple[bytes, bool]:
+def _digest(path: str, stamped: npt.NDArray[np.int64]) -> tuple[bytes, bool]:
     """A file's key, and whether its stamp can be trusted to stand for it."""
     now = time.time_ns()
     digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
+        with open_binary(path) as file:
             while block := file.read(_READ_BYTES):
                 digest.update(block)
     except OSError as error:
         raise _unreadable(path, error) from error
-    _, content_changed, inode_changed, _ = stamp
+    _, content_changed, inode_changed, _ = stamped
     settled = max(content_changed, inode_changed) < now - _UNSETTLED_NANOSECONDS
-    unchanged = tuple(stamp) == _stamp(path)
+    unchanged = tuple(stamped) == _stamp(path)
     return digest.hexdigest()[:_KEY_LETTERS].encode(), bool(settled and unchanged)
 
 

@@ -71,6 +71,10 @@ class EmbeddingStore:
     Every write makes a new part under a name of its own: first NAME.npy, the rows, then NAME.npz,
     whose they are, written aside and renamed. Readers see whole parts only, and several processes
     may add to one store.
+
+    Attributes:
+      directory: of this store's parts alone.
+      made_by: all that decides what the embedding of a content is, as JSON.
     """
 
     def __init__(self, directory: Path, made_by: Mapping[str, Any]) -> None:
@@ -83,12 +87,12 @@ class EmbeddingStore:
         Raises:
           UserError: the directory can't be written.
         """
-        text = json.dumps(made_by, sort_keys=True, indent=2)
-        self.directory = directory / hashlib.sha256(text.encode()).hexdigest()[:24]
+        self.made_by = json.dumps(made_by, sort_keys=True, indent=2)
+        self.directory = directory / hashlib.sha256(self.made_by.encode()).hexdigest()[:24]
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             aside = self.directory / f"made_by.json.{uuid.uuid4().hex}.partial"
-            aside.write_text(text, encoding="utf-8")
+            aside.write_text(self.made_by, encoding="utf-8")
             aside.replace(self.directory / "made_by.json")
         except OSError as error:
             raise UserError(
@@ -120,12 +124,19 @@ class EmbeddingStore:
 
     def add(self, embeddings: Mapping[bytes, Floats]) -> None:
         """Keeps embeddings: float32 [windows, D] by content key."""
-        if not embeddings:
-            return
+        # In what format a content is kept must not depend on what it was added with.
+        halves = {
+            key: half for key, rows in embeddings.items() if (half := compact(rows)) is not rows
+        }
+        rest = {key: rows for key, rows in embeddings.items() if key not in halves}
+        for some in (halves, rest):
+            if some:
+                self._add_part(some)
+
+    def _add_part(self, embeddings: Mapping[bytes, npt.NDArray[np.floating]]) -> None:
         part = self.directory / f"{uuid.uuid4().hex}.npz"
         aside = part.with_suffix(".partial")
-        values = np.concatenate(list(embeddings.values()))
-        np.save(part.with_suffix(".npy"), _compact(values))
+        np.save(part.with_suffix(".npy"), np.concatenate(list(embeddings.values())))
         with aside.open("wb") as file:
             np.savez(
                 file,
@@ -151,8 +162,11 @@ def _read_part(index: Path) -> tuple[RowsOnDisk, Keys, npt.NDArray[np.int32]]:
     return rows, names, counts
 
 
-def _compact(values: Floats) -> npt.NDArray[np.floating]:
-    """In float16, unless numbers would be lost."""
+def compact(values: Floats) -> npt.NDArray[np.floating]:
+    """The embeddings of a content [windows, D] in float16; themselves if numbers would be lost.
+
+    What comes out stays as it is when it is made float32 and compacted again.
+    """
     largest = np.abs(values).max(axis=1, initial=0.0)
     fits = np.isfinite(values).all() and largest.max(initial=0.0) <= _LARGEST
     if fits and ((largest == 0) | (largest >= _SMALLEST_NORMAL)).all():

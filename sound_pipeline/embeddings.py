@@ -7,41 +7,24 @@ embedding (features, extractor, versions), so that a stale embedding is never us
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
-import tqdm
 
 from sound_pipeline.augmentation import AUGMENTATION_VERSION
-from sound_pipeline.augmented_copies import NO_COPIES, Copies, Plan
-from sound_pipeline.contents import Keys, content_keys
-from sound_pipeline.embedding_store import EmbeddingStore, Kept
+from sound_pipeline.augmented_copies import NO_COPIES, Copies
+from sound_pipeline.contents import content_keys
+from sound_pipeline.embedding_jobs import Job, check_readable, embed_missing, open_store
+from sound_pipeline.embedding_store import Kept
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import Extractor
-from sound_pipeline.features import FEATURES_VERSION
-from sound_pipeline.input_pipeline import FILLER, Batch, read_windows
-from sound_pipeline.precision import computing_in
 from sound_pipeline.rows import Beside, Floats, Matrix
-from sound_pipeline.windows import WINDOWS_AT_ONCE
 
 Ints = npt.NDArray[np.int32]
 Positions = npt.NDArray[np.integer]
-
-logger = logging.getLogger(__name__)
-
-# New embeddings are written out when this many seconds have gone by, what a kill can cost, or when
-# they take so much memory.
-_WRITE_EVERY_SECONDS = 5.0
-_WRITE_EVERY_BYTES = 16 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +88,7 @@ def embed_recordings(
     max_bad_clips: float,
     precision: str = "float32",
     copies: Copies = NO_COPIES,
+    data_service: str = "",
 ) -> Embeddings:
     """Embeds recordings, taking from the cache what it holds, with a progress bar.
 
@@ -118,24 +102,19 @@ def embed_recordings(
       max_bad_clips: share of the recordings that may be unreadable.
       precision: what the extractor computes in (see precision.py).
       copies: augmented copies to embed too, each kept by itself.
+      data_service: what prepares windows (see `read_windows`).
 
     Raises:
-      UserError: more recordings than that can't be read, or all; the cache can't be used.
+      UserError: more recordings than that can't be read, or all; the cache or the data service
+        can't be used.
     """
-    features = dataclasses.asdict(extractor.config)
-    # For networks that take pictures, whose fingerprints tell; the others' embeddings stay valid.
-    del features["image_channels"]
-    made_by = {
-        "features": features,
-        "features_version": FEATURES_VERSION,
-        "extractor": extractor.fingerprint,
-        "precision": precision,
-    }
     # Makes the directory, or says why it can't be used.
-    store = EmbeddingStore(cache_dir, made_by)
+    store = open_store(cache_dir, extractor, precision)
     keys = content_keys(paths, cache_dir)
-    job = _Job(extractor, precision, store, "embedding")
-    kept, unreadable = _find_or_embed(job, paths, keys, max_bad_clips)
+    job = Job(extractor, precision, store, data_service=data_service)
+    allowed = int(max_bad_clips * len(paths))
+    kept, unreadable = embed_missing(paths, keys, job, allowed)
+    check_readable(paths, unreadable, max_bad_clips)
     good = np.flatnonzero(kept.is_kept)
     own = _rows(kept, good, good.astype(np.int32), len(extractor.config.beginnings))
     made = []
@@ -148,62 +127,13 @@ def embed_recordings(
             "augmentation_version": AUGMENTATION_VERSION,
             "copy": number,
         }
-        store = EmbeddingStore(cache_dir, made_by | changed)
-        job = _Job(extractor, precision, store, f"embedding copy {number}", plan)
-        kept, _ = _find_or_embed(job, readable, copy_keys, 0.0)
+        store = open_store(cache_dir, extractor, precision, changed)
+        job = Job(extractor, precision, store, f"embedding copy {number}", plan, data_service)
+        kept, unread = embed_missing(readable, copy_keys, job, 0)
+        check_readable(readable, unread, 0.0)
         owners = good.astype(np.int32)
         made.append(_rows(kept, np.arange(len(good)), owners, len(extractor.config.beginnings)))
     return dataclasses.replace(own, unreadable=dict(sorted(unreadable.items())), copies=tuple(made))
-
-
-class _Job(NamedTuple):
-    """How recordings are embedded, and where that is kept."""
-
-    extractor: Extractor
-    precision: str
-    store: EmbeddingStore
-    name: str
-    plan: Plan | None = None
-
-
-def _find_or_embed(
-    job: _Job, paths: Sequence[str], keys: Keys, max_bad_clips: float
-) -> tuple[Kept, dict[int, str]]:
-    """Where the embeddings of recordings are kept, and why some have none, by position."""
-    kept = job.store.find(keys)
-    _, first = np.unique(keys, return_index=True)
-    missing = np.sort(first[~kept.is_kept[first]])
-    logger.info(
-        "%s: %d recordings, %d embedded before (%s)",
-        job.name,
-        len(paths),
-        kept.is_kept.sum(),
-        job.store.directory,
-    )
-    unreadable: dict[int, str] = {}
-    if not len(missing):
-        return kept, unreadable
-    allowed = int(max_bad_clips * len(paths))
-    plan = job.plan.of(missing) if job.plan is not None else None
-    chosen = [paths[position] for position in missing]
-    results = _embed(chosen, job.extractor, job.precision, plan)
-    with (
-        tqdm.tqdm(total=len(missing), desc=job.name, unit="clip") as progress,
-        _Writer(job.store) as writer,
-    ):
-        for position, result in results:
-            progress.update()
-            key = keys[missing[position]]
-            if not isinstance(result, str):
-                writer.add(key, result)
-                continue
-            for same in np.flatnonzero(keys == key).tolist():
-                logger.warning("skipped %s: %s", paths[same], result)
-                unreadable[same] = result
-            if len(unreadable) > allowed:
-                break
-    _check_readable(paths, unreadable, max_bad_clips)
-    return job.store.find(keys), unreadable
 
 
 def _rows(kept: Kept, contents: Positions, owners: Ints, beginnings: int) -> Embeddings:
@@ -226,6 +156,7 @@ def embed_by_each(
     max_bad_clips: float,
     precisions: Sequence[str],
     copies: Copies = NO_COPIES,
+    data_service: str = "",
 ) -> Embeddings:
     """`embed_recordings` for several extractors, whose embeddings are kept each by itself.
 
@@ -236,11 +167,14 @@ def embed_by_each(
       max_bad_clips: share of the recordings that may be unreadable.
       precisions: what each extractor computes in.
       copies: augmented copies to embed too.
+      data_service: as of `embed_recordings`.
 
     Raises:
       UserError: as of `embed_recordings`; a recording has changed while they were at it.
     """
-    first = embed_recordings(paths, extractors[0], cache_dir, max_bad_clips, precisions[0], copies)
+    first = embed_recordings(
+        paths, extractors[0], cache_dir, max_bad_clips, precisions[0], copies, data_service
+    )
     readable = np.unique(first.recording)
     parts = [first]
     for extractor, precision in zip(extractors[1:], precisions[1:], strict=True):
@@ -251,6 +185,7 @@ def embed_by_each(
             0.0,
             precision,
             copies.of(readable),
+            data_service,
         )
         part = dataclasses.replace(
             _renumbered(again, readable),
@@ -283,105 +218,3 @@ def side_by_side(parts: Sequence[Embeddings]) -> Embeddings:
         copies=(),
         joined=tuple(parts),
     )
-
-
-class _Writer:
-    """Adds to a store what has come together in a while, or has grown large."""
-
-    def __init__(self, store: EmbeddingStore) -> None:
-        self._store = store
-        self._fresh: dict[bytes, Floats] = {}
-        self._bytes = 0
-        self._written = time.monotonic()
-
-    def __enter__(self) -> _Writer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._write()
-
-    def add(self, key: bytes, rows: Floats) -> None:
-        self._fresh[key] = rows
-        self._bytes += rows.nbytes
-        late = time.monotonic() - self._written > _WRITE_EVERY_SECONDS
-        if late or self._bytes > _WRITE_EVERY_BYTES:
-            self._write()
-
-    def _write(self) -> None:
-        self._store.add(self._fresh)
-        self._fresh = {}
-        self._bytes = 0
-        self._written = time.monotonic()
-
-
-def _check_readable(
-    paths: Sequence[str], unreadable: Mapping[int, str], max_bad_clips: float
-) -> None:
-    """Raises UserError where too many recordings, or all, can't be read."""
-    if not unreadable or len(unreadable) <= min(int(max_bad_clips * len(paths)), len(paths) - 1):
-        return
-    position = min(unreadable)
-    first_bad = f"the first is {paths[position]} ({unreadable[position]})"
-    if len(unreadable) == len(paths):
-        raise UserError(f"not one of {len(paths)} recordings can be read; {first_bad}: repair them")
-    raise UserError(
-        f"at least {len(unreadable)} of {len(paths)} recordings can't be read, more than "
-        f"--max_bad_clips={max_bad_clips:g} allows; {first_bad}: repair or remove them, or "
-        "raise --max_bad_clips"
-    )
-
-
-def _embed(
-    paths: Sequence[str], extractor: Extractor, precision: str, plan: Plan | None
-) -> Iterator[tuple[int, Floats | str]]:
-    """Yields (position, [windows, D] or the reason why not) as recordings are done."""
-    pending: dict[int, dict[int, Floats]] = {}
-    for batch, values in _embed_batches(paths, extractor, precision, plan):
-        columns = (batch.recording, batch.window, batch.windows, batch.reason)
-        for position, window, windows, reason, value in zip(*columns, values, strict=True):
-            if position == FILLER:
-                continue
-            if reason:
-                yield int(position), reason.decode()
-                continue
-            rows = pending.setdefault(int(position), {})
-            rows[int(window)] = value
-            if len(rows) == windows:
-                del pending[int(position)]
-                yield int(position), np.stack([rows[number] for number in range(windows)])
-
-
-def _embed_batches(
-    paths: Sequence[str], extractor: Extractor, precision: str, plan: Plan | None
-) -> Iterator[tuple[Batch, Floats]]:
-    """Yields batches of windows with their embeddings: float32 [batch, D].
-
-    The network runs in a thread of its own, one step ahead of whoever takes the results, so that
-    it doesn't wait for what is done with them. A step is a batch for each device.
-    """
-    strategy = tf.distribute.get_strategy()
-
-    @partial(tf.function, reduce_retracing=True, autograph=False)
-    def forward(prepared: Any) -> Any:
-        return strategy.run(extractor, args=(prepared,))
-
-    def embed(step: Sequence[Batch]) -> list[Floats]:
-        def of_device(context: tf.distribute.ValueContext) -> tf.Tensor:
-            # In the last step there may be devices without a batch of their own.
-            return step[min(context.replica_id_in_sync_group, len(step) - 1)].prepared
-
-        with computing_in(precision):
-            prepared = strategy.experimental_distribute_values_from_function(of_device)
-            results = strategy.experimental_local_results(forward(prepared))
-        return [np.asarray(values.numpy()) for values in results[: len(step)]]
-
-    batches = read_windows(paths, extractor.prepare, extractor.config, WINDOWS_AT_ONCE, plan)
-    with ThreadPoolExecutor(1) as thread:
-        last: tuple[list[Batch], Future[list[Floats]]] | None = None
-        while step := list(itertools.islice(batches, strategy.num_replicas_in_sync)):
-            following = step, thread.submit(embed, step)
-            if last is not None:
-                yield from zip(last[0], last[1].result(), strict=True)
-            last = following
-        if last is not None:
-            yield from zip(last[0], last[1].result(), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,9 +15,13 @@ from sound_pipeline.augmentation import augment
 from sound_pipeline.augmented_copies import Plan
 from sound_pipeline.beginnings import split_beginnings
 from sound_pipeline.config import FeatureConfig
+from sound_pipeline.data_service import from_workers
+from sound_pipeline.errors import UserError
 from sound_pipeline.graph_resampling import resample
 from sound_pipeline.wav import DecodedAudio
 from sound_pipeline.windows import split_windows
+
+logger = logging.getLogger(__name__)
 
 Decode = Callable[[tf.Tensor], DecodedAudio]
 Prepare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -48,16 +53,51 @@ class Batch(NamedTuple):
     reason: npt.NDArray[np.object_]
 
 
+class _Sieve:
+    """Lets every window through once, and knows which recordings have not come whole.
+
+    Workers of a data service may die with a part of a recording delivered; it is then read again.
+    """
+
+    def __init__(self, recordings: int) -> None:
+        self._is_whole = np.zeros(recordings, bool)
+        self._came: dict[int, set[int]] = {}
+
+    @property
+    def missing(self) -> npt.NDArray[np.int32]:
+        """Positions of the recordings that are not whole."""
+        return np.flatnonzero(~self._is_whole).astype(np.int32)
+
+    def sift(self, batch: Batch) -> Batch:
+        """The batch, with fillers in place of what came before."""
+        recording = batch.recording.copy()
+        columns = (batch.recording.tolist(), batch.window.tolist(), batch.windows.tolist())
+        for row, (position, window, windows) in enumerate(zip(*columns, strict=True)):
+            if position == FILLER:
+                continue
+            came = self._came.setdefault(position, set())
+            if self._is_whole[position] or window in came:
+                recording[row] = FILLER
+            came.add(window)
+            if len(came) == windows:
+                self._is_whole[position] = True
+            if self._is_whole[position]:
+                del self._came[position]
+        return batch._replace(recording=recording)
+
+
 def read_windows(
     paths: Sequence[str],
     prepare: Prepare,
     config: FeatureConfig,
     batch_size: int,
     plan: Plan | None = None,
+    data_service: str = "",
 ) -> Iterator[Batch]:
     """Reads, decodes, cuts and prepares recordings, whatever their encoding.
 
-    First come those that the graph decodes, then the others, by libsndfile.
+    First come those that the graph decodes, then the others, by libsndfile. What workers of a
+    data service lose is read again until all has come once.
 
     Args:
       paths: audio files.
@@ -66,23 +106,55 @@ def read_windows(
       config: gives the window's length and hop.
       batch_size: windows in a batch.
       plan: how each recording is augmented before it is cut; None for the recordings as they are.
+      data_service: the dispatcher whose workers do this, such as grpc://host:5050; they must see
+        the files under the same paths. Empty: this process does.
 
     Yields:
       Every recording's audible windows and beginnings, or one row with the reason why it can't
       be read, in no particular order.
+
+    Raises:
+      UserError: the data service can't be reached, or a recording is in an encoding that its
+        workers don't decode.
     """
-    everything = np.arange(len(paths), dtype=np.int32)
-    left = np.ones(len(paths), bool)
-    for batch in _batches(paths, everything, _decode_file, prepare, config, batch_size, plan):
-        left[batch.recording[batch.recording != FILLER]] = False
-        yield batch
+    sieve = _Sieve(len(paths))
+    missing = sieve.missing
+    while len(missing):
+        some = [paths[position] for position in missing]
+        dataset = window_batches(
+            some, _decode_file, prepare, config, batch_size, _part(plan, missing)
+        )
+        if data_service:
+            dataset = from_workers(dataset, data_service)
+        for batch, unsupported in _batches(dataset, missing):
+            if data_service and len(unsupported):
+                first, reason = unsupported[0]
+                raise UserError(
+                    f"--data_service: {paths[first]}: {reason}: only libsndfile may decode it, "
+                    "which workers don't have; convert it with python -m sound_pipeline.convert"
+                )
+            yield sieve.sift(batch)
+        before, missing = len(missing), sieve.missing
+        if not data_service or len(missing) == before:
+            break
     # Among them what is damaged: it raised inside an op of tensorflow-io, and never arrived.
-    rest = everything[left]
-    if len(rest):
-        others = [paths[position] for position in rest]
-        part = plan.of(rest) if plan is not None else None
+    if len(missing):
+        if data_service:
+            logger.warning(
+                "%d of %d recordings didn't come from the workers of --data_service=%s and are "
+                "read here: they are damaged, or the workers don't see them under the same paths; "
+                "the first is %s",
+                len(missing),
+                len(paths),
+                data_service,
+                paths[missing[0]],
+            )
+        others = [paths[position] for position in missing]
+        part = _part(plan, missing)
         decode = decode_file_by_libsndfile
-        yield from _batches(others, rest, decode, prepare, config, batch_size, part)
+        dataset = window_batches(others, decode, prepare, config, batch_size, part)
+        for batch, _ in _batches(dataset, missing):
+            yield sieve.sift(batch)
 
 
 def cut_windows(decoded: DecodedAudio, config: FeatureConfig) -> tuple[tf.Tensor, tf.Tensor]:
@@ -186,22 +258,27 @@ def window_batches(
 
 
 def _batches(
-    paths: Sequence[str],
-    positions: npt.NDArray[np.int32],
-    decode: Decode,
-    prepare: Prepare,
-    config: FeatureConfig,
-    batch_size: int,
-    plan: Plan | None,
-) -> Iterator[Batch]:
-    """Batches that name recordings by `positions`; those a decoder doesn't support are fillers."""
-    for columns in window_batches(paths, decode, prepare, config, batch_size, plan):
+    dataset: tf.data.Dataset, positions: npt.NDArray[np.int32]
+) -> Iterator[tuple[Batch, list[tuple[int, str]]]]:
+    """Batches that name recordings by `positions`.
+
+    What a decoder doesn't support is a filler, and comes with its position and the reason.
+    """
+    for columns in dataset:
         prepared = columns.pop("prepared")
         arrays = {name: column.numpy() for name, column in columns.items()}
         recording = arrays.pop("recording")
-        dropped = arrays.pop("unsupported") | (recording == FILLER)
-        recording = np.where(dropped, FILLER, positions[recording])
-        yield Batch(prepared=prepared, recording=recording, **arrays)
+        named = np.where(recording == FILLER, FILLER, positions[recording])
+        dropped = arrays.pop("unsupported")
+        unsupported = [
+            (int(named[row]), arrays["reason"][row].decode()) for row in np.flatnonzero(dropped)
+        ]
+        named = np.where(dropped, FILLER, named).astype(np.int32)
+        yield Batch(prepared=prepared, recording=named, **arrays), unsupported
+
+
+def _part(plan: Plan | None, positions: npt.NDArray[np.int32]) -> Plan | None:
+    return None if plan is None else plan.of(positions)
 
 
 def _augmented(

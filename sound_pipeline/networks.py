@@ -171,6 +171,12 @@ def _embedded(
     paths = [recording.path for recording in manifest.recordings]
     with devices.extraction.scope():
         embeddings = embed_by_each(
-            paths, extractor.parts, cache_dir, config.max_bad_clips, precisions, copies
+            paths,
+            extractor.parts,
+            cache_dir,
+            config.max_bad_clips,
+            precisions,
+            copies,
+            devices.data_service,
         )
     return Embedded(extractor, precisions, embeddings)

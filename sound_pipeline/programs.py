@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import shlex
@@ -14,6 +15,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.filesystem import plugins_loaded
 from sound_pipeline.precision import PRECISIONS
 
 T = TypeVar("T")
@@ -37,6 +39,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     program = os.path.basename(sys.argv[0])
     _fill_closed_streams()
+    _show_shared_flags()
 
     def guarded(arguments: list[str]) -> int | None:
         # TensorFlow's own remarks, made through absl, stay out of the program's messages.
@@ -67,7 +70,12 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
         except flags.Error as error:
             sys.exit(_fail(program, f"{_one_line(error)}; --help lists the flags"))
 
-    app.run(guarded, flags_parser=parse)
+    try:
+        app.run(guarded, flags_parser=parse)
+    except SystemExit as ended:
+        if plugins_loaded():
+            _end_at_once(ended.code)
+        raise
     raise AssertionError("absl.app.run does not return")
 
 
@@ -120,6 +128,27 @@ def _parsed(flag: str, words: list[str], parse: Callable[[str], T], kind: str) -
         except ValueError:
             raise UserError(f"--{flag}: {word!r} is not {kind}") from None
     return tuple(values)
+
+
+def _end_at_once(status: object) -> NoReturn:
+    """Ends the program without its C++ libraries' farewells.
+
+    tensorflow-io's file systems abort the process there, once they have been used: a program that
+    did all it was told to would end as one that crashed.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream:
+            stream.flush()
+    os._exit(status if isinstance(status, int) else EXIT_ERROR if status else 0)
+
+
+def _show_shared_flags() -> None:
+    """Lets --help, which shows a program's own flags, show those it shares with others too."""
+    for module, shared in flags.FLAGS.flags_by_module_dict().items():
+        if module.startswith(f"{__package__}."):
+            for flag in shared:
+                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def _fill_closed_streams() -> None:

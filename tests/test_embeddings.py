@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sound_pipeline import embeddings
+from sound_pipeline import embedding_jobs
 from sound_pipeline.audio import decode_audio
 from sound_pipeline.augmentation import augment
 from sound_pipeline.augmentation_config import AugmentationConfig
-from sound_pipeline.augmented_copies import Copies, Plan
+from sound_pipeline.augmented_copies import Copies
 from sound_pipeline.beginnings import split_beginnings
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.contents import content_keys
-from sound_pipeline.embeddings import embed_by_each, embed_recordings
+from sound_pipeline.embedding_jobs import Job
+from sound_pipeline.embeddings import Embeddings, embed_by_each, embed_recordings
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.extractors.gabor import GaborExtractor
@@ -74,7 +75,7 @@ def embed(
     cache_dir: Path,
     extractor: GaborExtractor | None = None,
     max_bad_clips: float = 0.0,
-) -> embeddings.Embeddings:
+) -> Embeddings:
     """Embeds, and reads all of it into memory."""
     extractor = extractor or CountingExtractor()
     result = embed_recordings(paths, extractor, cache_dir, max_bad_clips)
@@ -99,15 +100,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """
     paths_asked: list[str] = []
 
-    def embed_stub(
-        paths: Sequence[str], extractor: GaborExtractor, precision: str, plan: Plan | None
-    ) -> Iterator[tuple[int, np.ndarray | str]]:
+    def embed_stub(paths: Sequence[str], job: Job) -> Iterator[tuple[int, np.ndarray | str]]:
         for position, path in enumerate(paths):
             paths_asked.append(path)
             broken = Path(path).read_text().startswith("broken")
             yield position, "it is broken" if broken else rows(2, position)
 
-    monkeypatch.setattr(embeddings, "_embed", embed_stub)
+    monkeypatch.setattr(embedding_jobs, "_embed", embed_stub)
     return paths_asked
 
 
@@ -225,7 +224,7 @@ def test_another_extractor_or_version_does_not_use_what_is_kept(
     for extractor in (CountingExtractor(), other, newer):
         embed(paths, tmp_path / "cache", extractor)
         embed(paths, tmp_path / "cache", extractor)
-    monkeypatch.setattr(embeddings, "FEATURES_VERSION", 0)
+    monkeypatch.setattr(embedding_jobs, "FEATURES_VERSION", 0)
     embed(paths, tmp_path / "cache")
     assert asked == 4 * paths
     assert len(list((tmp_path / "cache").rglob("made_by.json"))) == 4
@@ -264,7 +263,7 @@ def test_shows_progress_on_stderr(
 
 
 def _killed_while_embedding(paths: list[str], cache_dir: Path) -> None:
-    embeddings._WRITE_EVERY_SECONDS = -1.0
+    embedding_jobs._WRITE_EVERY_SECONDS = -1.0
 
     def kill_before_the_third_batch(call: int) -> None:
         if call == 2:
@@ -299,7 +298,7 @@ def test_an_interrupt_keeps_what_was_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
 ) -> None:
     paths = text_files(tmp_path, "a", "b", "c", "d")
-    embed_all = embeddings._embed
+    embed_all = embedding_jobs._embed
 
     def interrupted(*arguments: object) -> Iterator[tuple[int, np.ndarray]]:
         done = embed_all(*arguments)
@@ -308,7 +307,7 @@ def test_an_interrupt_keeps_what_was_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patches, pytest.raises(KeyboardInterrupt):
-        patches.setattr(embeddings, "_embed", interrupted)
+        patches.setattr(embedding_jobs, "_embed", interrupted)
         embed(paths, tmp_path / "cache")
     asked.clear()
     embed(paths, tmp_path / "cache")
@@ -431,14 +430,12 @@ def test_each_extractor_computes_in_its_own_format(
 ) -> None:
     asked: list[tuple[object, str]] = []
 
-    def remember(
-        paths: Sequence[str], extractor: object, precision: str, plan: Plan | None
-    ) -> object:
-        assert plan is None
-        asked.append((type(extractor), precision))
+    def remember(paths: Sequence[str], job: Job) -> object:
+        assert job.plan is None
+        asked.append((type(job.extractor), job.precision))
         return iter((number, rows(2, number)) for number in range(len(paths)))
 
-    monkeypatch.setattr(embeddings, "_embed", remember)
+    monkeypatch.setattr(embedding_jobs, "_embed", remember)
     paths = text_files(tmp_path, "one", "two")
     embed_by_each(
         paths,
@@ -459,7 +456,7 @@ def test_a_recording_that_changes_meanwhile_is_noticed(
         count = next(counts)
         return iter((number, rows(count)) for number in range(len(paths)))
 
-    monkeypatch.setattr(embeddings, "_embed", changing)
+    monkeypatch.setattr(embedding_jobs, "_embed", changing)
     both = [CountingExtractor(), LoudnessExtractor(SHORT)]
     error_of(
         lambda: embed_by_each(
@@ -476,7 +473,7 @@ CHANGES = AugmentationConfig(kinds=("gain", "mask"), stretch_seconds=0.5)
 
 def embed_copies(
     paths: list[str], cache: Path, count: int, extractor: Extractor, **changes: object
-) -> embeddings.Embeddings:
+) -> Embeddings:
     config = dataclasses.replace(CHANGES, **changes)  # type: ignore[arg-type]
     return embed_recordings(paths, extractor, cache, 0.2, "float32", Copies(count, config))
 
@@ -536,16 +533,14 @@ def test_each_extractor_has_copies_of_its_own(
 ) -> None:
     seeds = []
 
-    def embed_stub(
-        paths: Sequence[str], extractor: Extractor, precision: str, plan: Plan | None
-    ) -> Iterator[tuple[int, np.ndarray | str]]:
-        if plan is not None:
-            seeds.append(plan.seeds.tolist())
+    def embed_stub(paths: Sequence[str], job: Job) -> Iterator[tuple[int, np.ndarray | str]]:
+        if job.plan is not None:
+            seeds.append(job.plan.seeds.tolist())
         for position, path in enumerate(paths):
             broken = Path(path).read_text() == "broken"
-            yield position, "it is" if broken else np.ones([2, extractor.embedding_size], "f4")
+            yield position, "it is" if broken else np.ones([2, job.extractor.embedding_size], "f4")
 
-    monkeypatch.setattr(embeddings, "_embed", embed_stub)
+    monkeypatch.setattr(embedding_jobs, "_embed", embed_stub)
     paths = text_files(tmp_path, "a", "broken", "b", "c")
     both = [CountingExtractor(), LoudnessExtractor(SHORT)]
     joined = embed_by_each(

@@ -8,6 +8,7 @@ import os
 from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below
 from sound_pipeline.datasets.manifest import BACKGROUND, Manifest, Recording
 from sound_pipeline.errors import UserError
+from sound_pipeline.filesystem import canonical, is_dir
 from sound_pipeline.stratify import shuffled
 
 
@@ -32,7 +33,7 @@ def add_background(manifest: Manifest, folder: str) -> Manifest:
             "there and leave the flag out"
         )
     folder = os.path.expanduser(folder)
-    if not os.path.isdir(folder):
+    if not is_dir(folder):
         raise UserError(f"{flag} is not a folder: name one that holds recordings of background")
     found = {
         os.path.relpath(path, folder).replace(os.sep, "/"): path
@@ -41,9 +42,9 @@ def add_background(manifest: Manifest, folder: str) -> Manifest:
     if len(found) < 2:
         held = "one recording" if found else "no recordings"
         raise UserError(f"{flag} holds {held}: give at least two, one to test on")
-    listed = {os.path.realpath(recording.path) for recording in manifest.recordings}
+    listed = {canonical(recording.path) for recording in manifest.recordings}
     for path in found.values():
-        if os.path.realpath(path) in listed:
+        if canonical(path) in listed:
             raise UserError(f"{flag}: {path} is a recording of {manifest.name} too: move it away")
     # Enough of one class can't be in every fold, but none may get two before all have one.
     folds = manifest.folds or (None,)

@@ -1,4 +1,4 @@
-"""Files on disk, found with one directory listing a folder rather than one `stat` a file.
+"""Files found with one directory listing a folder rather than one `stat` a file.
 
 So 100,000 files are found in a second or two, on network disks too.
 """
@@ -11,27 +11,13 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.filesystem import canonical, is_dir, list_folder
 
 AUDIO_SUFFIXES = (
     ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc",
     ".caf", ".au", ".snd", ".w64", ".rf64",
 )  # fmt: skip
 """File name endings, in lower case, that `--dataset=folder` takes for recordings."""
-
-
-def list_folder(folder: str) -> list[os.DirEntry[str]]:
-    """Lists a folder, sorted by name.
-
-    Raises:
-      UserError: it can't be listed.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(
-            f"folder {folder!r} cannot be listed ({error.strerror}): make it readable"
-        ) from error
 
 
 def files_below(
@@ -52,7 +38,7 @@ def files_below(
     visited = set()  # a link to a folder above would never end
     while pending:
         current = pending.pop()
-        actual = os.path.realpath(current)
+        actual = canonical(current)
         if actual in visited:
             continue
         visited.add(actual)
@@ -99,7 +85,7 @@ def find_files(paths: Iterable[str]) -> list[str | None]:
 def _files_by_spelling(folder: str) -> dict[str, list[str]]:
     files: dict[str, list[str]] = {}
     folder = folder or os.curdir
-    if os.path.isdir(folder):
+    if is_dir(folder):
         for entry in list_folder(folder):
             if entry.is_file():
                 files.setdefault(_spelling(entry.name), []).append(entry.name)

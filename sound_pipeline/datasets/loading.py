@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from sound_pipeline import filesystem
 from sound_pipeline.datasets.background import add_background
 from sound_pipeline.datasets.config import DatasetConfig
-from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below, find_files, list_folder
+from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below, find_files
 from sound_pipeline.datasets.manifest import Manifest, Recording
 from sound_pipeline.datasets.published import PUBLISHED, Published
-from sound_pipeline.datasets.tables import Row, read_table
+from sound_pipeline.datasets.tables import Row, Table, read_table
 from sound_pipeline.datasets.unknown import leave_out
 from sound_pipeline.errors import UserError
 
 _CUSTOM_CLIP_SECONDS = 4.0
+# File names may well have brackets in them.
+_PATTERN_MARKS = "*?"
 _LONE_SOURCE = "name the recording it was cut from, or give it a name that no other has"
 
 
@@ -82,54 +86,91 @@ def _load_published(config: DatasetConfig, source: Published, require_files: boo
 
 
 def _load_csv(config: DatasetConfig, require_files: bool) -> Manifest:
-    csv_path = os.path.expanduser(config.manifest)
-    data_dir = os.path.expanduser(config.data_dir) or os.path.dirname(csv_path)
-    if config.data_dir:
-        _check_data_dir(data_dir, f"name the folder that the paths in {csv_path} start from")
-    if not os.path.isfile(csv_path):
-        inside = os.path.join(data_dir, csv_path)
-        hint = f"did you mean --manifest={inside}?" if os.path.isfile(inside) else "name a CSV file"
-        raise UserError(f"--manifest={config.manifest}: there is no such file: {hint}")
-    table = read_table(csv_path)
+    pattern = os.path.expanduser(config.manifest)
+    data_dir = os.path.expanduser(config.data_dir)
+    if data_dir:
+        _check_data_dir(data_dir, f"name the folder that the paths in {pattern} start from")
+    tables = [read_table(path) for path in _csv_paths(config, pattern)]
+    listed = [one for table in tables for one in _listed(config, table, data_dir)]
+    for table in tables[1:]:
+        for column in (config.fold_column, config.group_column):
+            if (column in table.columns) != (column in tables[0].columns):
+                raise UserError(
+                    f"{table.path} and {tables[0].path}: only one of them has a column {column!r}: "
+                    "give both the same columns"
+                )
+    base = data_dir or os.path.dirname(pattern) or "."
+    start = "--data_dir" if data_dir else "the CSV's folder, as --data_dir is not set"
+    advice = f"paths start from {base} ({start}): correct them or the flag"
+    return _checked(
+        Manifest(
+            name=f"csv ({os.path.basename(pattern)})",
+            recordings=_located(listed, pattern, advice, require_files),
+            classes=tuple(sorted({recording.label for _, recording in listed})),
+            clip_seconds=_CUSTOM_CLIP_SECONDS,
+        ),
+        where=pattern,
+    )
+
+
+def _csv_paths(config: DatasetConfig, pattern: str) -> list[str]:
+    """The CSV file of --manifest, or those that are like it."""
+    if filesystem.is_file(pattern):
+        return [pattern]
+    if filesystem.has_magic(pattern) and (alike := filesystem.glob(pattern)):
+        return alike
+    data_dir = os.path.expanduser(config.data_dir) or os.path.dirname(pattern)
+    inside = os.path.join(data_dir, pattern)
+    found = not filesystem.is_remote(pattern) and filesystem.is_file(inside)
+    hint = f"did you mean --manifest={inside}?" if found else "name a CSV file"
+    raise UserError(f"--manifest={config.manifest}: there is no such file: {hint}")
+
+
+def _listed(config: DatasetConfig, table: Table, data_dir: str) -> Iterator[tuple[Row, Recording]]:
+    """The recordings of each row of a CSV, as listed: whether they exist is not looked at."""
     for flag in ("path_column", "label_column", "fold_column", "group_column"):
         column = getattr(config, flag)
         is_default = column == getattr(DatasetConfig, flag)
         optional = is_default and flag in ("fold_column", "group_column")
         if column in table.columns or not optional:
             table.require(column, f"name one of them with --{flag}")
-
-    listed = []
     has_folds, has_groups = (
         column in table.columns for column in (config.fold_column, config.group_column)
     )
+    folder = data_dir or os.path.dirname(table.path)
     for row in table.rows:
-        recording = Recording(
-            path=os.path.join(data_dir, row.text(config.path_column)),
-            label=row.text(config.label_column),
-            fold=row.whole_number(config.fold_column) if has_folds else None,
-            group=row.text(config.group_column, _LONE_SOURCE)
-            if has_groups
-            else row.text(config.path_column),
-        )
-        listed.append((row, recording))
-    start = "--data_dir" if config.data_dir else "the CSV's folder, as --data_dir is not set"
-    advice = f"paths start from {data_dir or '.'} ({start}): correct them or the flag"
-    return _checked(
-        Manifest(
-            name=f"csv ({os.path.basename(csv_path)})",
-            recordings=_located(listed, csv_path, advice, require_files),
-            classes=tuple(sorted({recording.label for _, recording in listed})),
-            clip_seconds=_CUSTOM_CLIP_SECONDS,
-        ),
-        where=csv_path,
-    )
+        for name in _names(row, config.path_column, folder):
+            recording = Recording(
+                path=filesystem.join(folder, name),
+                # One object a class, however many million rows have it.
+                label=sys.intern(row.text(config.label_column)),
+                fold=row.whole_number(config.fold_column) if has_folds else None,
+                group=row.text(config.group_column, _LONE_SOURCE) if has_groups else name,
+            )
+            yield row, recording
+
+
+def _names(row: Row, column: str, folder: str) -> list[str]:
+    """The path in a row, or the paths of the files that are like it, below a folder."""
+    name = row.text(column)
+    path = filesystem.join(folder, name)
+    if not any(mark in name for mark in _PATTERN_MARKS) or filesystem.is_file(path):
+        return [name]
+    alike = filesystem.glob(path)
+    if not alike:
+        raise UserError(f"{row.where}: no file is like {path!r}: correct it or remove the line")
+    if filesystem.is_remote(path):
+        return [file.removeprefix(f"{folder.rstrip('/')}/") for file in alike]
+    return [os.path.relpath(file, folder or os.curdir) for file in alike]
 
 
 def _load_folder(config: DatasetConfig, require_files: bool) -> Manifest:
     data_dir = os.path.expanduser(config.data_dir)
     _check_data_dir(data_dir, "name the folder that holds one folder of recordings a class")
     recordings: list[Recording] = []
-    classes = [e for e in list_folder(data_dir) if e.is_dir() and not e.name.startswith(".")]
+    classes = [
+        e for e in filesystem.list_folder(data_dir) if e.is_dir() and not e.name.startswith(".")
+    ]
     for entry in classes:
         # With "/" on every system, so that the order and the splits are the same there.
         paths = {
@@ -161,17 +202,18 @@ def _located(
     """Finds the file of each row; no two rows may have the same."""
     recordings = []
     missing = []
-    lines: dict[str, int] = {}
+    rows: dict[str, Row] = {}
     found = find_files(recording.path for _, recording in listed)
     for (row, recording), path in zip(listed, found, strict=True):
         if path is None:
             missing.append(f"{recording.path!r} (line {row.line})")
             recordings.append(recording)
             continue
-        first = lines.setdefault(os.path.normpath(path), row.line)
-        if first != row.line:
+        first = rows.setdefault(os.path.normpath(path), row)
+        if first is not row:
+            there = f"on line {first.line}" if first.path == row.path else f"in {first.where}"
             raise UserError(
-                f"{row.where}: {path!r} is on line {first} already: "
+                f"{row.where}: {path!r} is {there} already: "
                 "a recording has one label; remove one of the lines"
             )
         recordings.append(Recording(path, recording.label, recording.fold, recording.group))
@@ -184,8 +226,8 @@ def _located(
 
 
 def _check_data_dir(data_dir: str, advice: str) -> None:
-    if not os.path.isdir(data_dir):
-        problem = "is not a folder" if os.path.exists(data_dir) else "does not exist"
+    if not filesystem.is_dir(data_dir):
+        problem = "is not a folder" if filesystem.exists(data_dir) else "does not exist"
         raise UserError(f"--data_dir={data_dir} {problem}: {advice}")
 
 

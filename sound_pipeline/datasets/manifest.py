@@ -13,7 +13,7 @@ BACKGROUND = "background"
 """The name of a class of non-events."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One labelled audio file.
 

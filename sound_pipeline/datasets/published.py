@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from sound_pipeline.datasets.folders import list_folder
 from sound_pipeline.errors import UserError
+from sound_pipeline.filesystem import is_file, list_folder
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Published:
           UserError: there is none; the message names a folder nearby that holds one.
         """
         path = os.path.join(data_dir, self.metadata)
-        if os.path.isfile(path):
+        if is_file(path):
             return path
         parent = os.path.dirname(os.path.abspath(data_dir))
         inside = [entry.path for entry in list_folder(data_dir) if entry.is_dir()]
         for folder in (parent, os.path.dirname(parent), *inside):
-            if os.path.isfile(os.path.join(folder, self.metadata)):
+            if is_file(os.path.join(folder, self.metadata)):
                 raise UserError(
                     f"--data_dir={data_dir} holds no {self.metadata}, but {folder} does: "
                     f"use --data_dir={folder}"

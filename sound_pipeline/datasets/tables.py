@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 from dataclasses import dataclass
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.filesystem import open_binary
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One row of a table.
 
     Attributes:
       path: the file it is in.
       line: the line it starts on; the first of a file is 1.
-      cells: the value of each column, without outer spaces.
+      columns: the names in the header, the same object for all rows of a file.
+      values: the value of each column, without outer spaces.
     """
 
     path: str
     line: int
-    cells: dict[str, str]
+    columns: tuple[str, ...]
+    values: tuple[str, ...]
+
+    @property
+    def cells(self) -> dict[str, str]:
+        """The value of each column by its name."""
+        return dict(zip(self.columns, self.values, strict=True))
 
     @property
     def where(self) -> str:
@@ -38,9 +47,9 @@ class Row:
         Raises:
           UserError: it is empty.
         """
-        if not self.cells[column]:
+        if not (cell := self.cells[column]):
             raise UserError(f"{self.where}: the {column} is empty: {advice}")
-        return self.cells[column]
+        return cell
 
     def whole_number(self, column: str) -> int:
         """A cell's integer; '3.0' counts, as spreadsheets write it.
@@ -114,7 +123,7 @@ def read_table(path: str) -> Table:
     rows = []
     line = 1
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True, skipinitialspace=True)
             for values in reader:
                 cells = [value.strip() for value in values]
@@ -128,7 +137,7 @@ def read_table(path: str) -> Table:
                         "columns: complete the line, and quote values that contain commas"
                     )
                 else:
-                    rows.append(Row(path, line, dict(zip(columns, cells, strict=False))))
+                    rows.append(Row(path, line, columns, tuple(cells[: len(columns)])))
                 line = reader.line_num + 1
     except UnicodeDecodeError as error:
         raise UserError(f'{path} is not UTF-8: save it as "CSV UTF-8"') from error

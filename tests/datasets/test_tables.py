@@ -100,18 +100,18 @@ def test_required_column_that_exists(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("cell", "number"), [("3", 3), ("-2", -2), ("3.0", 3), ("1e2", 100)])
 def test_whole_number(cell: str, number: int) -> None:
-    assert Row("list.csv", 7, {"fold": cell}).whole_number("fold") == number
+    assert Row("list.csv", 7, ("fold",), (cell,)).whole_number("fold") == number
 
 
 @pytest.mark.parametrize("cell", ["", "x", "1.5", "nan", "inf"])
 def test_no_whole_number(cell: str) -> None:
     with pytest.raises(UserError) as error:
-        Row("list.csv", 7, {"fold": cell}).whole_number("fold")
+        Row("list.csv", 7, ("fold",), (cell,)).whole_number("fold")
     assert one_line(error).startswith(f"list.csv, line 7: fold is {cell!r}")
 
 
 def test_empty_text() -> None:
-    row = Row("list.csv", 7, {"label": "", "path": "a.wav"})
+    row = Row("list.csv", 7, ("label", "path"), ("", "a.wav"))
     assert row.text("path") == "a.wav"
     with pytest.raises(UserError, match=r"list\.csv, line 7: the label is empty"):
         row.text("label")

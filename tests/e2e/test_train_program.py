@@ -49,7 +49,7 @@ PROMISED_METRICS = {
 # finds the program with some recordings done and some to do.
 STALLED = """
 import runpy, sys, time
-from sound_pipeline import embeddings
+from sound_pipeline import embedding_jobs
 
 add = embeddings.EmbeddingStore.add
 
@@ -58,8 +58,8 @@ def stall(self, fresh):
     if fresh:
         time.sleep(3600)
 
-assert embeddings._WRITE_EVERY_SECONDS > 0
-embeddings._WRITE_EVERY_SECONDS = 0
+assert embedding_jobs._WRITE_EVERY_SECONDS > 0
+embedding_jobs._WRITE_EVERY_SECONDS = 0
 embeddings.EmbeddingStore.add = stall
 sys.argv[0] = "train.py"
 runpy.run_path("train.py", run_name="__main__")

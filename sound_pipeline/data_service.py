@@ -1,0 +1,104 @@
+"""Work on data sets that machines of a tf.data service do: clients, dispatcher and workers."""
+
+from __future__ import annotations
+
+import socket
+
+import tensorflow as tf
+
+from sound_pipeline.audio import decode_audio
+from sound_pipeline.errors import UserError
+from sound_pipeline.filesystem import load_plugins
+
+_SCHEME = "grpc://"
+_CONNECT_SECONDS = 10.0
+# A worker that says nothing for so long is taken for dead.
+_DEAD_AFTER_MS = 5_000
+_HEARTBEAT_MS = 1_000
+
+
+def from_workers(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
+    """A data set whose elements the workers of a data service make, each from a share of its own.
+
+    The elements come in any order; those of a worker that dies don't come.
+
+    Args:
+      dataset: has no Python function in it.
+      address: of the dispatcher: grpc://host:port.
+
+    Raises:
+      UserError: nobody answers at that address.
+    """
+    host, port = parse_address("data_service", address)
+    try:
+        socket.create_connection((host, port), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise UserError(
+            f"--data_service={address}: {error.strerror or error}; start a dispatcher there with "
+            "python -m sound_pipeline.data_worker dispatcher"
+        ) from error
+    return dataset.apply(
+        tf.data.experimental.service.distribute(
+            tf.data.experimental.service.ShardingPolicy.DYNAMIC, address
+        )
+    )
+
+
+def parse_address(flag: str, address: str) -> tuple[str, int]:
+    """Host and port of grpc://host:port.
+
+    Raises:
+      UserError: it is none; the message names the flag.
+    """
+    host, _, port = address.removeprefix(_SCHEME).rpartition(":")
+    if not address.startswith(_SCHEME) or not host or not port.isdecimal():
+        raise UserError(f"--{flag}={address}: give a dispatcher's address, as grpc://host:5050")
+    return host, int(port)
+
+
+def start_dispatcher(port: int, work_dir: str) -> object:
+    """Starts what hands out work; it ends when nothing refers to what is returned.
+
+    Args:
+      port: to listen at; 0 for any that is free.
+      work_dir: where it notes what it has handed out, so that it may be killed and started again;
+        empty: nowhere.
+    """
+    _register_ops()
+    return tf.data.experimental.service.DispatchServer(
+        tf.data.experimental.service.DispatcherConfig(
+            port=port,
+            protocol="grpc",
+            work_dir=work_dir or None,
+            fault_tolerant_mode=bool(work_dir),
+            worker_timeout_ms=_DEAD_AFTER_MS,
+        )
+    )
+
+
+def start_worker(dispatcher: str, host: str, port: int) -> object:
+    """Starts what does the work; it ends when nothing refers to what is returned.
+
+    Args:
+      dispatcher: its address, grpc://host:port.
+      host: this machine, as those see it that get the results.
+      port: to listen at; 0 for any that is free.
+    """
+    _register_ops()
+    there, at = parse_address("dispatcher", dispatcher)
+    return tf.data.experimental.service.WorkerServer(
+        tf.data.experimental.service.WorkerConfig(
+            dispatcher_address=f"{there}:{at}",
+            worker_address=f"{host}:{port or '%port%'}",
+            port=port,
+            protocol="grpc",
+            heartbeat_interval_ms=_HEARTBEAT_MS,
+        )
+    )
+
+
+def _register_ops() -> None:
+    """Makes the ops and file systems known that the graphs to come name, beside TensorFlow's."""
+    load_plugins()
+    # Only a graph with tensorflow-io's ops in it loads their library.
+    tf.function(decode_audio).get_concrete_function(tf.TensorSpec([], tf.string))

@@ -1,0 +1,93 @@
+"""Runs a part of a tf.data service, which reads recordings and computes features for train.py.
+
+    python -m sound_pipeline.data_worker dispatcher [--port=5050] [--work_dir=DIR]
+    python -m sound_pipeline.data_worker worker --dispatcher=grpc://HOST:5050 [--host=THIS_MACHINE]
+
+One dispatcher, and as many workers as there are machines; then train.py --data_service=grpc://HOST:5050
+on one of them or another. All of them must see the recordings under the same paths. A worker may
+die and be started again at any time. The services trust whoever reaches their ports: keep them
+inside a private network. Ends on Ctrl-C or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import socket
+import threading
+
+from absl import flags
+
+from sound_pipeline import programs
+from sound_pipeline.errors import UserError, check, first_line
+
+logger = logging.getLogger("sound_pipeline.data_worker")
+
+ROLES = ("dispatcher", "worker")
+
+
+def define_flags() -> None:
+    """Defines the program's flags."""
+    flags.DEFINE_integer(
+        "port",
+        None,
+        "To listen at. Default: 5050 for a dispatcher, any for a worker.",
+        lower_bound=0,
+        upper_bound=65535,
+    )
+    flags.DEFINE_string(
+        "work_dir",
+        "",
+        "Folder in which a dispatcher notes its work, to go on with after a restart.",
+    )
+    flags.DEFINE_string("dispatcher", "", "Of a worker: grpc://host:port of its dispatcher.")
+    flags.DEFINE_string(
+        "host", "", "Of a worker: this machine, as others reach it. Default: its name."
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Serves until it is told to end."""
+    check(
+        len(arguments) == 2 and arguments[1] in ROLES,
+        "say what to be: python -m sound_pipeline.data_worker dispatcher, or worker",
+    )
+    values = flags.FLAGS
+    is_worker = arguments[1] == "worker"
+    check(
+        is_worker or not (values.dispatcher or values.host),
+        "--dispatcher, --host: are for workers",
+    )
+    check(not is_worker or not values.work_dir, "--work_dir: is for dispatchers")
+    check(
+        not is_worker or values.dispatcher,
+        "--dispatcher is missing: give a worker its dispatcher's address, as grpc://host:5050",
+    )
+    # Here, because it imports TensorFlow, which takes seconds.
+    import tensorflow as tf
+
+    from sound_pipeline.data_service import start_dispatcher, start_worker
+
+    # A service manager's way to end a program is as good as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    host = values.host or socket.gethostname()
+    try:
+        if is_worker:
+            server: object = start_worker(values.dispatcher, host, values.port or 0)
+            logger.info("working for %s", values.dispatcher)
+        else:
+            port = 5050 if values.port is None else values.port
+            server = start_dispatcher(port, values.work_dir)
+            logger.info("dispatching at port %d", port)
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise UserError(f"the {arguments[1]} doesn't start: {first_line(error)}") from error
+    with contextlib.suppress(KeyboardInterrupt):
+        # `join` would not let signals through.
+        threading.Event().wait()
+    del server
+
+
+if __name__ == "__main__":
+    define_flags()
+    programs.run(main)

@@ -1,0 +1,76 @@
+"""Embeds a data set in shares, on as many machines as there are, and brings the shares together.
+
+    python -m sound_pipeline.extract --shard=3/64 --shards_dir=DIR --dataset=...    # on machine 3
+    python -m sound_pipeline.extract --merge --shards_dir=DIR --dataset=...         # at the end
+
+takes train.py's flags of the data set, the extractor and the features. The machines need no
+coordinator, only the same recordings in the same order. Each embeds its share as train.py would,
+into its own --cache_dir, and writes one file to DIR, whole or not at all; killed, it goes on where
+it stopped, and writes the same bytes. --merge looks for gaps, and fills the cache: train.py with
+the same flags then finds everything there.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from absl import flags
+
+from sound_pipeline import extraction_flags, programs
+from sound_pipeline.datasets import load_manifest
+from sound_pipeline.errors import check
+from sound_pipeline.shares import parse_share
+
+logger = logging.getLogger("sound_pipeline.extract")
+
+
+def define_flags() -> None:
+    """Defines the program's flags."""
+    extraction_flags.define()
+    flags.DEFINE_string("shard", "", "The share to embed: its number and how many there are, 3/64.")
+    flags.DEFINE_bool("merge", False, "Bring all shares together, into --cache_dir.")
+    flags.DEFINE_string("shards_dir", None, "Folder of the shares' files.", required=True)
+
+
+def main(arguments: list[str]) -> None:
+    """Embeds a share, or merges all."""
+    programs.no_arguments(arguments)
+    values = flags.FLAGS
+    check(bool(values.shard) != values.merge, "give --shard, such as --shard=3/64, or --merge")
+    share = parse_share(values.shard) if values.shard else None
+    dataset, features = extraction_flags.dataset(values), extraction_flags.features(values)
+    paths = [recording.path for recording in load_manifest(dataset).recordings]
+    shards_dir = Path(values.shards_dir).expanduser()
+    cache_dir = extraction_flags.cache_dir(values)
+    # After all that can be wrong with flags and files: TensorFlow takes seconds to import.
+    from sound_pipeline.extractors import load_extractor
+    from sound_pipeline.precision import choose_precision, this_machine
+    from sound_pipeline.sharding import embed_share, merge_shares
+
+    machine = this_machine()
+    handles = extraction_flags.extractor(values)
+    for extractor in load_extractor(handles, features, values.image_size).parts:
+        choice = choose_precision(values.precision, machine, extractor.gains_from_less)
+        logger.info("%s: computing in %s: %s", extractor.handle, choice.precision, choice.why)
+        if share:
+            written = embed_share(
+                paths,
+                share,
+                extractor,
+                cache_dir,
+                shards_dir,
+                choice.precision,
+                values.data_service,
+            )
+            print(written)
+        else:
+            merged = merge_shares(
+                paths, extractor, cache_dir, shards_dir, choice.precision, values.max_bad_clips
+            )
+            print(f"{extractor.handle}: {merged} recordings merged into {cache_dir}")
+
+
+if __name__ == "__main__":
+    define_flags()
+    programs.run(main)

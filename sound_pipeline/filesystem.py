@@ -1,0 +1,231 @@
+"""Files and folders on disk, and wherever TensorFlow reads: gs://, s3:// and so on.
+
+What is on disk needs no TensorFlow. TensorFlow itself knows gs://; s3:// and others come with
+tensorflow-io, where it loads.
+"""
+
+from __future__ import annotations
+
+import glob as disk_glob
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from sound_pipeline.errors import UserError, first_line
+
+_MARK = "://"
+# An object store is asked about every name whether it is a folder, which takes longer than reading
+# a small file: what ends as files do is taken for one.
+_LIKE_A_FILE = re.compile(r".+\.[a-z][a-z0-9]{1,4}", re.IGNORECASE)
+
+
+class Entry(Protocol):
+    """What is in a folder; `os.DirEntry` is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name there."""
+
+    @property
+    def path(self) -> str:
+        """The folder's path and its name."""
+
+    def is_dir(self) -> bool:
+        """Whether it is a folder, or a link to one."""
+
+    def is_file(self) -> bool:
+        """Whether it is a file, or a link to one."""
+
+
+@dataclass(frozen=True)
+class _RemoteEntry:
+    """Asks what it is as seldom as it can: each question is a request."""
+
+    path: str
+    known_folder: bool
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    def is_dir(self) -> bool:
+        if self.known_folder:
+            return True
+        return not _LIKE_A_FILE.fullmatch(self.name) and is_dir(self.path)
+
+    def is_file(self) -> bool:
+        return not self.is_dir()
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL rather than on disk."""
+    return _MARK in path
+
+
+def is_dir(path: str) -> bool:
+    """Whether there is such a folder."""
+    return _ask("isdir", path) if is_remote(path) else os.path.isdir(path)
+
+
+def is_file(path: str) -> bool:
+    """Whether there is such a file."""
+    if is_remote(path):
+        return _ask("exists", path) and not is_dir(path)
+    return os.path.isfile(path)
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file or folder."""
+    return _ask("exists", path) or is_dir(path) if is_remote(path) else os.path.exists(path)
+
+
+def glob(pattern: str) -> list[str]:
+    """The files and folders that are like a pattern, sorted; `*`, `?` and `[a-z]` are known."""
+    return sorted(_ask("glob", pattern) if is_remote(pattern) else disk_glob.glob(pattern))
+
+
+def has_magic(path: str) -> bool:
+    """Whether a path may be a pattern."""
+    return disk_glob.has_magic(path)
+
+
+def list_folder(folder: str) -> list[Entry]:
+    """Lists a folder, sorted by name.
+
+    Raises:
+      UserError: it can't be listed.
+    """
+    if is_remote(folder):
+        names = _ask("listdir", folder)
+        return [
+            _RemoteEntry(f"{folder.rstrip('/')}/{name.rstrip('/')}", name.endswith("/"))
+            for name in sorted(names)
+            if name.strip("/")
+        ]
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(
+            f"folder {folder!r} cannot be listed ({error.strerror}): make it readable"
+        ) from error
+
+
+def join(folder: str, path: str) -> str:
+    """A path that starts from a folder, unless it is absolute or a URL."""
+    return path if is_remote(path) else os.path.join(folder, path)
+
+
+def canonical(path: str) -> str:
+    """One name for all ways to write a path."""
+    return path if is_remote(path) else os.path.realpath(path)
+
+
+def open_binary(path: str) -> BinaryIO:
+    """Opens a file for reading; what isn't on disk is in memory then.
+
+    Raises:
+      OSError: it can't be read.
+    """
+    if not is_remote(path):
+        return open(path, "rb")
+    return io.BytesIO(read_bytes(path))
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole file.
+
+    Raises:
+      OSError: it can't be read.
+    """
+    if not is_remote(path):
+        return Path(path).read_bytes()
+    with _as_os_errors(path):
+        return bytes(_tensorflow(path).io.gfile.GFile(path, "rb").read())
+
+
+def stamp(path: str) -> tuple[int, int, int, int]:
+    """What changes when a file does: its size, times of change of content and inode (ns), inode.
+
+    Raises:
+      OSError: there is no such file.
+    """
+    if not is_remote(path):
+        about = os.stat(path)
+        return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
+    with _as_os_errors(path):
+        found = _tensorflow(path).io.gfile.stat(path)
+    return found.length, found.mtime_nsec, 0, 0
+
+
+def load_plugins() -> None:
+    """Has tensorflow-io add its file systems to TensorFlow's, where it is there and loads."""
+    _load_plugins()
+
+
+def plugins_loaded() -> bool:
+    """Whether it did: see `programs.run` for what follows from that."""
+    return bool(_load_plugins.cache_info().currsize) and "tensorflow_io" in sys.modules
+
+
+@cache
+def _load_plugins() -> None:
+    try:
+        import tensorflow_io  # noqa: F401
+    except (ImportError, NotImplementedError, OSError):
+        return
+
+
+def _ask(question: str, path: str) -> Any:
+    """What a function of tf.io.gfile says; UserError if it can't tell."""
+    try:
+        with _as_os_errors(path):
+            return getattr(_tensorflow(path).io.gfile, question)(path)
+    except FileNotFoundError:
+        return [] if question in ("glob", "listdir") else False
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror}; see to the network, the address and the credentials"
+        ) from error
+
+
+@cache
+def _schemes() -> frozenset[str]:
+    import tensorflow as tf
+
+    load_plugins()
+    return frozenset(tf.io.gfile.get_registered_schemes())
+
+
+def _tensorflow(path: str) -> Any:
+    """TensorFlow, once it knows the path's file system."""
+    import tensorflow as tf
+
+    scheme = path.partition(_MARK)[0]
+    if scheme not in _schemes():
+        raise UserError(
+            f"{path}: TensorFlow {tf.__version__} reads no {scheme}:// here; install "
+            "tensorflow-io==0.37.1 beside TensorFlow 2.16 or 2.17 (Python 3.10 to 3.12), or copy "
+            "the files to a disk"
+        )
+    return tf
+
+
+@contextmanager
+def _as_os_errors(path: str) -> Iterator[None]:
+    """Lets TensorFlow's errors about files be what Python's are."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.NotFoundError as error:
+        raise FileNotFoundError(2, "No such file or directory", path) from error
+    except tf.errors.OpError as error:
+        raise OSError(5, first_line(error), path) from error

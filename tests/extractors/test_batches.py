@@ -1,0 +1,57 @@
+"""What shards stand on: a window's embedding, bit for bit, wherever it is in whichever batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sound_pipeline.config import FeatureConfig
+from sound_pipeline.errors import UserError
+from sound_pipeline.extractors import Extractor, load_extractor
+from sound_pipeline.precision import choose_precision, computing_in, this_machine
+from sound_pipeline.windows import WINDOWS_AT_ONCE
+
+RATE_HZ = 22050
+
+
+def assert_alike_in_all_batches(extractor: Extractor, precision: str) -> None:
+    """Batches as they are in extraction: full, of other windows, or of fillers, which are zeros."""
+    random = np.random.default_rng(0)
+    samples = round(extractor.config.window_seconds * RATE_HZ)
+    loudness = random.uniform(0.01, 0.3, [WINDOWS_AT_ONCE, 1])
+    waveforms = (random.normal(size=[WINDOWS_AT_ONCE, samples]) * loudness).astype(np.float32)
+    prepare, embed = tf.function(extractor.prepare), tf.function(extractor)
+    together = prepare(waveforms, RATE_HZ).numpy()
+    alone = np.concatenate([prepare(one[None], RATE_HZ).numpy() for one in waveforms])
+    np.testing.assert_array_equal(alone, together)
+    with computing_in(precision):
+        expected = embed(together).numpy()
+        for _ in range(3):
+            order = random.permutation(WINDOWS_AT_ONCE)
+            some = together[order]
+            some[random.permutation(WINDOWS_AT_ONCE)[:5]] = 0
+            is_there = some.reshape(WINDOWS_AT_ONCE, -1).any(axis=1)
+            np.testing.assert_array_equal(embed(some).numpy()[is_there], expected[order[is_there]])
+
+
+def test_the_filter_bank() -> None:
+    config = FeatureConfig(window_seconds=0.5)
+    assert_alike_in_all_batches(load_extractor("gabor", config), "float32")
+
+
+@pytest.mark.slow
+@pytest.mark.assets
+@pytest.mark.parametrize(
+    ("module", "precision"),
+    [("inception_v3_trunk", "float32"), ("inception_v3_trunk", "bfloat16"), ("yamnet", "float32")],
+)
+def test_networks(assets: Path, module: str, precision: str) -> None:
+    extractor = load_extractor(str(assets / "hub" / module), FeatureConfig())
+    try:
+        choose_precision(precision, this_machine(), extractor.gains_from_less)
+    except UserError as error:
+        pytest.skip(str(error))
+    assert_alike_in_all_batches(extractor, precision)

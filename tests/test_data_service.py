@@ -1,0 +1,182 @@
+"""Windows from workers in other processes, which may die, against those of this process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+from sound_pipeline.config import FeatureConfig
+from sound_pipeline.data_service import from_workers, parse_address
+from sound_pipeline.errors import UserError
+from sound_pipeline.extractors.gabor import GaborExtractor
+from sound_pipeline.input_pipeline import FILLER, Batch, read_windows
+from tests import sounds
+from tests.e2e import programs
+
+CONFIG = FeatureConfig(window_seconds=0.5)
+BATCH = 8
+
+
+def free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("localhost", 0))
+        return int(asked.getsockname()[1])
+
+
+class Service:
+    """A dispatcher and two workers, each a process of its own."""
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self._directory = directory
+        self._stack = stack
+        port = free_port()
+        self.address = f"grpc://localhost:{port}"
+        self.dispatcher = self._start(
+            "dispatcher", f"--port={port}", f"--work_dir={directory}/work"
+        )
+        self._ports = [free_port(), free_port()]
+        self.workers = [self.start_worker(number) for number in range(2)]
+
+    def start_worker(self, number: int) -> subprocess.Popen[str]:
+        return self._start(
+            "worker",
+            f"--dispatcher={self.address}",
+            "--host=localhost",
+            f"--port={self._ports[number]}",
+        )
+
+    def _start(self, *words: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sound_pipeline.data_worker", *words],
+            cwd=programs.ROOT,
+            env=programs.environment(self._directory),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._stack.enter_context(process)
+        self._stack.callback(process.kill)
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(("dispatching", "working"))
+        return process
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    with ExitStack() as stack:
+        yield Service(tmp_path, stack)
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("recordings")
+    return [
+        str(sounds.write_wav(folder / f"{n}.wav", sounds.noise(8000 + 900 * n, seed=n), 16000))
+        for n in range(40)
+    ]
+
+
+def windows_of(batches: Iterator[Batch]) -> dict[tuple[int, int], np.ndarray]:
+    """What came for each window of each recording, each once."""
+    found: dict[tuple[int, int], np.ndarray] = {}
+    for batch in batches:
+        for recording, window, prepared in zip(
+            batch.recording.tolist(), batch.window.tolist(), batch.prepared.numpy(), strict=True
+        ):
+            if recording != FILLER:
+                assert (recording, window) not in found
+                found[recording, window] = prepared
+    return found
+
+
+def assert_equal(
+    one: dict[tuple[int, int], np.ndarray], two: dict[tuple[int, int], np.ndarray]
+) -> None:
+    assert one.keys() == two.keys()
+    for key, prepared in one.items():
+        np.testing.assert_array_equal(prepared, two[key])
+
+
+@pytest.mark.slow
+def test_workers_give_what_this_process_gives_and_may_die(
+    service: Service, paths: Sequence[str]
+) -> None:
+    extractor = GaborExtractor(CONFIG)
+    expected = windows_of(read_windows(paths, extractor.prepare, CONFIG, BATCH))
+    whole = read_windows(paths, extractor.prepare, CONFIG, BATCH, service.address)
+    assert_equal(windows_of(whole), expected)
+
+    def while_one_dies() -> Iterator[Batch]:
+        batches = read_windows(paths, extractor.prepare, CONFIG, BATCH, service.address)
+        for number, batch in enumerate(batches):
+            if number == 3:
+                service.workers[0].kill()
+                service.workers[0].wait()
+                service.workers[0] = service.start_worker(0)
+            yield batch
+
+    assert_equal(windows_of(while_one_dies()), expected)
+    for process in (*service.workers, service.dispatcher):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.slow
+def test_what_workers_can_not_decode_is_named(service: Service, tmp_path: Path) -> None:
+    path = tmp_path / "sound.flac"
+    soundfile.write(path, sounds.noise(16000), 16000)
+    extractor = GaborExtractor(CONFIG)
+    with pytest.raises(
+        UserError, match=rf"{path}: .*convert it with python -m sound_pipeline\.conv"
+    ):
+        list(read_windows([str(path)], extractor.prepare, CONFIG, BATCH, service.address))
+
+
+@pytest.mark.slow
+def test_what_workers_lose_is_read_here_and_said(
+    service: Service, paths: Sequence[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The path means something else to the workers, as on a machine without that folder.
+    inside = Path(os.path.relpath(tmp_path)) / "only here.wav"
+    shutil.copy(paths[0], inside)
+    extractor = GaborExtractor(CONFIG)
+    seen = [paths[1], str(inside)]
+    expected = windows_of(read_windows(seen, extractor.prepare, CONFIG, BATCH))
+    with pytest.MonkeyPatch.context() as patches:
+        patches.chdir(tmp_path)
+        elsewhere = [paths[1], inside.name]
+        found = windows_of(
+            read_windows(elsewhere, extractor.prepare, CONFIG, BATCH, service.address)
+        )
+    assert_equal(found, expected)
+    assert "1 of 2 recordings didn't come from the workers" in caplog.text
+    assert inside.name in caplog.text
+
+
+def test_nobody_there() -> None:
+    dataset = tf.data.Dataset.range(3)
+    with pytest.raises(UserError, match=r"--data_service=grpc://localhost:.*start a dispatcher"):
+        from_workers(dataset, f"grpc://localhost:{free_port()}")
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:5050", "grpc://:5050", "grpc://host", "grpc://host:x"]
+)
+def test_addresses_that_are_none(address: str) -> None:
+    with pytest.raises(UserError, match=r"--data_service=.*give a dispatcher's address"):
+        parse_address("data_service", address)
+
+
+def test_an_address() -> None:
+    assert parse_address("data_service", "grpc://there.example:5050") == ("there.example", 5050)
