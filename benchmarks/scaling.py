@@ -1,6 +1,6 @@
 """What data sets of any size cost: stages measured here, a model of them, and the model checked.
 
-    .venv/bin/python benchmarks/scaling.py [--extractors=gabor,MODULE] [--clips=60]
+    .venv/bin/python benchmarks/scaling.py [--extractors=gabor,MODULE] [--clips=240]
 
 Measured are the processor time of decoding, of features and of the extractor's forward pass, in
 float32 and where this machine has it bfloat16, of digests, and of a program's start. From them
@@ -36,6 +36,7 @@ from sound_pipeline.errors import UserError
 
 _CLIP_SECONDS = 10.0
 _RATE_HZ = 44100
+_MEASURED_CLIPS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Costs:
 def define_flags() -> None:
     """Defines the benchmark's flags."""
     flags.DEFINE_list("extractors", ["gabor"], "As of train.py; the first is checked too.")
-    flags.DEFINE_integer("clips", 60, "Recordings of the check.", lower_bound=20)
+    flags.DEFINE_integer("clips", 240, "Recordings of the check.", lower_bound=20)
     flags.DEFINE_integer("repeats", 3, "Of each measurement; the median counts.", lower_bound=1)
 
 
@@ -109,29 +110,31 @@ def measure(paths: list[str], handle: str, config: FeatureConfig) -> dict[str, C
     """The costs of an extractor, by precision."""
     import tensorflow as tf
 
+    from sound_pipeline.audio import decode_audio
+    from sound_pipeline.beginnings import split_beginnings
     from sound_pipeline.extractors import load_extractor
-    from sound_pipeline.input_pipeline import FILLER, read_windows
     from sound_pipeline.precision import choose_precision, computing_in, this_machine
-    from sound_pipeline.windows import WINDOWS_AT_ONCE
+    from sound_pipeline.windows import WINDOWS_AT_ONCE, split_windows
 
     extractor = load_extractor(handle, config)
 
-    def read(prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], some: list[str]) -> int:
-        batches = read_windows(some, prepare, config, WINDOWS_AT_ONCE)
-        return sum(int((batch.recording != FILLER).sum()) for batch in batches)
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def cut(path: tf.Tensor) -> tf.Tensor:
+        decoded = decode_audio(tf.io.read_file(path))
+        windows = split_windows(decoded.waveform[None], decoded.sample_rate_hz, config)
+        beginnings = split_beginnings(decoded.waveform, decoded.sample_rate_hz, config)
+        return tf.concat([windows.waveform[0], beginnings], axis=0)
 
-    # Building the graph is a part of both, and drops out.
-    def rate(prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> float:
-        few, many = paths[:4], paths
-        return (
-            processor_seconds(lambda: read(prepare, many))
-            - processor_seconds(lambda: read(prepare, few))
-        ) / (len(many) - len(few))
-
-    windows = read(extractor.prepare, paths) / len(paths)
-    decode = rate(lambda waveform, _: waveform[:, :1])
-    features = (rate(extractor.prepare) - decode) / windows
-    batch = next(read_windows(paths, extractor.prepare, config, WINDOWS_AT_ONCE))
+    prepare = tf.function(extractor.prepare)
+    waveforms = [cut(path) for path in paths]
+    windows = len(waveforms[0])
+    assert windows == windows_of(_CLIP_SECONDS, config)
+    decode = processor_seconds(lambda: [cut(path) for path in paths]) / len(paths)
+    features = processor_seconds(
+        lambda: [prepare(waveform, tf.constant(_RATE_HZ)) for waveform in waveforms]
+    ) / (len(paths) * windows)
+    batch = tf.concat([prepare(some, tf.constant(_RATE_HZ)) for some in waveforms[:8]], axis=0)
+    batch = batch[:WINDOWS_AT_ONCE]
     found = {}
     for precision in ("float32", "bfloat16"):
         if precision == "bfloat16":
@@ -143,12 +146,12 @@ def measure(paths: list[str], handle: str, config: FeatureConfig) -> dict[str, C
                 continue
         forward = tf.function(extractor)
         with computing_in(precision):
-            taken = processor_seconds(lambda call=forward: [call(batch.prepared) for _ in range(4)])
+            taken = processor_seconds(lambda call=forward: [call(batch) for _ in range(4)])
         found[precision] = Costs(
             decode_seconds=decode / _CLIP_SECONDS,
             features_seconds=features,
             forward_seconds=taken / 4 / WINDOWS_AT_ONCE,
-            window_bytes=batch.prepared.numpy().nbytes // WINDOWS_AT_ONCE,
+            window_bytes=batch.numpy().nbytes // WINDOWS_AT_ONCE,
             embedding_bytes=2 * extractor.embedding_size,
         )
     return found
@@ -231,7 +234,7 @@ def main(arguments: list[str]) -> None:
         costs = {
             f"{handle.rpartition('/')[2]} {precision}": cost
             for handle in values.extractors
-            for precision, cost in measure(paths, handle, config).items()
+            for precision, cost in measure(paths[:_MEASURED_CLIPS], handle, config).items()
         }
         block = bytes(1 << 24)
         digest = len(block) / processor_seconds(lambda: hashlib.sha256(block).digest())

@@ -103,7 +103,8 @@ def _digest(path: str, stamped: npt.NDArray[np.int64]) -> tuple[bytes, bool]:
     except OSError as error:
         raise _unreadable(path, error) from error
     _, content_changed, inode_changed, _ = stamped
-    settled = max(content_changed, inode_changed) < now - _UNSETTLED_NANOSECONDS
+    # A file system may tell no times at all: they are zero.
+    settled = 0 < max(content_changed, inode_changed) < now - _UNSETTLED_NANOSECONDS
     unchanged = tuple(stamped) == _stamp(path)
     return digest.hexdigest()[:_KEY_LETTERS].encode(), bool(settled and unchanged)
 
