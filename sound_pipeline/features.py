@@ -72,7 +72,10 @@ def power_spectrum(spectrum: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
     """
     power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
     missing = tf.maximum(config.bins - tf.shape(power)[-1], 0)
-    return tf.pad(power, [[0, 0], [0, 0], [0, missing]])
+    # At most rates nothing is missing, and padding would copy the largest tensor of all.
+    return tf.cond(
+        tf.equal(missing, 0), lambda: power, lambda: tf.pad(power, [[0, 0], [0, 0], [0, missing]])
+    )
 
 
 def mel_power(power: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
@@ -127,7 +130,7 @@ def colour(grey: tf.Tensor, colormap: str) -> tf.Tensor:
     """
     table = colormap_table(colormap)
     # matplotlib's own rule: equal bins, the top edge in the last.
-    index = tf.clip_by_value(tf.cast(grey * len(table), tf.int32), 0, len(table) - 1)
+    index = tf.cast(tf.minimum(grey * len(table), len(table) - 1.0), tf.int32)
     return tf.gather(tf.constant(table), index)
 
 
