@@ -3,9 +3,10 @@
     .venv/bin/python benchmarks/features.py [--clips=320] [--rounds=5] [--stages]
 
 Every way makes pictures of the same windows of 4 s, of noise, using both cores; all of them in turn
-in every round. Ours takes as many at once as training does of a recording of 5 s. The figures are
-medians over the rounds: by the clock, and of the cores, which is the steadier one where other
-programs run. The last line is JSON.
+in every round. "Plainly" is the path as one would write it first (plain_features.py): the profile
+before, where --stages gives the one after. Ours takes as many at once as training does of a
+recording of 5 s. The figures are medians over the rounds: by the clock, and of the cores, which is
+the steadier one where other programs run. The last line is JSON.
 
 The floor is what no way can do without: SciPy's Fourier transform, and as dense products by BLAS
 the mel filters and the resizing, each on inputs that are ready. It leaves out the frames, their
@@ -246,6 +247,8 @@ class Floor:
 def ways(clips: int, stack: ExitStack) -> dict[str, Way]:
     """Everything that is compared."""
     import keras
+    import tensorflow as tf
+    from plain_features import plain_picture
 
     from sound_pipeline.features import coloured_picture
 
@@ -267,6 +270,13 @@ def ways(clips: int, stack: ExitStack) -> dict[str, Way]:
         "by PNG, two processes": in_processes(two, picture_by_file, noise(8, 22050)),
         "librosa alone, two processes": in_processes(two, librosas_log_mel, noise(16, 22050)),
         "Keras MelSpectrogram alone": in_dataset(lambda windows, _: kerass(windows), 22050, clips),
+        "plainly, a window at a time": in_dataset(
+            lambda windows, _: tf.map_fn(
+                lambda window: plain_picture(window, SIZE, SIZE, CONFIG), windows
+            ),
+            22050,
+            clips,
+        ),
     }
     for rate_hz in RATES_HZ:
         floor = Floor(rate_hz, clips)
@@ -294,7 +304,7 @@ def compare(clips: int, rounds: int) -> None:
         ours = spent[f"coloured_picture, {rate_hz} Hz"]
         ratios[f"coloured_picture to the floor, {rate_hz} Hz"] = _ratio(ours, least)
     ours = spent["coloured_picture, 22050 Hz"]
-    for other in list(spent)[:4]:
+    for other in list(spent)[:5]:
         ratios[f"{other}, to coloured_picture"] = _ratio(spent[other], ours)
     for name, ratio in ratios.items():
         print(f"{name:48} {ratio.clock:8.2f} {ratio.cores:8.2f}")

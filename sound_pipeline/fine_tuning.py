@@ -31,7 +31,7 @@ from sound_pipeline.errors import UserError, check, first_line
 from sound_pipeline.extractors import Extractor, load_extractor
 from sound_pipeline.features import FEATURES_VERSION
 from sound_pipeline.fine_tune_config import FineTuneConfig
-from sound_pipeline.head import Head
+from sound_pipeline.head import Head, balanced
 from sound_pipeline.head_training import train_head
 from sound_pipeline.strategy import Devices
 from sound_pipeline.training_windows import (
@@ -269,7 +269,8 @@ class FineTuner:
             paths = [self.manifest.recordings[n].path for n in recordings]
             return Labelled(paths, self.manifest.labels[recordings], weights.astype(np.float32))
 
-        weights = self._class_weights(self.manifest.labels[learned])
+        labels = self.manifest.labels[learned]
+        weights = balanced(labels, np.ones(len(labels), np.float32), classes, self.head)
 
         def training(context: tf.distribute.InputContext) -> tf.data.Dataset:
             pipelines = context.num_input_pipelines
@@ -302,13 +303,6 @@ class FineTuner:
             strategy.distribute_datasets_from_function(validation) if len(watched) else None,
             -(-windows // (size * local)),
         )
-
-    def _class_weights(self, labels: Ints) -> npt.NDArray[np.floating]:
-        """A factor an example, as of `HeadConfig.class_weights`."""
-        if self.head.class_weights == "none":
-            return np.ones(len(labels))
-        counts = np.bincount(labels)
-        return len(labels) / (len(self.manifest.classes) * counts[labels])
 
 
 def _make(directory: Path, cache_dir: Path) -> None:

@@ -113,7 +113,7 @@ def fit_head(
     inputs = Standardised(training.embeddings)
     hidden = [config.hidden_units] if config.hidden_units else []
     sizes = [training.embeddings.shape[1], *hidden, classes]
-    weights = training.weights * _class_weights(training, classes, config)[training.labels]
+    weights = balanced(training.labels, training.weights, classes, config)
     objective = Objective(
         inputs, training.labels, weights, sizes, config.l2, config.label_smoothing
     )
@@ -169,9 +169,11 @@ def _start(sizes: Sequence[int], seed: int) -> Floats:
     return np.concatenate(parts).astype(np.float32)
 
 
-def _class_weights(training: Examples, classes: int, config: HeadConfig) -> Floats:
-    """A factor a class: float32 [classes]."""
+def balanced(
+    labels: npt.NDArray[np.integer], weights: Floats, classes: int, config: HeadConfig
+) -> Floats:
+    """The weights of examples float32 [windows], as `HeadConfig.class_weights` wants them."""
     if config.class_weights == "none":
-        return np.ones(classes, np.float32)
-    totals = np.bincount(training.labels, training.weights, classes)
-    return np.asarray(totals.sum() / (classes * totals), np.float32)
+        return weights
+    totals = np.bincount(labels, weights, classes)
+    return np.asarray(weights * (totals.sum() / (classes * totals))[labels], np.float32)
