@@ -109,8 +109,7 @@ def embed_missing(
     _, first = np.unique(keys, return_index=True)
     missing = np.sort(first[~kept.is_kept[first]])
     logger.info(
-        "%s: %d recordings, %d embedded before (%s)",
-        job.name,
+        "%d recordings, %d embedded before (%s)",
         len(paths),
         kept.is_kept.sum(),
         job.store.directory,

@@ -114,11 +114,13 @@ def test_workers_give_what_this_process_gives_and_may_die(
 ) -> None:
     extractor = GaborExtractor(CONFIG)
     expected = windows_of(read_windows(paths, extractor.prepare, CONFIG, BATCH))
-    whole = read_windows(paths, extractor.prepare, CONFIG, BATCH, service.address)
+    whole = read_windows(paths, extractor.prepare, CONFIG, BATCH, data_service=service.address)
     assert_equal(windows_of(whole), expected)
 
     def while_one_dies() -> Iterator[Batch]:
-        batches = read_windows(paths, extractor.prepare, CONFIG, BATCH, service.address)
+        batches = read_windows(
+            paths, extractor.prepare, CONFIG, BATCH, data_service=service.address
+        )
         for number, batch in enumerate(batches):
             if number == 3:
                 service.workers[0].kill()
@@ -140,7 +142,11 @@ def test_what_workers_can_not_decode_is_named(service: Service, tmp_path: Path) 
     with pytest.raises(
         UserError, match=rf"{path}: .*convert it with python -m sound_pipeline\.conv"
     ):
-        list(read_windows([str(path)], extractor.prepare, CONFIG, BATCH, service.address))
+        list(
+            read_windows(
+                [str(path)], extractor.prepare, CONFIG, BATCH, data_service=service.address
+            )
+        )
 
 
 @pytest.mark.slow
@@ -157,7 +163,7 @@ def test_what_workers_lose_is_read_here_and_said(
         patches.chdir(tmp_path)
         elsewhere = [paths[1], inside.name]
         found = windows_of(
-            read_windows(elsewhere, extractor.prepare, CONFIG, BATCH, service.address)
+            read_windows(elsewhere, extractor.prepare, CONFIG, BATCH, data_service=service.address)
         )
     assert_equal(found, expected)
     assert "1 of 2 recordings didn't come from the workers" in caplog.text

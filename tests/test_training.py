@@ -14,7 +14,7 @@ import tensorflow as tf
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from sound_pipeline import training
+from sound_pipeline import networks, training
 from sound_pipeline.augmentation_config import AugmentationConfig
 from sound_pipeline.augmented_copies import backgrounds_beside
 from sound_pipeline.calibration import Calibration
@@ -477,10 +477,10 @@ def test_copies_are_asked_for_as_configured_with_the_background_that_is_allowed(
     asked: list[Any] = []
 
     def remember(*arguments: Any) -> None:
-        asked.append(arguments[-1])
+        asked.append(arguments[5])
         raise Seen
 
-    monkeypatch.setattr(training, "embed_by_each", remember)
+    monkeypatch.setattr(networks, "embed_by_each", remember)
     (tmp_path / "background").mkdir()
     for number in range(4):
         write_wav(tmp_path / "background" / f"{number}.wav", noise(4000, seed=number), RATE_HZ)

@@ -51,7 +51,7 @@ STALLED = """
 import runpy, sys, time
 from sound_pipeline import embedding_jobs
 
-add = embeddings.EmbeddingStore.add
+add = embedding_jobs.EmbeddingStore.add
 
 def stall(self, fresh):
     add(self, fresh)
@@ -60,7 +60,7 @@ def stall(self, fresh):
 
 assert embedding_jobs._WRITE_EVERY_SECONDS > 0
 embedding_jobs._WRITE_EVERY_SECONDS = 0
-embeddings.EmbeddingStore.add = stall
+embedding_jobs.EmbeddingStore.add = stall
 sys.argv[0] = "train.py"
 runpy.run_path("train.py", run_name="__main__")
 """
