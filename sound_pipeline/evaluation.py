@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -19,7 +17,6 @@ from sound_pipeline.head_training import HeldOut, ask, calibrate, train_head
 from sound_pipeline.joint_head import AnyHead
 from sound_pipeline.predictions import Predictions
 from sound_pipeline.splits import Split
-from sound_pipeline.standardised import AT_ONCE
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +49,7 @@ def evaluate(
     config: HeadConfig,
     done: Callable[[FoldResult], None] = lambda result: None,
 ) -> list[FoldResult]:
-    """Trains a head a split and tests it on what it hasn't seen; several splits at a time.
+    """Trains a head a split and tests it on what it hasn't seen.
 
     Args:
       manifest: gives the labels.
@@ -65,27 +62,21 @@ def evaluate(
       UserError: a split has no readable test recording, or lacks a class in training.
     """
     results = []
-    threads = ThreadPoolExecutor(min(os.cpu_count() or 1, AT_ONCE))
-    try:
-        pending = [
-            threads.submit(_evaluate_one, manifest, embeddings, split, config) for split in splits
-        ]
-        for future in pending:
-            result, epochs = future.result()
-            known = manifest.is_known[result.tested.recordings]
-            predicted = result.tested.log_scores.argmax(axis=1)
-            right = manifest.labels[result.tested.recordings] == predicted
-            logger.info(
-                "%s: accuracy %.3f on %d recordings (%d epochs)",
-                result.name,
-                right[known].mean(),
-                known.sum(),
-                epochs,
-            )
-            done(result)
-            results.append(result)
-    finally:
-        threads.shutdown(cancel_futures=True)
+    # One at a time: the products that heads are trained by take all cores.
+    for split in splits:
+        result, epochs = _evaluate_one(manifest, embeddings, split, config)
+        known = manifest.is_known[result.tested.recordings]
+        predicted = result.tested.log_scores.argmax(axis=1)
+        right = manifest.labels[result.tested.recordings] == predicted
+        logger.info(
+            "%s: accuracy %.3f on %d recordings (%d epochs)",
+            result.name,
+            right[known].mean(),
+            known.sum(),
+            epochs,
+        )
+        done(result)
+        results.append(result)
     return results
 
 

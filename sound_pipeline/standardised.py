@@ -10,9 +10,6 @@ import numpy as np
 from sound_pipeline.memory import memory_bytes
 from sound_pipeline.rows import Floats, Matrix
 
-AT_ONCE = 4
-"""Heads that may be trained at a time."""
-
 FARTHEST = 4.0
 """No feature counts as farther from its mean, in deviations.
 
@@ -23,7 +20,7 @@ heard at 44.1 kHz, accuracy: 0.75 instead of 0.11; at one rate nothing changes.
 
 # Rows that take up to this share of the memory, in float32, are held there; more are read from
 # disk again whenever they are asked for.
-_SHARE_OF_MEMORY = 1 / (8 * AT_ONCE)
+_SHARE_OF_MEMORY = 1 / 8
 # Read at once.
 _ROWS_AT_ONCE = 4096
 

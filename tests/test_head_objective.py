@@ -33,7 +33,7 @@ def test_loss_and_gradient_are_those_of_tensorflow(
     labels = random.integers(0, CLASSES, COUNT).astype(np.int32)
     weights = random.uniform(0.1, 2, COUNT).astype(np.float32)
     if len(portions) > 1:
-        monkeypatch.setattr(standardised, "memory_bytes", lambda: 4 * 32 * 4 * SIZE * portions[0])
+        monkeypatch.setattr(standardised, "memory_bytes", lambda: 4 * 8 * 4 * SIZE * portions[0])
     inputs = Standardised(values)
     assert [len(rows) for rows, _ in inputs.portions()] == portions
     objective = Objective(inputs, labels, weights, [SIZE, *hidden, CLASSES], L2, SMOOTHING)

@@ -18,7 +18,7 @@ def everything(rows: Standardised) -> npt.NDArray[np.float32]:
 def rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "in portions":
         # Seven rows of five numbers.
-        monkeypatch.setattr(standardised, "memory_bytes", lambda: 7 * 4 * 32 * 4 * 5)
+        monkeypatch.setattr(standardised, "memory_bytes", lambda: 7 * 4 * 8 * 4 * 5)
 
 
 @pytest.mark.usefixtures("rows_at_once")
@@ -63,7 +63,7 @@ def test_a_constant_has_deviation_one() -> None:
 
 
 def test_portions_come_in_order_with_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standardised, "memory_bytes", lambda: 7 * 4 * 32 * 4 * 5)
+    monkeypatch.setattr(standardised, "memory_bytes", lambda: 7 * 4 * 8 * 4 * 5)
     values = np.random.default_rng(3).normal(size=(30, 5)).astype(np.float32)
     rows = Standardised(values)
     for _ in range(2):
