@@ -4,8 +4,8 @@
         --extractors=gabor,INCEPTION,YAMNET [--seeds=3] [--cache_dir=~/.cache/sound_pipeline] \
         [--augmented_copies=0,1] [--augment=noise,mask] [--image_channels=multi]
 
-ESC-10's own folds. A seed decides which recordings of the training side are held back and in which
-order a head learns; the test folds have no part in any choice. Each figure is the mean over folds
+ESC-10's own folds. A seed decides which recordings of the training side are held back; the test
+folds have no part in any choice. Each figure is the mean over folds
 and seeds with its 95 % interval over source recordings, as train.py gives it for one seed: with
 the weight decay that HeadConfig has, which the targets are for, and with the one that validation
 may choose (--tune). A head is trained once for all models that it is a part of. There is a row for
