@@ -172,6 +172,8 @@ class FineTuner:
                 network = self._network(base, head, len(learned), bool(len(watched)), precision)
             data = self._data(network, frozen, learned, watched)
             curves = network.learn(data, epochs, directory / "backup", name)
+            # The others still write their backup, beside the one that is deleted next.
+            self.devices.wait_for_all()
             if self.devices.is_chief:
                 _write(directory, network.weights_kept(), curves)
         # Nobody asks whether the next one has been done before this one is written.

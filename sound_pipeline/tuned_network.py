@@ -115,7 +115,8 @@ class TunedNetwork(tf_keras.Model):
         Args:
           data: of this network.
           epochs: passes.
-          backup: where the state is kept after every epoch; gone at the end.
+          backup: where the state is kept after every epoch; the caller's to delete once it has kept
+            what was learned.
           name: for the progress bar.
 
         Returns:
@@ -135,7 +136,7 @@ class TunedNetwork(tf_keras.Model):
                 callbacks=[
                     _Recorder(),
                     # The last to see an epoch end, so that what the others note is in it.
-                    tf_keras.callbacks.BackupAndRestore(str(backup)),
+                    tf_keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=False),
                     _Progress(epochs * self._steps, name),
                 ],
             )

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from sound_pipeline import fine_tuning
 from sound_pipeline.augmentation_config import AugmentationConfig
 from sound_pipeline.config import FeatureConfig, HeadConfig
 from sound_pipeline.datasets import DatasetConfig, Manifest, load_manifest
@@ -41,6 +42,8 @@ CONFIG = FineTuneConfig(epochs=3, batch_size=8, learning_rate=0.003)
 HEAD = HeadConfig(epochs=5)
 BEGUN = dataclasses.replace(SHORT, beginning_seconds=(0.1,))
 _LONGEST_SECONDS = 600
+
+Curves = Mapping[str, Sequence[float]]
 
 
 class Place(NamedTuple):
@@ -104,6 +107,12 @@ def error_of(place: Place, base: Extractor | None = None, **changes: Any) -> str
     return str(caught.value)
 
 
+def assert_same(curves: Curves, others: Curves, tolerance: float) -> None:
+    assert curves.keys() == others.keys()
+    for name, values in curves.items():
+        np.testing.assert_allclose(values, others[name], rtol=0, atol=tolerance)
+
+
 def test_it_learns(place: Place, tuned: Tuned) -> None:
     assert list(tuned.curves) == ["loss", "validation_loss"]
     assert [len(values) for values in tuned.curves.values()] == [3, 3]
@@ -133,6 +142,22 @@ def test_what_has_been_done_is_found(
     monkeypatch.setattr(TunedNetwork, "learn", None)
     assert place.tune("cache") == tuned
     files = [path.name for path in tuned.directory.iterdir()]
+    assert files == ["weights.npz"]
+
+
+def test_killed_before_it_is_kept_nothing_is_learned_again(
+    place: Place, tuned: Tuned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fine_tuning, "_write", kill)
+        place.tune("late_kill")
+    monkeypatch.setattr(TunedNetwork, "train_step", kill)
+    again = place.tune("late_kill")
+    assert_same(tuned.curves, again.curves, 1e-6)
+    files = [path.name for path in again.directory.iterdir()]
     assert files == ["weights.npz"]
 
 
@@ -361,12 +386,6 @@ def clusters(workers: int) -> list[dict[str, str]]:
     return [{"TF_CONFIG": json.dumps(of_worker)} for of_worker in about]
 
 
-def assert_same(curves: Mapping[str, Sequence[float]], others: Outcome, tolerance: float) -> None:
-    assert curves.keys() == others.curves.keys()
-    for name, values in curves.items():
-        np.testing.assert_allclose(values, others.curves[name], rtol=0, atol=tolerance)
-
-
 @pytest.mark.slow
 def test_a_killed_one_goes_on_as_if_nothing_had_been(jobs: Jobs, alone: Outcome) -> None:
     assert alone.epochs == [0, 1, 2, 3] and len(alone.curves["loss"]) == 4
@@ -375,13 +394,13 @@ def test_a_killed_one_goes_on_as_if_nothing_had_been(jobs: Jobs, alone: Outcome)
     jobs.run("resumed", "killed")
     resumed = jobs.outcome("resumed")
     assert resumed.epochs == [2, 3]
-    assert_same(alone.curves, resumed, 1e-6)
+    assert_same(alone.curves, resumed.curves, 1e-6)
 
 
 @pytest.mark.slow
 def test_two_devices_learn_as_one(jobs: Jobs, alone: Outcome) -> None:
     jobs.run("mirrored", "mirrored", cpus=2)
-    assert_same(alone.curves, jobs.outcome("mirrored"), 1e-3)
+    assert_same(alone.curves, jobs.outcome("mirrored").curves, 1e-3)
 
 
 @pytest.mark.slow
@@ -405,13 +424,16 @@ def test_two_processes_learn_as_one_even_if_one_is_killed(jobs: Jobs, alone: Out
                 workers[number] = start(number)
         time.sleep(0.5)
     assert restarted[1] >= 1
+    done: set[int] = set()
     for number in (0, 1):
         outcome = jobs.outcome(f"worker {number}")
         # Nothing that was backed up was done again. Where a busy machine makes one process take the
-        # other for dead, an epoch may be.
-        assert outcome.epochs[:3] == [0, 1, 2] and min(outcome.epochs[3:]) >= 2
-        assert outcome.epochs[-1] == 3
-        assert_same(alone.curves, outcome, 1e-3)
+        # other for dead, an epoch may be done twice, and one may have been backed up by a process
+        # that was stopped before it could note it.
+        assert outcome.epochs[:2] == [0, 1] and min(outcome.epochs[2:]) >= 2
+        done.update(outcome.epochs)
+        assert_same(alone.curves, outcome.curves, 1e-3)
+    assert done == {0, 1, 2, 3}
     kept = list((jobs.directory / "workers" / FOLDER).rglob("*"))
     assert [path.name for path in kept if path.is_file()] == ["weights.npz"]
 
