@@ -103,14 +103,17 @@ def backgrounds_beside(manifest: Manifest, splits: Sequence[Split]) -> list[Sequ
       manifest: the data set; the lists are empty where it has no such class.
       splits: all that heads are tested by.
     """
-    paths = [recording.path for recording in manifest.recordings]
-    everything = np.arange(len(paths))
+    everything = np.arange(len(manifest.recordings))
     tested = np.stack([np.isin(everything, split.test) for split in splits], axis=1)
     _, group = np.unique(tested, axis=0, return_inverse=True)
     group = group.reshape(-1)
-    is_background = np.array([recording.label == BACKGROUND for recording in manifest.recordings])
+    names = np.array(manifest.classes + manifest.unknown_classes)
+    is_background = (names == BACKGROUND)[manifest.labels]
     members: list[Sequence[str]] = [
-        tuple(paths[position] for position in np.flatnonzero(is_background & (group == number)))
+        tuple(
+            manifest.paths[position]
+            for position in np.flatnonzero(is_background & (group == number))
+        )
         for number in range(group.max() + 1)
     ]
     return [members[number] for number in group]

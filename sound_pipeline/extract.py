@@ -4,10 +4,11 @@
     python -m sound_pipeline.extract --merge --shards_dir=DIR --dataset=...         # at the end
 
 takes train.py's flags of the data set, the extractor and the features. The machines need no
-coordinator, only the same recordings in the same order. Each embeds its share as train.py would,
-into its own --cache_dir, and writes one file to DIR, whole or not at all; killed, it goes on where
-it stopped, and writes the same bytes. --merge looks for gaps, and fills the cache: train.py with
-the same flags then finds everything there.
+coordinator, only the same recordings in the same order. Each reads the whole list and keeps its
+share of it, embeds that as train.py would, into its own --cache_dir, and writes one file to DIR,
+whole or not at all; killed, it goes on where it stopped, and writes the same bytes. --merge checks
+the list as a whole and looks for gaps, and fills the cache: train.py with the same flags then finds
+everything there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from absl import flags
 
 from sound_pipeline import extraction_flags, programs
-from sound_pipeline.datasets import load_manifest
+from sound_pipeline.datasets import load_manifest, load_share
 from sound_pipeline.errors import check
 from sound_pipeline.shares import parse_share
 
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> None:
     check(bool(values.shard) != values.merge, "give --shard, such as --shard=3/64, or --merge")
     share = parse_share(values.shard) if values.shard else None
     dataset, features = extraction_flags.dataset(values), extraction_flags.features(values)
-    paths = [recording.path for recording in load_manifest(dataset).recordings]
+    paths = load_share(dataset, share) if share else load_manifest(dataset).paths
     shards_dir = Path(values.shards_dir).expanduser()
     cache_dir = extraction_flags.cache_dir(values)
     # After all that can be wrong with flags and files: TensorFlow takes seconds to import.

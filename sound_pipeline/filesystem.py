@@ -96,26 +96,33 @@ def has_magic(path: str) -> bool:
     return disk_glob.has_magic(path)
 
 
+def scan_folder(folder: str) -> Iterator[Entry]:
+    """Goes through a folder, in no order.
+
+    Raises:
+      UserError: it can't be listed.
+    """
+    if is_remote(folder):
+        for name in _ask("listdir", folder):
+            if name.strip("/"):
+                yield _RemoteEntry(f"{folder.rstrip('/')}/{name.rstrip('/')}", name.endswith("/"))
+        return
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError as error:
+        raise UserError(
+            f"folder {folder!r} cannot be listed ({error.strerror}): make it readable"
+        ) from error
+
+
 def list_folder(folder: str) -> list[Entry]:
     """Lists a folder, sorted by name.
 
     Raises:
       UserError: it can't be listed.
     """
-    if is_remote(folder):
-        names = _ask("listdir", folder)
-        return [
-            _RemoteEntry(f"{folder.rstrip('/')}/{name.rstrip('/')}", name.endswith("/"))
-            for name in sorted(names)
-            if name.strip("/")
-        ]
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(
-            f"folder {folder!r} cannot be listed ({error.strerror}): make it readable"
-        ) from error
+    return sorted(scan_folder(folder), key=lambda entry: entry.name)
 
 
 def join(folder: str, path: str) -> str:

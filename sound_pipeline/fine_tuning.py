@@ -224,8 +224,7 @@ class FineTuner:
         self, base: Extractor, learned: Ints, watched: Ints, precision: str, epochs: int
     ) -> str:
         """Changes with all that decides what comes out."""
-        paths = [recording.path for recording in self.manifest.recordings]
-        keys = content_keys(paths, self.cache_dir)
+        keys = content_keys(self.manifest.paths, self.cache_dir)
 
         def data(recordings: Ints) -> list[tuple[str, int]]:
             return [(keys[n].decode(), int(self.manifest.labels[n])) for n in recordings]
@@ -268,7 +267,7 @@ class FineTuner:
         prepare = network.extractor.prepare
 
         def labelled(recordings: Ints, weights: npt.NDArray[np.floating]) -> Labelled:
-            paths = [self.manifest.recordings[n].path for n in recordings]
+            paths = [self.manifest.paths[n] for n in recordings]
             return Labelled(paths, self.manifest.labels[recordings], weights.astype(np.float32))
 
         labels = self.manifest.labels[learned]

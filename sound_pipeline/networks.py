@@ -168,10 +168,9 @@ def _embedded(
 ) -> Embedded:
     beside = backgrounds_beside(manifest, splits)
     copies = Copies(config.augmented_copies, config.augmentation, beside)
-    paths = [recording.path for recording in manifest.recordings]
     with devices.extraction.scope():
         embeddings = embed_by_each(
-            paths,
+            manifest.paths,
             extractor.parts,
             cache_dir,
             config.max_bad_clips,

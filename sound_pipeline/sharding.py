@@ -47,8 +47,8 @@ def embed_share(
     tests/extractors/test_batches.py holds the extractors to it.
 
     Args:
-      paths: all recordings, in an order that all machines know.
-      share: which to embed.
+      paths: the share's recordings, as `load_share` lists them.
+      share: which it is.
       extractor: makes the embeddings.
       cache_dir: where they are kept meanwhile, to go on after a kill.
       shards_dir: gets a folder of shards for each way of making embeddings.
@@ -59,21 +59,18 @@ def embed_share(
       The TFRecord file.
 
     Raises:
-      UserError: a folder can't be used; there are more shares than recordings.
+      UserError: a folder can't be used.
     """
-    own = [paths[position] for position in share.positions(len(paths))]
-    if not own:
-        raise UserError(f"--shard={share}: there are only {len(paths)} recordings; divide by less")
     store = open_store(cache_dir, extractor, precision)
     directory = shards_dir / store.directory.name
-    keys = content_keys(own, cache_dir)
+    keys = content_keys(paths, cache_dir)
     entry = read_entry(directory, share)
     if entry and _matches(entry, keys) and is_whole(directory, entry):
         logger.info("shard %s is there already", share)
         return directory / entry.records
     # How many may be unreadable is for the merge to say, which sees all.
     job = Job(extractor, precision, store, data_service=data_service)
-    kept, unreadable = embed_missing(own, keys, job)
+    kept, unreadable = embed_missing(paths, keys, job)
     entry = write_shard(directory, share, keys, kept, unreadable, store.made_by)
     return directory / entry.records
 

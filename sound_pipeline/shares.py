@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.errors import UserError
+
+_Item = TypeVar("_Item")
 
 _MOST = 99_999  # five digits in a file's name
 
@@ -48,6 +53,10 @@ class Share:
     def positions(self, recordings: int) -> npt.NDArray[np.int64]:
         """Those of its recordings among all: int64 [share], ascending."""
         return np.arange(self.number - 1, recordings, self.of)
+
+    def take(self, recordings: Iterable[_Item]) -> Iterator[_Item]:
+        """Those of all recordings, one after the other, that are at `positions`."""
+        return itertools.islice(recordings, self.number - 1, None, self.of)
 
 
 def parse_share(text: str) -> Share:

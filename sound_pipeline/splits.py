@@ -154,7 +154,7 @@ def official_folds(
             "use --evaluate=grouped or --evaluate=holdout"
         )
     return _splits_of_folds(
-        manifest, _fold_of_recordings(manifest), "--evaluate=folds", validation_fraction, seed
+        manifest, manifest.fold_of, "--evaluate=folds", validation_fraction, seed
     )
 
 
@@ -271,7 +271,7 @@ def _holdout_folds(
             f"--test_folds holds out all folds of {manifest.name} ({existing}): "
             "leave at least one to train on"
         )
-    tested = np.isin(_fold_of_recordings(manifest), chosen)
+    tested = np.isin(manifest.fold_of, chosen)
     name = f"fold{'s' if len(chosen) > 1 else ''} {', '.join(map(str, chosen))}"
     _check_training_classes(manifest, ~tested, name, "--test_folds")
     return _split(manifest, name, tested, validation_fraction, seed)
@@ -355,7 +355,3 @@ def _check_training_classes(manifest: Manifest, trained: np.ndarray, name: str, 
             f"{flag}: {name} holds all recordings of class {', '.join(map(repr, lacking))}, which "
             f"leaves none to train on: add recordings from other sources{other} or remove the class"
         )
-
-
-def _fold_of_recordings(manifest: Manifest) -> np.ndarray:
-    return np.array([recording.fold for recording in manifest.recordings], np.int64)

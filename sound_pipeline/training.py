@@ -222,8 +222,7 @@ def _about(
         "extractor": config.extractor,
         "precision": ", ".join(precisions),
         "unreadable": {
-            manifest.recordings[position].path: reason
-            for position, reason in embeddings.unreadable.items()
+            manifest.paths[position]: reason for position, reason in embeddings.unreadable.items()
         },
     }
     if config.split.evaluate == "random":

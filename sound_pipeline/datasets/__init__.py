@@ -5,8 +5,9 @@ Nothing here opens audio but the program `python -m sound_pipeline.datasets chec
 
 from sound_pipeline.datasets.config import DATASETS, DatasetConfig
 from sound_pipeline.datasets.folders import AUDIO_SUFFIXES
-from sound_pipeline.datasets.loading import load_manifest
-from sound_pipeline.datasets.manifest import BACKGROUND, Manifest, Recording
+from sound_pipeline.datasets.loading import load_manifest, load_share
+from sound_pipeline.datasets.manifest import BACKGROUND, Manifest
+from sound_pipeline.datasets.recordings import Recording, Recordings
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -15,5 +16,7 @@ __all__ = [
     "DatasetConfig",
     "Manifest",
     "Recording",
+    "Recordings",
     "load_manifest",
+    "load_share",
 ]

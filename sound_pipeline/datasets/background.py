@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
+from collections.abc import Iterator
+from functools import partial
 
 from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below
-from sound_pipeline.datasets.manifest import BACKGROUND, Manifest, Recording
+from sound_pipeline.datasets.listing import Listed, Listing
+from sound_pipeline.datasets.manifest import BACKGROUND, Manifest
+from sound_pipeline.datasets.recordings import Recording
 from sound_pipeline.errors import UserError
 from sound_pipeline.filesystem import canonical, is_dir
 from sound_pipeline.stratify import shuffled
 
+_LAST = (math.inf, BACKGROUND)
 
-def add_background(manifest: Manifest, folder: str) -> Manifest:
+
+def with_background(listing: Listing, folder: str) -> Listing:
     """Adds the recordings below a folder as a last class, `BACKGROUND`.
 
     Each file is a source recording of its own. Where the data set has folds, the files are dealt
     to them evenly, in an order that depends on their names alone.
 
     Args:
-      manifest: the data set.
+      listing: the data set.
       folder: holds the recordings, in folders or not.
 
     Raises:
-      UserError: the folder is missing or holds too few recordings, or the data set has such a
-        class or such a file already.
+      UserError: the folder is missing or holds too few recordings; when all of its recordings are
+        listed, the data set has such a class already.
     """
     flag = f"--background_dir={folder}"
-    if BACKGROUND in manifest.classes:
-        raise UserError(
-            f"{flag}: {manifest.name} has a class {BACKGROUND!r} of its own: put the recordings "
-            "there and leave the flag out"
-        )
     folder = os.path.expanduser(folder)
     if not is_dir(folder):
         raise UserError(f"{flag} is not a folder: name one that holds recordings of background")
@@ -42,18 +44,45 @@ def add_background(manifest: Manifest, folder: str) -> Manifest:
     if len(found) < 2:
         held = "one recording" if found else "no recordings"
         raise UserError(f"{flag} holds {held}: give at least two, one to test on")
-    listed = {canonical(recording.path) for recording in manifest.recordings}
-    for path in found.values():
-        if canonical(path) in listed:
-            raise UserError(f"{flag}: {path} is a recording of {manifest.name} too: move it away")
+    return dataclasses.replace(listing, stream=partial(_stream, listing, found, flag))
+
+
+def _stream(listing: Listing, found: dict[str, str], flag: str) -> Iterator[Listed]:
+    folds = set()
+    for listed in listing.stream():
+        if listed.recording.label == BACKGROUND:
+            raise UserError(
+                f"{flag}: {listing.name} has a class {BACKGROUND!r} of its own: put the "
+                "recordings there and leave the flag out"
+            )
+        folds.add(listed.recording.fold)
+        yield listed
     # Enough of one class can't be in every fold, but none may get two before all have one.
-    folds = manifest.folds or (None,)
-    added = tuple(
-        Recording(found[name], BACKGROUND, folds[number % len(folds)], f"{BACKGROUND}/{name}")
-        for number, name in enumerate(shuffled(found, BACKGROUND))
-    )
-    return dataclasses.replace(
-        manifest,
-        recordings=manifest.recordings + added,
-        classes=(*manifest.classes, BACKGROUND),
-    )
+    dealt = sorted(fold for fold in folds if fold is not None) or (None,)
+    for number, name in enumerate(shuffled(found, BACKGROUND)):
+        fold = dealt[number % len(dealt)]
+        yield Listed(Recording(found[name], BACKGROUND, fold, f"{BACKGROUND}/{name}"), _LAST, None)
+
+
+def check_background(manifest: Manifest, folder: str) -> None:
+    """Checks that none of the background is a recording of another class too.
+
+    Args:
+      manifest: a data set with such a class.
+      folder: what --background_dir names.
+
+    Raises:
+      UserError: one is; the message names it.
+    """
+    of_class = manifest.labels == manifest.classes.index(BACKGROUND)
+    added = {
+        canonical(path): path
+        for path, is_added in zip(manifest.paths, of_class, strict=True)
+        if is_added
+    }
+    for path, is_added in zip(manifest.paths, of_class, strict=True):
+        if not is_added and (same := added.get(canonical(path))):
+            raise UserError(
+                f"--background_dir={folder}: {same} is a recording of {manifest.name} too: "
+                "move it away"
+            )

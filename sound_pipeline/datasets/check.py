@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from sound_pipeline.datasets.manifest import Manifest, Recording
+from sound_pipeline.datasets.manifest import Manifest
+from sound_pipeline.datasets.recordings import Recording
 
 Decode = Callable[[bytes], tuple[npt.NDArray[np.float32], int, str]]
 """Contents to (waveform float32 [samples], sample rate in Hz, reason why there is none or '')."""

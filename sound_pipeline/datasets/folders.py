@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
-from functools import cache
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
+import numpy as np
+
+from sound_pipeline.datasets.texts import Texts
 from sound_pipeline.errors import UserError
-from sound_pipeline.filesystem import canonical, is_dir, list_folder
+from sound_pipeline.filesystem import canonical, is_dir, is_remote, scan_folder
 
 AUDIO_SUFFIXES = (
     ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc",
@@ -20,13 +25,20 @@ AUDIO_SUFFIXES = (
 """File name endings, in lower case, that `--dataset=folder` takes for recordings."""
 
 
+# Of paths with backslashes, those below the folder that they name and below the one before them.
+_FOLDERS_HELD = 4
+
+
 def files_below(
     folder: str, suffixes: tuple[str, ...], broken_links: bool = False
 ) -> Iterator[str]:
-    """Yields the files of a folder and all folders below it; no hidden ones.
+    """Yields the files of a folder and all folders below it, sorted by path; no hidden ones.
+
+    Paths are compared with "/" between folders on every system, so that their order is the same
+    there. What is held meanwhile is the names in one folder, and in those above it.
 
     Args:
-      folder: where to look. Links to folders are followed.
+      folder: where to look. Links to folders are followed, but none to where it was before.
       suffixes: the endings, in lower case, of the names to yield.
       broken_links: whether to yield links to nothing too.
 
@@ -34,26 +46,34 @@ def files_below(
       UserError: a folder can't be listed, or a link of such a name is broken and `broken_links`
         is False.
     """
-    pending = [folder]
     visited = set()  # a link to a folder above would never end
-    while pending:
-        current = pending.pop()
+
+    def below(current: str) -> Iterator[str]:
         actual = canonical(current)
         if actual in visited:
-            continue
+            return
         visited.add(actual)
-        for entry in list_folder(current):
+        names = []
+        for entry in scan_folder(current):
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                pending.append(entry.path)
+                names.append(f"{entry.name}/")
             elif entry.name.lower().endswith(suffixes):
                 if not (broken_links or entry.is_file()):
                     raise UserError(f"{entry.path!r} is a broken link: mend or remove it")
-                yield entry.path
+                names.append(entry.name)
+        names.sort()
+        for name in names:
+            if name.endswith("/"):
+                yield from below(_inside(current, name[:-1]))
+            else:
+                yield _inside(current, name)
+
+    return below(folder)
 
 
-def find_files(paths: Iterable[str]) -> list[str | None]:
+def find_files(paths: Sequence[str]) -> Iterator[tuple[int, str | None]]:
     """Finds the existing file that each path means.
 
     A name that differs from the only such file in letter case or Unicode composition means that
@@ -62,34 +82,67 @@ def find_files(paths: Iterable[str]) -> list[str | None]:
     Args:
       paths: as openable from the current directory.
 
-    Returns:
-      For each path that of the existing file, or None.
+    Yields:
+      The position of each path, folder by folder rather than in their order, since so the names
+      in one folder are held at a time; and that of the existing file, or None.
 
     Raises:
       UserError: a folder can't be listed.
     """
-    listed = cache(_files_by_spelling)
+    listed = lru_cache(_FOLDERS_HELD)(_Names)
 
     def find(path: str) -> str | None:
         folder, name = os.path.split(path)
-        alike = listed(folder).get(_spelling(name), [])
+        alike = listed(folder).alike(name)
         if name in alike:
             return path
         if len(alike) == 1:
             return os.path.join(folder, alike[0])
         return find(path.replace("\\", "/")) if "\\" in path and os.sep == "/" else None
 
-    return [find(path) for path in paths]
+    folders = (hash(os.path.dirname(path.replace("\\", "/"))) for path in paths)
+    for position in np.argsort(np.fromiter(folders, np.int64, len(paths)), kind="stable"):
+        yield int(position), find(paths[position])
 
 
-def _files_by_spelling(folder: str) -> dict[str, list[str]]:
-    files: dict[str, list[str]] = {}
-    folder = folder or os.curdir
-    if is_dir(folder):
-        for entry in list_folder(folder):
-            if entry.is_file():
-                files.setdefault(_spelling(entry.name), []).append(entry.name)
-    return files
+class _Names:
+    """The names of a folder's files by their spelling: 24 bytes a file beside the name."""
+
+    def __init__(self, folder: str) -> None:
+        """Lists the folder.
+
+        Raises:
+          UserError: it can't be listed.
+        """
+        folder = folder or os.curdir
+        hashes = array("q")
+
+        def names() -> Iterator[str]:
+            for entry in scan_folder(folder) if is_dir(folder) else ():
+                if entry.is_file():
+                    hashes.append(hash(_spelling(entry.name)))
+                    yield entry.name
+
+        self._names = Texts(names())
+        self._order = np.argsort(np.array(hashes), kind="stable")
+        # Bisection in an array, unlike in NumPy's, makes no object of NumPy a step.
+        self._hashes = array("q", np.array(hashes)[self._order].tobytes())
+
+    def alike(self, name: str) -> list[str]:
+        """The names that are spelled alike."""
+        spelling = _spelling(name)
+        alike = []
+        place = bisect_left(self._hashes, hash(spelling))
+        while place < len(self._hashes) and self._hashes[place] == hash(spelling):
+            found = self._names[self._order[place]]
+            if _spelling(found) == spelling:
+                alike.append(found)
+            place += 1
+        return alike
+
+
+def _inside(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}" if is_remote(folder) else os.path.join(folder, name)
 
 
 def _spelling(name: str) -> str:

@@ -1,26 +1,30 @@
-"""The manifest of a data set, from its CSV of metadata or its folders; no audio is opened."""
+"""The manifest of a data set, or a share of its recordings; no audio is opened."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import os
-import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from sound_pipeline import filesystem
-from sound_pipeline.datasets.background import add_background
+import numpy as np
+import numpy.typing as npt
+
+from sound_pipeline.datasets.background import check_background
 from sound_pipeline.datasets.config import DatasetConfig
-from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below, find_files
-from sound_pipeline.datasets.manifest import Manifest, Recording
-from sound_pipeline.datasets.published import PUBLISHED, Published
-from sound_pipeline.datasets.tables import Row, Table, read_table
+from sound_pipeline.datasets.folders import find_files
+from sound_pipeline.datasets.listing import Listing
+from sound_pipeline.datasets.manifest import BACKGROUND, Manifest
+from sound_pipeline.datasets.recordings import Recording, Recordings
+from sound_pipeline.datasets.sources import list_recordings
+from sound_pipeline.datasets.tables import Row
 from sound_pipeline.datasets.unknown import leave_out
 from sound_pipeline.errors import UserError
+from sound_pipeline.shares import Share
 
-_CUSTOM_CLIP_SECONDS = 4.0
-# File names may well have brackets in them.
-_PATTERN_MARKS = "*?"
-_LONE_SOURCE = "name the recording it was cut from, or give it a name that no other has"
+Hashes = npt.NDArray[np.int64]
+
+_MOST_NAMED = 3
 
 
 def load_manifest(config: DatasetConfig, require_files: bool = True) -> Manifest:
@@ -37,222 +41,146 @@ def load_manifest(config: DatasetConfig, require_files: bool = True) -> Manifest
     Raises:
       UserError: a folder, file or column is missing, or a value in a CSV is unusable.
     """
-    if config.dataset == "folder":
-        manifest = _load_folder(config, require_files)
-    elif config.dataset == "csv":
-        manifest = _load_csv(config, require_files)
-    else:
-        manifest = _load_published(config, PUBLISHED[config.dataset], require_files)
+    listing = list_recordings(config, broken_links=not require_files)
+    recordings, class_places = _found(listing, require_files)
+    manifest = Manifest(
+        name=listing.name,
+        recordings=recordings,
+        classes=tuple(sorted(class_places, key=class_places.__getitem__)),
+        clip_seconds=listing.clip_seconds,
+    )
+    _check_classes(manifest, listing.where, added=BACKGROUND if config.background_dir else "")
     if config.background_dir:
-        manifest = add_background(manifest, config.background_dir)
+        check_background(manifest, config.background_dir)
     return leave_out(manifest, config.unknown_classes)
 
 
-def _load_published(config: DatasetConfig, source: Published, require_files: bool) -> Manifest:
-    data_dir = os.path.expanduser(config.data_dir)
-    _check_data_dir(data_dir, f"unpack {source.title} there or correct the flag ({source.obtain})")
-    table = read_table(source.metadata_path(data_dir))
-    for column in (*source.columns, config.subset) if config.subset else source.columns:
-        table.require(column, f"restore the file as published ({source.obtain})")
+def load_share(config: DatasetConfig, share: Share) -> Sequence[str]:
+    """Lists a share of the recordings that `load_manifest` lists, and holds no others.
 
-    listed = []
-    by_label: dict[str, tuple[int, str]] = {}
-    by_id: dict[int, tuple[int, str]] = {}
-    for row in table.rows:
-        if config.subset and row.cells[config.subset].lower() != "true":
-            continue
-        file, label = row.text(source.file_column), row.text(source.label_column)
-        fold = row.whole_number(source.fold_column)
-        class_id = row.whole_number(source.class_id_column)
-        here = (class_id, label)
-        for before in by_label.setdefault(label, here), by_id.setdefault(class_id, here):
-            if before != here:
-                raise UserError(
-                    f"{row.where}: {source.class_id_column} {class_id} is class {label!r}, but "
-                    f"{before[0]} is {before[1]!r} before: make them agree"
-                )
-        path = os.path.join(data_dir, source.audio.format(fold=fold, file=file))
-        listed.append((row, Recording(path, label, fold, row.text(source.group_column))))
-    advice = f"unpack {source.title} again or correct --data_dir"
-    return _checked(
-        Manifest(
-            name=config.dataset + (f" ({config.subset} subset)" if config.subset else ""),
-            recordings=_located(listed, table.path, advice, require_files),
-            classes=tuple(label for _, label in sorted(by_id.values())),
-            clip_seconds=source.clip_seconds,
-        ),
-        where=table.path + (f" (--subset={config.subset})" if config.subset else ""),
-    )
+    The whole list is read, and what is wrong in a line is said whosever it is. What takes all
+    recordings to tell is left to `load_manifest`: whether the files of other shares exist, a
+    recording has one label, and each class has recordings enough.
+
+    Args:
+      config: which data set, and where it is.
+      share: whose recordings.
+
+    Returns:
+      The paths of those at the share's positions in the manifest.
+
+    Raises:
+      UserError: as of `load_manifest`; there are more shares than recordings.
+    """
+    listing = list_recordings(config)
+    own = dataclasses.replace(listing, stream=lambda: share.take(listing.stream()))
+    recordings, _ = _found(own, require_files=True)
+    if not recordings:
+        count = sum(1 for _ in listing.stream())
+        raise UserError(f"--shard={share}: there are only {count} recordings; divide by less")
+    return recordings.paths
 
 
-def _load_csv(config: DatasetConfig, require_files: bool) -> Manifest:
-    pattern = os.path.expanduser(config.manifest)
-    data_dir = os.path.expanduser(config.data_dir)
-    if data_dir:
-        _check_data_dir(data_dir, f"name the folder that the paths in {pattern} start from")
-    tables = [read_table(path) for path in _csv_paths(config, pattern)]
-    listed = [one for table in tables for one in _listed(config, table, data_dir)]
-    for table in tables[1:]:
-        for column in (config.fold_column, config.group_column):
-            if (column in table.columns) != (column in tables[0].columns):
-                raise UserError(
-                    f"{table.path} and {tables[0].path}: only one of them has a column {column!r}: "
-                    "give both the same columns"
-                )
-    base = data_dir or os.path.dirname(pattern) or "."
-    start = "--data_dir" if data_dir else "the CSV's folder, as --data_dir is not set"
-    advice = f"paths start from {base} ({start}): correct them or the flag"
-    return _checked(
-        Manifest(
-            name=f"csv ({os.path.basename(pattern)})",
-            recordings=_located(listed, pattern, advice, require_files),
-            classes=tuple(sorted({recording.label for _, recording in listed})),
-            clip_seconds=_CUSTOM_CLIP_SECONDS,
-        ),
-        where=pattern,
-    )
+def _found(
+    listing: Listing, require_files: bool
+) -> tuple[Recordings, dict[str, tuple[float, str]]]:
+    """What is listed, as the files that there are, and what sorts its classes."""
+    class_places: dict[str, tuple[float, str]] = {}
+    in_tables = 0
 
+    def recordings() -> Iterator[Recording]:
+        nonlocal in_tables
+        for recording, class_place, row in listing.stream():
+            class_places[recording.label] = class_place
+            in_tables += row is not None
+            yield recording
 
-def _csv_paths(config: DatasetConfig, pattern: str) -> list[str]:
-    """The CSV file of --manifest, or those that are like it."""
-    if filesystem.is_file(pattern):
-        return [pattern]
-    if filesystem.has_magic(pattern) and (alike := filesystem.glob(pattern)):
-        return alike
-    data_dir = os.path.expanduser(config.data_dir) or os.path.dirname(pattern)
-    inside = os.path.join(data_dir, pattern)
-    found = not filesystem.is_remote(pattern) and filesystem.is_file(inside)
-    hint = f"did you mean --manifest={inside}?" if found else "name a CSV file"
-    raise UserError(f"--manifest={config.manifest}: there is no such file: {hint}")
-
-
-def _listed(config: DatasetConfig, table: Table, data_dir: str) -> Iterator[tuple[Row, Recording]]:
-    """The recordings of each row of a CSV, as listed: whether they exist is not looked at."""
-    for flag in ("path_column", "label_column", "fold_column", "group_column"):
-        column = getattr(config, flag)
-        is_default = column == getattr(DatasetConfig, flag)
-        optional = is_default and flag in ("fold_column", "group_column")
-        if column in table.columns or not optional:
-            table.require(column, f"name one of them with --{flag}")
-    has_folds, has_groups = (
-        column in table.columns for column in (config.fold_column, config.group_column)
-    )
-    folder = data_dir or os.path.dirname(table.path)
-    for row in table.rows:
-        for name in _names(row, config.path_column, folder):
-            recording = Recording(
-                path=filesystem.join(folder, name),
-                # One object a class, however many million rows have it.
-                label=sys.intern(row.text(config.label_column)),
-                fold=row.whole_number(config.fold_column) if has_folds else None,
-                group=row.text(config.group_column, _LONE_SOURCE) if has_groups else name,
-            )
-            yield row, recording
-
-
-def _names(row: Row, column: str, folder: str) -> list[str]:
-    """The path in a row, or the paths of the files that are like it, below a folder."""
-    name = row.text(column)
-    path = filesystem.join(folder, name)
-    if not any(mark in name for mark in _PATTERN_MARKS) or filesystem.is_file(path):
-        return [name]
-    alike = filesystem.glob(path)
-    if not alike:
-        raise UserError(f"{row.where}: no file is like {path!r}: correct it or remove the line")
-    if filesystem.is_remote(path):
-        return [file.removeprefix(f"{folder.rstrip('/')}/") for file in alike]
-    return [os.path.relpath(file, folder or os.curdir) for file in alike]
-
-
-def _load_folder(config: DatasetConfig, require_files: bool) -> Manifest:
-    data_dir = os.path.expanduser(config.data_dir)
-    _check_data_dir(data_dir, "name the folder that holds one folder of recordings a class")
-    recordings: list[Recording] = []
-    classes = [
-        e for e in filesystem.list_folder(data_dir) if e.is_dir() and not e.name.startswith(".")
-    ]
-    for entry in classes:
-        # With "/" on every system, so that the order and the splits are the same there.
-        paths = {
-            os.path.relpath(path, data_dir).replace(os.sep, "/"): path
-            for path in files_below(entry.path, AUDIO_SUFFIXES, broken_links=not require_files)
-        }
-        if not paths:
-            raise UserError(
-                f"--data_dir={data_dir}: class folder {entry.name!r} holds no recordings "
-                f"({', '.join(AUDIO_SUFFIXES)}): add some or move the folder away"
-            )
-        recordings.extend(
-            Recording(path, entry.name, None, group) for group, path in sorted(paths.items())
-        )
-    return _checked(
-        Manifest(
-            name=f"folder ({os.path.basename(os.path.abspath(data_dir))})",
-            recordings=tuple(recordings),
-            classes=tuple(entry.name for entry in classes),
-            clip_seconds=_CUSTOM_CLIP_SECONDS,
-        ),
-        where=f"--data_dir={data_dir} (one folder a class)",
-    )
-
-
-def _located(
-    listed: Sequence[tuple[Row, Recording]], csv_path: str, advice: str, require_files: bool
-) -> tuple[Recording, ...]:
-    """Finds the file of each row; no two rows may have the same."""
-    recordings = []
-    missing = []
-    rows: dict[str, Row] = {}
-    found = find_files(recording.path for _, recording in listed)
-    for (row, recording), path in zip(listed, found, strict=True):
+    listed = Recordings(recordings())
+    paths = listed.paths if in_tables == len(listed) else listed.paths[:in_tables]
+    renamed: dict[int, str] = {}
+    # Of the names of files, which all ways to write one in a list lead to.
+    hashes = np.zeros(in_tables, np.int64)
+    missing = np.zeros(in_tables, bool)
+    for position, path in find_files(paths):
         if path is None:
-            missing.append(f"{recording.path!r} (line {row.line})")
-            recordings.append(recording)
+            missing[position] = True
             continue
-        first = rows.setdefault(os.path.normpath(path), row)
-        if first is not row:
-            there = f"on line {first.line}" if first.path == row.path else f"in {first.where}"
-            raise UserError(
-                f"{row.where}: {path!r} is {there} already: "
-                "a recording has one label; remove one of the lines"
-            )
-        recordings.append(Recording(path, recording.label, recording.fold, recording.group))
-    if missing and require_files:
+        hashes[position] = hash(os.path.normpath(path))
+        if path != paths[position]:
+            renamed[position] = path
+    found = listed.with_paths(renamed) if renamed else listed
+    _check_once(listing, found.paths, np.flatnonzero(~missing), hashes)
+    if require_files and missing.any():
+        raise UserError(_which_are_missing(listing, paths, missing))
+    return found, class_places
+
+
+def _check_once(
+    listing: Listing, paths: Sequence[str], positions: npt.NDArray[np.int64], hashes: Hashes
+) -> None:
+    """Raises UserError if several of the paths at some positions are the same file's."""
+    order = np.argsort(hashes[positions], kind="stable")
+    ordered = hashes[positions][order]
+    again = np.flatnonzero(ordered[1:] == ordered[:-1])
+    # Few if any: hashes of 64 bits are seldom the same by chance.
+    suspects = np.unique(positions[order[np.concatenate([again, again + 1])]])
+    first: dict[str, int] = {}
+    for position in suspects.tolist():
+        before = first.setdefault(os.path.normpath(paths[position]), position)
+        if before == position:
+            continue
+        row, again_row = _rows(listing, [before, position])
+        there = f"on line {row.line}" if row.path == again_row.path else f"in {row.where}"
         raise UserError(
-            f"{len(missing)} of {len(listed)} files named in {csv_path} are missing: "
-            f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}: {advice}"
+            f"{again_row.where}: {paths[position]!r} is {there} already: "
+            "a recording has one label; remove one of the lines"
         )
-    return tuple(recordings)
 
 
-def _check_data_dir(data_dir: str, advice: str) -> None:
-    if not filesystem.is_dir(data_dir):
-        problem = "is not a folder" if filesystem.exists(data_dir) else "does not exist"
-        raise UserError(f"--data_dir={data_dir} {problem}: {advice}")
+def _which_are_missing(
+    listing: Listing, paths: Sequence[str], missing: npt.NDArray[np.bool_]
+) -> str:
+    count = np.count_nonzero(missing)
+    positions = np.flatnonzero(missing)[:_MOST_NAMED].tolist()
+    rows = _rows(listing, positions)
+    named = [f"{paths[n]!r} (line {row.line})" for n, row in zip(positions, rows, strict=True)]
+    return (
+        f"{count} of {len(paths)} files named in {listing.source} are missing: "
+        f"{', '.join(named)}{', ...' if count > _MOST_NAMED else ''}: {listing.advice}"
+    )
 
 
-def _checked(manifest: Manifest, where: str) -> Manifest:
-    """Returns the manifest if a classifier can be trained and tested on it."""
-    if not manifest.recordings:
+def _rows(listing: Listing, positions: Sequence[int]) -> list[Row]:
+    """The rows of tables that list the recordings at some positions; the list is read again."""
+    stream = enumerate(itertools.islice(listing.stream(), max(positions) + 1))
+    rows = {position: listed.row for position, listed in stream if position in positions}
+    return [row for position in positions if (row := rows[position])]
+
+
+def _check_classes(manifest: Manifest, where: str, added: str) -> None:
+    """Raises UserError unless a classifier can be trained and tested on a data set.
+
+    Args:
+      manifest: the data set.
+      where: it is listed.
+      added: a class that is not counted, as it isn't listed there; '' for none.
+    """
+    counts = np.bincount(manifest.labels, minlength=len(manifest.classes)).tolist()
+    count_of = dict(zip(manifest.classes, counts, strict=True))
+    count_of.pop(added, None)
+    if not count_of:
         raise UserError(f"{where} holds no recordings: add at least two for each class")
-    if len(manifest.classes) == 1:
+    if len(count_of) == 1:
         raise UserError(
-            f"{where} holds only one class, {manifest.classes[0]!r}: "
+            f"{where} holds only one class, {next(iter(count_of))!r}: "
             "a classifier needs at least two; add recordings of another"
         )
-    counts = Counter(recording.label for recording in manifest.recordings)
-    single = [label for label in manifest.classes if counts[label] == 1]
+    single = [label for label, count in count_of.items() if count == 1]
     if single:
         raise UserError(
             f"{where}: only one clip of class {', '.join(map(repr, single))}, which cannot be "
             "split into training and test: add clips of it or remove it"
         )
-    for label in manifest.classes:
+    for label in count_of:
         if len(label.splitlines()) > 1:
             raise UserError(f"{where}: the label {label!r} has a line break: remove it")
-    for recording in manifest.recordings:
-        try:
-            recording.path.encode()
-        except UnicodeEncodeError as error:
-            raise UserError(f"{recording.path!r}: the file name is not UTF-8: rename it") from error
-    return manifest

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from sound_pipeline.errors import UserError
+from sound_pipeline.datasets.recordings import Recording, Recordings
 
 BACKGROUND = "background"
 """The name of a class of non-events."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """One labelled audio file.
-
-    Attributes:
-      path: where it is, as openable from the current directory.
-      label: the name of its class.
-      fold: its cross-validation fold, or None when the data set has no folds.
-      group: the source recording it was cut from. Recordings of one group sound alike, so they
-        must stay on one side of a split.
-    """
-
-    path: str
-    label: str
-    fold: int | None
-    group: str
 
 
 @dataclass(frozen=True)
@@ -37,7 +20,8 @@ class Manifest:
 
     Attributes:
       name: for people, such as 'esc50 (esc10 subset)'.
-      recordings: in the order of the CSV, or sorted by class and path where there is none.
+      recordings: in the order of the CSV, or sorted by class and path where there is none. They
+        are kept in columns, and a `Recording` is made when one is asked for.
       classes: the labels that a model learns; a label's position is its class id.
       clip_seconds: the natural length of a clip.
       unknown_classes: the labels of recordings that are tested and never learned from; their
@@ -45,26 +29,27 @@ class Manifest:
     """
 
     name: str
-    recordings: tuple[Recording, ...]
+    recordings: Sequence[Recording]
     classes: tuple[str, ...]
     clip_seconds: float
     unknown_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises UserError for a file name that TensorFlow can't be given."""
-        for recording in self.recordings:
-            try:
-                recording.path.encode()
-            except UnicodeEncodeError as error:
-                message = f"{recording.path!r}: the file name is not UTF-8: rename it"
-                raise UserError(message) from error
+        object.__setattr__(self, "recordings", Recordings.of(self.recordings))
+
+    @cached_property
+    def paths(self) -> Sequence[str]:
+        """Where the recordings are, without an object for each."""
+        return self._columns.paths
 
     @cached_property
     def labels(self) -> np.ndarray:
         """The class id of each recording: int32 [recordings], read-only."""
         names = self.classes + self.unknown_classes
         ids = {label: class_id for class_id, label in enumerate(names)}
-        return _read_only(np.array([ids[r.label] for r in self.recordings], np.int32))
+        of_code = np.array([ids[label] for label in self._columns.label_names], np.int32)
+        return _read_only(of_code[self._columns.label_codes])
 
     @cached_property
     def is_known(self) -> np.ndarray:
@@ -74,12 +59,27 @@ class Manifest:
     @cached_property
     def folds(self) -> tuple[int, ...]:
         """The fold numbers in ascending order; empty when the data set has no folds."""
-        return tuple(sorted({r.fold for r in self.recordings if r.fold is not None}))
+        return tuple(sorted(fold for fold in self._columns.fold_numbers if fold is not None))
+
+    @cached_property
+    def fold_of(self) -> np.ndarray:
+        """The fold of each recording: int64 [recordings], read-only.
+
+        Raises:
+          TypeError: there are recordings without one.
+        """
+        return _read_only(np.array(self._columns.fold_numbers, np.int64)[self._columns.fold_codes])
 
     @cached_property
     def groups(self) -> np.ndarray:
         """The source recording of each recording: str [recordings], read-only."""
-        return _read_only(np.array([r.group for r in self.recordings], np.str_))
+        longest = max(map(len, self._columns.groups()), default=1)
+        groups = self._columns.groups()
+        return _read_only(np.fromiter(groups, f"<U{longest}", len(self.recordings)))
+
+    @property
+    def _columns(self) -> Recordings:
+        return Recordings.of(self.recordings)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.filesystem import open_binary
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of a table.
 
     Attributes:
@@ -27,10 +29,9 @@ class Row:
     columns: tuple[str, ...]
     values: tuple[str, ...]
 
-    @property
-    def cells(self) -> dict[str, str]:
-        """The value of each column by its name."""
-        return dict(zip(self.columns, self.values, strict=True))
+    def cell(self, column: str) -> str:
+        """The value of a column, by its name."""
+        return self.values[self.columns.index(column)]
 
     @property
     def where(self) -> str:
@@ -47,7 +48,7 @@ class Row:
         Raises:
           UserError: it is empty.
         """
-        if not (cell := self.cells[column]):
+        if not (cell := self.cell(column)):
             raise UserError(f"{self.where}: the {column} is empty: {advice}")
         return cell
 
@@ -57,7 +58,7 @@ class Row:
         Raises:
           UserError: it is none.
         """
-        cell = self.cells[column]
+        cell = self.cell(column)
         try:
             number = float(cell)
         except ValueError:
@@ -69,17 +70,32 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file.
+    """A CSV file, whose rows are read each time that one iterates over it.
 
     Attributes:
       path: where it is.
       columns: the names in its header.
-      rows: all others but empty ones.
     """
 
     path: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+
+    def __iter__(self) -> Iterator[Row]:
+        """Reads the rows below the header, but empty ones.
+
+        Raises:
+          UserError: the file can't be read, or isn't a CSV of these columns from some line on.
+        """
+        width = len(self.columns)
+        lines = _lines(self.path)
+        next(lines, None)
+        for line, cells in lines:
+            if len(cells) < width or any(cells[width:]):
+                raise UserError(
+                    f"{self.path}, line {line}: {len(cells)} values under {width} "
+                    "columns: complete the line, and quote values that contain commas"
+                )
+            yield Row(self.path, line, self.columns, tuple(cells[:width]))
 
     def require(self, column: str, advice: str) -> None:
         """Checks that there is a column of this name.
@@ -109,35 +125,33 @@ class Table:
 
 
 def read_table(path: str) -> Table:
-    """Reads a CSV file: UTF-8, separated by commas, with the column names first.
+    """Opens a CSV file: UTF-8, separated by commas, with the column names first.
 
-    Empty lines are skipped, and so are empty cells past the last column.
+    Empty lines are skipped, and so are empty cells past the last column. The rows are read when
+    one iterates over the table, and what is wrong with them is said there.
 
     Args:
       path: the file.
 
     Raises:
-      UserError: the file can't be read, or isn't such a CSV.
+      UserError: the file can't be read, or has no such header.
     """
-    columns: tuple[str, ...] = ()
-    rows = []
+    with closing(_lines(path)) as lines:
+        for _, columns in lines:
+            return Table(path, tuple(columns))
+    raise UserError(f"{path} is empty: its first line must name the columns")
+
+
+def _lines(path: str) -> Generator[tuple[int, list[str]], None, None]:
+    """Yields the number of each line that isn't empty, and its cells without outer spaces."""
     line = 1
     try:
         with io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True, skipinitialspace=True)
             for values in reader:
                 cells = [value.strip() for value in values]
-                if not any(cells):
-                    pass
-                elif not columns:
-                    columns = tuple(cells)
-                elif len(cells) < len(columns) or any(cells[len(columns) :]):
-                    raise UserError(
-                        f"{path}, line {line}: {len(cells)} values under {len(columns)} "
-                        "columns: complete the line, and quote values that contain commas"
-                    )
-                else:
-                    rows.append(Row(path, line, columns, tuple(cells[: len(columns)])))
+                if any(cells):
+                    yield line, cells
                 line = reader.line_num + 1
     except UnicodeDecodeError as error:
         raise UserError(f'{path} is not UTF-8: save it as "CSV UTF-8"') from error
@@ -145,6 +159,3 @@ def read_table(path: str) -> Table:
         raise UserError(f"{path}, line {line}: not valid CSV ({error}): correct it") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    if not columns:
-        raise UserError(f"{path} is empty: its first line must name the columns")
-    return Table(path, columns, tuple(rows))

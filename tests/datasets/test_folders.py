@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from sound_pipeline.datasets.folders import files_below, find_files, list_folder
+from sound_pipeline.datasets.folders import files_below, find_files
 from sound_pipeline.errors import UserError
+from sound_pipeline.filesystem import list_folder
 
 
 def touch(*paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+
+
+def found_of(paths: Iterable[str]) -> list[str | None]:
+    """What `find_files` finds, in the order of the paths."""
+    asked = list(paths)
+    found = dict(find_files(asked))
+    assert sorted(found) == list(range(len(asked)))
+    return [found[position] for position in range(len(asked))]
 
 
 def test_list_folder_is_sorted(tmp_path: Path) -> None:
@@ -43,6 +53,17 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     assert found == ["a.wav", "b.wav"]
 
 
+def test_files_below_are_sorted_by_path(tmp_path: Path) -> None:
+    names = [
+        f"{folder}{name}.wav"
+        for folder in ("", "a/", "a b/", "a-/", "a/b/", "a/b-c/", "B/", "é/")
+        for name in ("a", "a b", "a-", "a.b", "b", "Z", "ü", "日")
+    ]
+    touch(*(tmp_path / name for name in names))
+    found = [path[len(str(tmp_path)) + 1 :] for path in files_below(str(tmp_path), (".wav",))]
+    assert found == sorted(names)
+
+
 def test_broken_link(tmp_path: Path) -> None:
     (tmp_path / "note.txt").symlink_to(tmp_path / "absent")
     assert list(files_below(str(tmp_path), (".wav",))) == []
@@ -55,7 +76,7 @@ def test_files_are_found_as_other_systems_spell_them(tmp_path: Path) -> None:
     decomposed = unicodedata.normalize("NFD", "Tür.wav")
     touch(*(tmp_path / name for name in ("a.wav", decomposed, "d.wav", "D.wav", "sub/e.wav")))
     asked = ["A.WAV", "Tür.wav", "d.wav", "sub\\e.wav", "gone.wav", "gone/e.wav"]
-    *found, gone, gone_folder = find_files(str(tmp_path / name) for name in asked)
+    *found, gone, gone_folder = found_of(str(tmp_path / name) for name in asked)
     assert gone is None
     assert gone_folder is None
     assert all(path and os.path.isfile(path) for path in found)
@@ -71,19 +92,19 @@ def test_files_are_found_as_other_systems_spell_them(tmp_path: Path) -> None:
 def test_path_without_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path / "a.wav")
     monkeypatch.chdir(tmp_path)
-    assert find_files(["a.wav", "./a.wav", "A.wav"]) == ["a.wav", "./a.wav", "a.wav"]
+    assert found_of(["a.wav", "./a.wav", "A.wav"]) == ["a.wav", "./a.wav", "a.wav"]
 
 
 def test_file_of_ambiguous_spelling_is_not_found(tmp_path: Path) -> None:
     touch(tmp_path / "ab.wav", tmp_path / "AB.wav")
     if len(os.listdir(tmp_path)) < 2:
         pytest.skip("this file system ignores letter case")
-    assert find_files([str(tmp_path / "Ab.wav")]) == [None]
+    assert found_of([str(tmp_path / "Ab.wav")]) == [None]
 
 
 def test_folder_in_place_of_a_file_is_not_found(tmp_path: Path) -> None:
     touch(tmp_path / "a.wav" / "inside.wav")
-    assert find_files([str(tmp_path / "a.wav"), str(tmp_path)]) == [None, None]
+    assert found_of([str(tmp_path / "a.wav"), str(tmp_path)]) == [None, None]
 
 
 def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,5 +118,5 @@ def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return real(folder)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert find_files(map(str, paths)) == list(map(str, paths))
+    assert found_of(map(str, paths)) == list(map(str, paths))
     assert sorted(listed) == [str(tmp_path / str(i)) for i in range(4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -35,18 +36,27 @@ def test_as_editors_and_spreadsheets_write_it(tmp_path: Path, text: str, lines: 
     table = table_of(tmp_path, text)
     assert table.path == str(tmp_path / "list.csv")
     assert table.columns == ("path", "label")
-    assert [row.cells for row in table.rows] == [
-        {"path": "a.wav", "label": "cat"},
-        {"path": "b.wav", "label": ""},
-    ]
-    assert [row.line for row in table.rows] == lines
+    assert [row.values for row in table] == [("a.wav", "cat"), ("b.wav", "")]
+    assert [row.line for row in table] == lines
 
 
 def test_cells_of_several_lines_and_with_commas(tmp_path: Path) -> None:
     table = table_of(tmp_path, 'path,label\n"a, b.wav","c\nat"\nd.wav,dog\n')
-    assert table.rows[0].cells == {"path": "a, b.wav", "label": "c\nat"}
-    assert [row.line for row in table.rows] == [2, 4]
-    assert table.rows[1].where == f"{table.path}, line 4"
+    first, second = table
+    assert (first.cell("path"), first.cell("label")) == ("a, b.wav", "c\nat")
+    assert [first.line, second.line] == [2, 4]
+    assert second.where == f"{table.path}, line 4"
+
+
+def test_rows_are_read_one_by_one_each_time(tmp_path: Path) -> None:
+    good = "".join(f"{number}.wav,cat\n" for number in range(10_000))
+    table = table_of(tmp_path, f"path,label\n{good}last.wav\n")
+    rows = iter(table)
+    assert next(rows).values == ("0.wav", "cat")
+    assert sum(1 for _ in itertools.islice(rows, 9_999)) == 9_999
+    with pytest.raises(UserError, match=r"list\.csv, line 10002: 1 values under 2 columns"):
+        next(rows)
+    assert [row.line for row in itertools.islice(table, 3)] == [2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -61,14 +71,14 @@ def test_cells_of_several_lines_and_with_commas(tmp_path: Path) -> None:
 )
 def test_unreadable_text(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match=r"list\.csv") as error:
-        table_of(tmp_path, text)
+        list(table_of(tmp_path, text))
     message = one_line(error)
     assert all(word in message for word in words)
 
 
 def test_another_encoding(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"list\.csv is not UTF-8"):
-        table_of(tmp_path, "path,label\na.wav,grün", encoding="latin-1")
+        list(table_of(tmp_path, "path,label\na.wav,grün", encoding="latin-1"))
 
 
 def test_a_folder_is_no_table(tmp_path: Path) -> None:

@@ -1,0 +1,196 @@
+"""Where data sets list their recordings: in a CSV of metadata, in CSV files, or in folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from sound_pipeline import filesystem
+from sound_pipeline.datasets.background import with_background
+from sound_pipeline.datasets.config import DatasetConfig
+from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below
+from sound_pipeline.datasets.listing import Listed, Listing
+from sound_pipeline.datasets.published import PUBLISHED, Published
+from sound_pipeline.datasets.recordings import Recording
+from sound_pipeline.datasets.tables import Row, Table, read_table
+from sound_pipeline.errors import UserError
+
+_CUSTOM_CLIP_SECONDS = 4.0
+# File names may well have brackets in them.
+_PATTERN_MARKS = "*?"
+_LONE_SOURCE = "name the recording it was cut from, or give it a name that no other has"
+
+
+def list_recordings(config: DatasetConfig, broken_links: bool = False) -> Listing:
+    """Finds the list of a data set's recordings; of CSV files it reads the headers.
+
+    Args:
+      config: which data set, and where it is.
+      broken_links: whether links to nothing are recordings too, where folders are the list.
+
+    Raises:
+      UserError: a folder, file or column is missing.
+    """
+    if config.dataset == "folder":
+        listing = _folder(config, broken_links)
+    elif config.dataset == "csv":
+        listing = _csv(config)
+    else:
+        listing = _published(config, PUBLISHED[config.dataset])
+    return with_background(listing, config.background_dir) if config.background_dir else listing
+
+
+def _published(config: DatasetConfig, source: Published) -> Listing:
+    data_dir = os.path.expanduser(config.data_dir)
+    _check_data_dir(data_dir, f"unpack {source.title} there or correct the flag ({source.obtain})")
+    table = read_table(source.metadata_path(data_dir))
+    for column in (*source.columns, config.subset) if config.subset else source.columns:
+        table.require(column, f"restore the file as published ({source.obtain})")
+    return Listing(
+        name=config.dataset + (f" ({config.subset} subset)" if config.subset else ""),
+        clip_seconds=source.clip_seconds,
+        where=table.path + (f" (--subset={config.subset})" if config.subset else ""),
+        source=table.path,
+        advice=f"unpack {source.title} again or correct --data_dir",
+        stream=partial(_of_published, source, table, data_dir, config.subset),
+    )
+
+
+def _of_published(source: Published, table: Table, data_dir: str, subset: str) -> Iterator[Listed]:
+    by_label: dict[str, tuple[int, str]] = {}
+    by_id: dict[int, tuple[int, str]] = {}
+    for row in table:
+        if subset and row.cell(subset).lower() != "true":
+            continue
+        file, label = row.text(source.file_column), row.text(source.label_column)
+        fold = row.whole_number(source.fold_column)
+        class_id = row.whole_number(source.class_id_column)
+        here = (class_id, label)
+        for before in by_label.setdefault(label, here), by_id.setdefault(class_id, here):
+            if before != here:
+                raise UserError(
+                    f"{row.where}: {source.class_id_column} {class_id} is class {label!r}, but "
+                    f"{before[0]} is {before[1]!r} before: make them agree"
+                )
+        path = os.path.join(data_dir, source.audio.format(fold=fold, file=file))
+        yield Listed(Recording(path, label, fold, row.text(source.group_column)), here, row)
+
+
+def _csv(config: DatasetConfig) -> Listing:
+    pattern = os.path.expanduser(config.manifest)
+    data_dir = os.path.expanduser(config.data_dir)
+    if data_dir:
+        _check_data_dir(data_dir, f"name the folder that the paths in {pattern} start from")
+    tables = [_csv_table(config, path) for path in _csv_paths(config, pattern)]
+    for table in tables[1:]:
+        for column in (config.fold_column, config.group_column):
+            if (column in table.columns) != (column in tables[0].columns):
+                raise UserError(
+                    f"{table.path} and {tables[0].path}: only one of them has a column {column!r}: "
+                    "give both the same columns"
+                )
+    base = data_dir or os.path.dirname(pattern) or "."
+    start = "--data_dir" if data_dir else "the CSV's folder, as --data_dir is not set"
+    return Listing(
+        name=f"csv ({os.path.basename(pattern)})",
+        clip_seconds=_CUSTOM_CLIP_SECONDS,
+        where=pattern,
+        source=pattern,
+        advice=f"paths start from {base} ({start}): correct them or the flag",
+        stream=partial(_of_tables, config, tables, data_dir),
+    )
+
+
+def _csv_paths(config: DatasetConfig, pattern: str) -> list[str]:
+    """The CSV file of --manifest, or those that are like it."""
+    if filesystem.is_file(pattern):
+        return [pattern]
+    if filesystem.has_magic(pattern) and (alike := filesystem.glob(pattern)):
+        return alike
+    data_dir = os.path.expanduser(config.data_dir) or os.path.dirname(pattern)
+    inside = os.path.join(data_dir, pattern)
+    found = not filesystem.is_remote(pattern) and filesystem.is_file(inside)
+    hint = f"did you mean --manifest={inside}?" if found else "name a CSV file"
+    raise UserError(f"--manifest={config.manifest}: there is no such file: {hint}")
+
+
+def _csv_table(config: DatasetConfig, path: str) -> Table:
+    """A CSV file that has the columns that flags name."""
+    table = read_table(path)
+    for flag in ("path_column", "label_column", "fold_column", "group_column"):
+        column = getattr(config, flag)
+        is_default = column == getattr(DatasetConfig, flag)
+        optional = is_default and flag in ("fold_column", "group_column")
+        if column in table.columns or not optional:
+            table.require(column, f"name one of them with --{flag}")
+    return table
+
+
+def _of_tables(config: DatasetConfig, tables: Sequence[Table], data_dir: str) -> Iterator[Listed]:
+    for table in tables:
+        has_folds = config.fold_column in table.columns
+        has_groups = config.group_column in table.columns
+        folder = data_dir or os.path.dirname(table.path)
+        for row in table:
+            for name in _names(row, config.path_column, folder):
+                label = row.text(config.label_column)
+                recording = Recording(
+                    path=filesystem.join(folder, name),
+                    label=label,
+                    fold=row.whole_number(config.fold_column) if has_folds else None,
+                    group=row.text(config.group_column, _LONE_SOURCE) if has_groups else name,
+                )
+                yield Listed(recording, (0, label), row)
+
+
+def _names(row: Row, column: str, folder: str) -> list[str]:
+    """The path in a row, or the paths of the files that are like it, below a folder."""
+    name = row.text(column)
+    if not any(mark in name for mark in _PATTERN_MARKS):
+        return [name]
+    path = filesystem.join(folder, name)
+    if filesystem.is_file(path):
+        return [name]
+    alike = filesystem.glob(path)
+    if not alike:
+        raise UserError(f"{row.where}: no file is like {path!r}: correct it or remove the line")
+    if filesystem.is_remote(path):
+        return [file.removeprefix(f"{folder.rstrip('/')}/") for file in alike]
+    return [os.path.relpath(file, folder or os.curdir) for file in alike]
+
+
+def _folder(config: DatasetConfig, broken_links: bool) -> Listing:
+    data_dir = os.path.expanduser(config.data_dir)
+    _check_data_dir(data_dir, "name the folder that holds one folder of recordings a class")
+    return Listing(
+        name=f"folder ({os.path.basename(os.path.abspath(data_dir))})",
+        clip_seconds=_CUSTOM_CLIP_SECONDS,
+        where=f"--data_dir={data_dir} (one folder a class)",
+        source=data_dir,
+        advice="",
+        stream=partial(_of_folder, data_dir, broken_links),
+    )
+
+
+def _of_folder(data_dir: str, broken_links: bool) -> Iterator[Listed]:
+    for entry in filesystem.list_folder(data_dir):
+        if not entry.is_dir() or entry.name.startswith("."):
+            continue
+        label = entry.name
+        path = ""
+        for path in files_below(entry.path, AUDIO_SUFFIXES, broken_links):
+            # With "/" on every system, so that the splits are the same there.
+            below = path[len(entry.path) :].replace(os.sep, "/")
+            yield Listed(Recording(path, label, None, label + below), (0, label), None)
+        if not path:
+            raise UserError(
+                f"--data_dir={data_dir}: class folder {label!r} holds no recordings "
+                f"({', '.join(AUDIO_SUFFIXES)}): add some or move the folder away"
+            )
+
+
+def _check_data_dir(data_dir: str, advice: str) -> None:
+    if not filesystem.is_dir(data_dir):
+        problem = "is not a folder" if filesystem.exists(data_dir) else "does not exist"
+        raise UserError(f"--data_dir={data_dir} {problem}: {advice}")

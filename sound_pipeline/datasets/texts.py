@@ -1,0 +1,122 @@
+"""Strings by the million, without an object for each."""
+
+from __future__ import annotations
+
+import operator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+# Names of files may be any bytes, which Python writes as lone surrogates.
+_ERRORS = "surrogatepass"
+
+
+class Texts(Sequence[str]):
+    """Strings end to end in one buffer: UTF-8, and 8 bytes more for each.
+
+    A string is made when it is asked for. A slice is a copy.
+    """
+
+    __slots__ = ("_ends", "_text")
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        """Takes them one by one: they may come from an iterator."""
+        written = TextsWriter()
+        for text in texts:
+            written.append(text.encode(errors=_ERRORS))
+        self._text, self._ends = written.finish()
+
+    @classmethod
+    def written(cls, writer: TextsWriter) -> Texts:
+        """What was appended to a writer; see `TextsWriter.finish`."""
+        texts = cls.__new__(cls)
+        texts._text, texts._ends = writer.finish()
+        return texts
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Texts: ...
+
+    def __getitem__(self, index: int | slice) -> str | Texts:
+        """The string at a position, or a copy of several.
+
+        Raises:
+          IndexError: there is no such position.
+        """
+        if isinstance(index, slice):
+            return Texts(self[position] for position in range(*index.indices(len(self))))
+        position = position_of(index, len(self))
+        start, end = self._ends[position : position + 2].tolist()
+        return self._text[start:end].decode(errors=_ERRORS)
+
+    def __iter__(self) -> Iterator[str]:
+        """Goes through them."""
+        start = 0
+        for end in map(int, self._ends[1:]):
+            yield self._text[start:end].decode(errors=_ERRORS)
+            start = end
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the strings are the same, in the same order."""
+        if not isinstance(other, Texts):
+            return NotImplemented
+        return self._text == other._text and np.array_equal(self._ends, other._ends)
+
+    def __hash__(self) -> int:
+        """Of all the strings together."""
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        """How many there are, which may be millions."""
+        return f"<{len(self):,} strings>"
+
+
+class TextsWriter:
+    """Collects strings of which nobody knows how many will come."""
+
+    def __init__(self) -> None:
+        """Begins with none."""
+        self._text = bytearray()
+        self._ends = array("q", [0])
+
+    def append(self, text: bytes) -> None:
+        """Adds a string, as UTF-8."""
+        self._text += text
+        self._ends.append(len(self._text))
+
+    def finish(self) -> tuple[bytes, npt.NDArray[np.int64]]:
+        """The strings end to end and where each begins and ends: int64 [strings + 1].
+
+        The writer is empty then.
+        """
+        text, self._text = bytes(self._text), bytearray()
+        ends, self._ends = column(self._ends), array("q", [0])
+        return text, ends
+
+
+def column(values: array[int]) -> npt.NDArray[np.signedinteger]:
+    """A read-only copy, without the room that an array keeps to grow."""
+    copied = np.array(values)
+    copied.flags.writeable = False
+    return copied
+
+
+def position_of(index: int, length: int) -> int:
+    """A position from the front, of one that may be from the end, and of NumPy's integers.
+
+    Raises:
+      IndexError: there is no such position.
+    """
+    position = operator.index(index)
+    if not -length <= position < length:
+        raise IndexError(f"no position {position} among {length}")
+    return position % length
