@@ -27,7 +27,7 @@ _READ_BYTES = 1 << 20
 # A file changed so shortly before it was read may change again without its times telling: their
 # clock ticks every few milliseconds on usual disks, every two seconds on FAT.
 _UNSETTLED_NANOSECONDS = 2_000_000_000
-# Read at once, so that the list of what is still to be done stays short.
+# Looked at together, so that the list of what is still to be done stays short.
 _FILES_AT_ONCE = 1024
 # Requests to an object store, which take tens of milliseconds each.
 _STAMPS_AT_ONCE = 16
@@ -48,12 +48,15 @@ def content_keys(paths: Sequence[str], cache_dir: Path) -> Keys:
     """
     if not paths:
         return np.zeros(0, f"S{_KEY_LETTERS}")
-    absolute = [os.fsencode(path if is_remote(path) else os.path.abspath(path)) for path in paths]
-    names = np.array(absolute)
+    longest = max(len(_name(path)) for path in paths)
+    names = np.fromiter(map(_name, paths), f"S{longest}", len(paths))
+    stamps = np.zeros([len(paths), 4], np.int64)
     with ThreadPoolExecutor(_STAMPS_AT_ONCE) as threads:
-        stamps = np.array(list(threads.map(_stamp, paths)), np.int64)
+        for start in range(0, len(paths), _FILES_AT_ONCE):
+            some = paths[start : start + _FILES_AT_ONCE]
+            stamps[start : start + len(some)] = list(threads.map(_stamp, some))
     # By characters, which unlike `commonpath` takes files on several Windows drives.
-    shared = os.path.commonprefix([min(absolute), max(absolute)])  # noqa: RUF071
+    shared = os.path.commonprefix([min(names), max(names)])  # noqa: RUF071
     folder = hashlib.sha256(os.fsencode(os.path.dirname(shared))).hexdigest()[:24]
     memory = cache_dir / "contents" / f"{folder}.npz"
     known_names, known_stamps, known_keys = _remembered(memory)
@@ -67,9 +70,9 @@ def content_keys(paths: Sequence[str], cache_dir: Path) -> Keys:
     settled = np.zeros(len(paths), bool)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(unknown), _FILES_AT_ONCE):
-            some = unknown[start : start + _FILES_AT_ONCE]
-            answers = threads.map(_digest, [paths[n] for n in some], [stamps[n] for n in some])
-            for position, (key, is_settled) in zip(some, answers, strict=True):
+            wanted = unknown[start : start + _FILES_AT_ONCE]
+            answers = threads.map(_digest, [paths[n] for n in wanted], stamps[wanted])
+            for position, (key, is_settled) in zip(wanted, answers, strict=True):
                 keys[position] = key
                 settled[position] = is_settled
     if settled.any():
@@ -82,6 +85,11 @@ def content_keys(paths: Sequence[str], cache_dir: Path) -> Keys:
             np.concatenate([known_keys[kept], keys[fresh]]),
         )
     return keys
+
+
+def _name(path: str) -> bytes:
+    """One name of a file wherever a program is started."""
+    return os.fsencode(path if is_remote(path) else os.path.abspath(path))
 
 
 def _stamp(path: str) -> tuple[int, int, int, int]:

@@ -131,11 +131,12 @@ class _Names:
     def alike(self, name: str) -> list[str]:
         """The names that are spelled alike."""
         spelling = _spelling(name)
+        wanted = hash(spelling)
+        place = bisect_left(self._hashes, wanted)
         alike = []
-        place = bisect_left(self._hashes, hash(spelling))
-        while place < len(self._hashes) and self._hashes[place] == hash(spelling):
+        while place < len(self._hashes) and self._hashes[place] == wanted:
             found = self._names[self._order[place]]
-            if _spelling(found) == spelling:
+            if found == name or _spelling(found) == spelling:
                 alike.append(found)
             place += 1
         return alike

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
-from sound_pipeline.datasets.texts import Texts, TextsWriter, column, position_of
+from sound_pipeline.datasets.texts import Texts, TextsWriter, position_of
 from sound_pipeline.errors import UserError
 
 
@@ -80,9 +81,9 @@ class Recordings(Sequence[Recording]):
             label_codes.append(labels.setdefault(recording.label, len(labels)))
             fold_codes.append(folds.setdefault(recording.fold, len(folds)))
         self.paths, self._groups = Texts.written(paths), Texts.written(groups)
-        self._group_ends = column(group_ends)
-        self.label_names, self.label_codes = tuple(labels), column(label_codes)
-        self.fold_numbers, self.fold_codes = tuple(folds), column(fold_codes)
+        self._group_ends = _column(group_ends)
+        self.label_names, self.label_codes = tuple(labels), _column(label_codes)
+        self.fold_numbers, self.fold_codes = tuple(folds), _column(fold_codes)
 
     @classmethod
     def of(cls, recordings: Iterable[Recording]) -> Recordings:
@@ -153,3 +154,10 @@ class Recordings(Sequence[Recording]):
     def __repr__(self) -> str:
         """How many there are, which may be millions."""
         return f"<{len(self):,} recordings>"
+
+
+def _column(values: array[int]) -> npt.NDArray[np.int32]:
+    """A read-only copy, without the room that an array keeps to grow."""
+    copied = np.array(values)
+    copied.flags.writeable = False
+    return copied

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
-
-import numpy as np
-import numpy.typing as npt
 
 # Names of files may be any bytes, which Python writes as lone surrogates.
 _ERRORS = "surrogatepass"
@@ -55,21 +53,18 @@ class Texts(Sequence[str]):
         if isinstance(index, slice):
             return Texts(self[position] for position in range(*index.indices(len(self))))
         position = position_of(index, len(self))
-        start, end = self._ends[position : position + 2].tolist()
-        return self._text[start:end].decode(errors=_ERRORS)
+        return self._text[self._ends[position] : self._ends[position + 1]].decode(errors=_ERRORS)
 
     def __iter__(self) -> Iterator[str]:
         """Goes through them."""
-        start = 0
-        for end in map(int, self._ends[1:]):
+        for start, end in itertools.pairwise(self._ends):
             yield self._text[start:end].decode(errors=_ERRORS)
-            start = end
 
     def __eq__(self, other: object) -> bool:
         """Whether the strings are the same, in the same order."""
         if not isinstance(other, Texts):
             return NotImplemented
-        return self._text == other._text and np.array_equal(self._ends, other._ends)
+        return self._text == other._text and self._ends == other._ends
 
     def __hash__(self) -> int:
         """Of all the strings together."""
@@ -93,21 +88,15 @@ class TextsWriter:
         self._text += text
         self._ends.append(len(self._text))
 
-    def finish(self) -> tuple[bytes, npt.NDArray[np.int64]]:
-        """The strings end to end and where each begins and ends: int64 [strings + 1].
+    def finish(self) -> tuple[bytes, array[int]]:
+        """The strings end to end, and where each begins and ends: one more of 8 bytes.
 
         The writer is empty then.
         """
+        # Copies, without the room to grow.
         text, self._text = bytes(self._text), bytearray()
-        ends, self._ends = column(self._ends), array("q", [0])
+        ends, self._ends = self._ends[:], array("q", [0])
         return text, ends
-
-
-def column(values: array[int]) -> npt.NDArray[np.signedinteger]:
-    """A read-only copy, without the room that an array keeps to grow."""
-    copied = np.array(values)
-    copied.flags.writeable = False
-    return copied
 
 
 def position_of(index: int, length: int) -> int:
@@ -119,4 +108,4 @@ def position_of(index: int, length: int) -> int:
     position = operator.index(index)
     if not -length <= position < length:
         raise IndexError(f"no position {position} among {length}")
-    return position % length
+    return position if position >= 0 else position + length
