@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Protocol
 from sound_pipeline.errors import UserError, first_line
 
 _MARK = "://"
+_BLOCK_BYTES = 1 << 20
 # An object store is asked about every name whether it is a folder, which takes longer than reading
 # a small file: what ends as files do is taken for one.
 _LIKE_A_FILE = re.compile(r".+\.[a-z][a-z0-9]{1,4}", re.IGNORECASE)
@@ -136,14 +137,46 @@ def canonical(path: str) -> str:
 
 
 def open_binary(path: str) -> BinaryIO:
-    """Opens a file for reading; what isn't on disk is in memory then.
+    """Opens a file for reading, block by block wherever it is.
 
     Raises:
       OSError: it can't be read.
     """
     if not is_remote(path):
         return open(path, "rb")
-    return io.BytesIO(read_bytes(path))
+    file = io.BufferedReader(_RemoteFile(path), _BLOCK_BYTES)
+    # An object store is asked for a file when it is read, not when it is opened.
+    file.peek()
+    return file
+
+
+class _RemoteFile(io.RawIOBase):
+    """A file that TensorFlow reads, with Python's errors; `io.BufferedReader` makes it whole."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file = _tensorflow(path).io.gfile.GFile(path, "rb")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _as_os_errors(self._path):
+            block = self._file.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with _as_os_errors(self._path):
+            self._file.seek(offset, whence)
+            return int(self._file.tell())
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def read_bytes(path: str) -> bytes:

@@ -135,6 +135,31 @@ def test_manifests_of_different_columns_are_refused(on_disk: Path, tmp_path: Pat
         load_manifest(config)
 
 
+def test_a_file_elsewhere_is_read_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"ram://{uuid.uuid4().hex}/big"
+    content = np.random.default_rng(0).bytes(5_000_000)
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(content)
+    asked: list[int] = []
+    read = tf.io.gfile.GFile.read
+
+    def counted(file: object, size: int = -1) -> bytes:
+        asked.append(size)
+        return read(file, size)
+
+    monkeypatch.setattr(tf.io.gfile.GFile, "read", counted)
+    with filesystem.open_binary(path) as opened:
+        assert opened.read(10) == content[:10]
+        assert len(asked) == 1 and 0 < asked[0] <= 1 << 20
+        assert opened.seek(4_000_000) == opened.tell() == 4_000_000
+        assert opened.read(7) == content[4_000_000:4_000_007]
+        assert opened.seek(-3, 2) == 4_999_997 and opened.read() == content[-3:]
+        assert opened.seek(0) == 0 and opened.read() == content
+    assert max(asked) <= 1 << 20
+    with pytest.raises(FileNotFoundError):
+        filesystem.open_binary(f"{path}/gone")
+
+
 def test_a_file_system_that_is_not_there_is_named() -> None:
     with pytest.raises(UserError, match=r"nosuch://a/b: TensorFlow .* reads no nosuch:// here; in"):
         load_manifest(DatasetConfig("folder", "nosuch://a/b"))
