@@ -47,6 +47,7 @@ def benchmarks(extractor: str, full: bool, models: Path) -> dict[str, list[str]]
         "extract": ["--clips=400"],
         "train": ["--clips=400"],
         "memory": ["--full"],
+        "manifests": ["--full"],
         "live": ["--seconds=600"],
         "label": ["--clips=1000"],
     }
@@ -58,6 +59,7 @@ def benchmarks(extractor: str, full: bool, models: Path) -> dict[str, list[str]]
         "extract": ["extract.py", f"--extractor={extractor}", *sizes.get("extract", [])],
         "train": ["train.py", f"--extractor={extractor}", *sizes.get("train", [])],
         "memory": ["memory.py", *sizes.get("memory", [])],
+        "manifests": ["manifests.py", *sizes.get("manifests", [])],
         "model_call, network": ["model_call.py", f"--extractor={extractor}"],
         "model_call, filter bank": ["model_call.py", "--extractor=gabor"],
         "startup": ["startup.py", network],

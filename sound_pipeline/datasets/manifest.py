@@ -73,7 +73,7 @@ class Manifest:
     @cached_property
     def groups(self) -> np.ndarray:
         """The source recording of each recording: str [recordings], read-only."""
-        longest = max(map(len, self._columns.groups()), default=1)
+        longest = max(map(len, self._columns.groups()), default=0) or 1
         groups = self._columns.groups()
         return _read_only(np.fromiter(groups, f"<U{longest}", len(self.recordings)))
 
