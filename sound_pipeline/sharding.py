@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from sound_pipeline.contents import Keys, content_keys
 from sound_pipeline.embedding_jobs import Job, check_readable, embed_missing, open_store
@@ -17,9 +21,9 @@ from sound_pipeline.shards import (
     MADE_BY,
     Entry,
     is_whole,
-    read_entries,
     read_entry,
     read_shard,
+    shares_in,
     write_shard,
 )
 from sound_pipeline.shares import Share
@@ -102,11 +106,12 @@ def merge_shares(
     """
     store = open_store(cache_dir, extractor, precision)
     directory = shards_dir / store.directory.name
-    entries = read_entries(directory)
-    if not entries:
+    shares = shares_in(directory)
+    if not shares:
         raise UserError(_nothing(shards_dir, store))
+    _check_complete(directory, shares)
     keys = content_keys(paths, cache_dir)
-    _check_complete(directory, entries, keys)
+    entries = _checked_entries(directory, shares, keys)
     unreadable = {
         int(entry.share.positions(len(paths))[position]): why
         for entry in entries
@@ -115,10 +120,10 @@ def merge_shares(
     check_readable(paths, unreadable, max_bad_clips)
     for position, why in sorted(unreadable.items()):
         logger.warning("skipped %s: %s", paths[position], why)
-    is_kept = store.find(keys).is_kept
-    done = set(keys[is_kept].tolist())
+    wanted, first = np.unique(keys, return_index=True)
+    is_done = store.find(keys).is_kept[first]
     for entry in entries:
-        _add_shard(store, directory, entry, done)
+        _add_shard(store, directory, entry, wanted, is_done)
     merged = int(store.find(keys).is_kept.sum())
     if merged + len(unreadable) != len(paths):
         raise UserError(
@@ -128,14 +133,21 @@ def merge_shares(
     return merged
 
 
-def _add_shard(store: EmbeddingStore, directory: Path, entry: Entry, done: set[bytes]) -> None:
-    """Adds what a shard holds and a store doesn't; `done` are the keys that it has."""
+def _add_shard(
+    store: EmbeddingStore,
+    directory: Path,
+    entry: Entry,
+    wanted: Keys,
+    is_done: npt.NDArray[np.bool_],
+) -> None:
+    """Adds what a shard holds and a store doesn't: of the keys, ascending, those not done yet."""
     fresh: dict[bytes, Floats] = {}
     size = 0
     for key, rows in read_shard(directory, entry):
-        if key in done:
+        place = np.searchsorted(wanted, key)
+        if is_done[place]:
             continue
-        done.add(key)
+        is_done[place] = True
         fresh[key] = rows
         size += rows.nbytes
         if size > _PART_BYTES:
@@ -144,31 +156,42 @@ def _add_shard(store: EmbeddingStore, directory: Path, entry: Entry, done: set[b
     store.add(fresh)
 
 
-def _check_complete(directory: Path, entries: Sequence[Entry], keys: Keys) -> None:
-    """Raises UserError unless each recording is in one shard, as it is now."""
-    of = sorted({entry.share.of for entry in entries})
+def _check_complete(directory: Path, shares: Sequence[Share]) -> None:
+    """Raises UserError unless the shares are all of one division."""
+    of = sorted({share.of for share in shares})
     if len(of) > 1:
         raise UserError(
             f"{directory}: shards of {' and of '.join(map(str, of))}, which overlap; delete those "
             "of one division"
         )
-    there = {entry.share.number for entry in entries}
+    there = {share.number for share in shares}
     missing = [Share(n, of[0]) for n in range(1, of[0] + 1) if n not in there]
     if missing:
         raise UserError(
             f"{directory}: {len(missing)} of {of[0]} shards are missing; run --shard="
             + _some([str(share) for share in missing])
         )
-    stale = [
-        str(entry.share)
-        for entry in entries
-        if not _matches(entry, keys[entry.share.positions(len(keys))])
-    ]
+
+
+def _checked_entries(directory: Path, shares: Sequence[Share], keys: Keys) -> list[Entry]:
+    """The entries of all shares, without their keys, which are those of the recordings.
+
+    Raises:
+      UserError: they are not, or an entry is damaged.
+    """
+    entries, stale = [], []
+    for share in shares:
+        entry = read_entry(directory, share)
+        if entry is None or not _matches(entry, keys[share.positions(len(keys))]):
+            stale.append(str(share))
+        else:
+            entries.append(dataclasses.replace(entry, keys=()))
     if stale:
         raise UserError(
-            f"{directory}: {len(stale)} of {of[0]} shards are of other recordings than the data "
-            f"set has now, or in another order; run again --shard={_some(stale)}"
+            f"{directory}: {len(stale)} of {len(shares)} shards are of other recordings than the "
+            f"data set has now, or in another order; run again --shard={_some(stale)}"
         )
+    return entries
 
 
 def _matches(entry: Entry, keys: Keys) -> bool:

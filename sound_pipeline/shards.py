@@ -122,15 +122,10 @@ def read_entry(directory: Path, share: Share) -> Entry | None:
     return entry
 
 
-def read_entries(directory: Path) -> list[Entry]:
-    """The manifest entries of a folder, by number.
-
-    Raises:
-      UserError: one is damaged, or a copy of another.
-    """
+def shares_in(directory: Path) -> list[Share]:
+    """The shares that a folder has entries of, by number."""
     names = [_ENTRY_NAME.fullmatch(path.name) for path in sorted(directory.glob("*.json"))]
-    shares = [Share(int(name[1]), int(name[2])) for name in names if name]
-    return [entry for share in shares if (entry := read_entry(directory, share))]
+    return [Share(int(name[1]), int(name[2])) for name in names if name]
 
 
 def is_whole(directory: Path, entry: Entry) -> bool:
