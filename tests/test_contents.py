@@ -12,6 +12,7 @@ import pytest
 
 from sound_pipeline import contents
 from sound_pipeline.contents import content_keys
+from sound_pipeline.datasets.texts import Texts
 from sound_pipeline.errors import UserError
 
 
@@ -88,6 +89,23 @@ def test_what_has_changed_is_read_again(tmp_path: Path, how: str) -> None:
             os.utime(one, ns=(before.st_atime_ns, before.st_mtime_ns))
     text = "33" if how == "other size" else "3333"
     assert content_keys([one, two], tmp_path).tolist() == expected(text, "2222")
+
+
+@pytest.mark.usefixtures("settled")
+def test_files_are_looked_at_a_few_at_a_time(
+    tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "_FILES_AT_ONCE", 3)
+    texts = {f"{'long' * (number % 3)}{number}": str(number) for number in range(10)}
+    paths = write(tmp_path / "a", **texts)
+    assert content_keys(Texts(paths), tmp_path).tolist() == expected(*texts.values())
+    assert sorted(read) == sorted(paths)
+    read.clear()
+    for number in (2, 7):
+        Path(paths[number]).write_text(f"{number} has changed")
+        texts[Path(paths[number]).name] = f"{number} has changed"
+    assert content_keys(paths, tmp_path).tolist() == expected(*texts.values())
+    assert read == [paths[2], paths[7]]
 
 
 def test_a_file_written_just_now_is_not_trusted(tmp_path: Path, read: list[str]) -> None:

@@ -69,3 +69,27 @@ def test_is_refused_where_it_can_not_be_meant(tmp_path: Path) -> None:
     touch(folder, "background/1.wav", "background/2.wav")
     with pytest.raises(UserError, match="has a class 'background' of its own"):
         load(folder, touch(lonely, "c.wav"))
+
+
+def test_does_not_make_up_for_a_class_that_is_lacking(tmp_path: Path) -> None:
+    silence = touch(tmp_path / "quiet", "1.wav", "2.wav")
+    lonely = touch(tmp_path / "lonely", "bark/1.wav", "bark/2.wav")
+    with pytest.raises(UserError, match="holds only one class, 'bark'"):
+        load(lonely, silence)
+    with pytest.raises(UserError, match="holds no recordings: add at least two for each class"):
+        load(touch(tmp_path / "none", "1.wav"), silence)
+
+
+def test_a_recording_listed_in_other_letters_is_found_among_the_background(tmp_path: Path) -> None:
+    sounds(tmp_path)
+    (tmp_path / "list.csv").write_text(
+        "path,label\nbark/1.wav,bark\nbark/2.wav,bark\nzap/1.WAV,zap\nzap/2.wav,zap\n"
+    )
+    config = DatasetConfig(
+        "csv",
+        "",
+        manifest=str(tmp_path / "list.csv"),
+        background_dir=str(tmp_path / "bark" / ".." / "zap"),
+    )
+    with pytest.raises(UserError, match=r"1\.wav is a recording of csv \(list\.csv\) too"):
+        load_manifest(config)
