@@ -113,6 +113,9 @@ def test_merged_shares_are_the_store_of_one_process(tmp_path: Path, paths: list[
     alone = stored(paths, tmp_path / "alone")
     assert stored(paths, shards_dir / "merged") == alone
     assert [number for number, rows in enumerate(alone) if not rows] == list(BROKEN)
+    store = open_store(shards_dir / "merged", Loudness(), "float32").directory
+    kept = np.concatenate([np.load(part)["keys"] for part in store.glob("*.npz")]).tolist()
+    assert len(kept) == len(set(kept)), "what several shards hold is kept once"
 
     # Nothing is left to do for training, nor for another merge.
     parts = set((shards_dir / "merged").rglob("*.npy"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sound_pipeline.datasets import folders
 from sound_pipeline.datasets.folders import files_below, find_files
 from sound_pipeline.errors import UserError
 from sound_pipeline.filesystem import list_folder
@@ -102,13 +103,20 @@ def test_file_of_ambiguous_spelling_is_not_found(tmp_path: Path) -> None:
     assert found_of([str(tmp_path / "Ab.wav")]) == [None]
 
 
+def test_file_is_not_found_by_a_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "ab.wav", tmp_path / "abc.wav", tmp_path / "abcd.wav")
+    monkeypatch.setattr(folders, "hash", len, raising=False)
+    asked = [str(tmp_path / name) for name in ("ab.wav", "xyz.wav", "ABCD.wav")]
+    assert found_of(asked) == [asked[0], None, str(tmp_path / "abcd.wav")]
+
+
 def test_folder_in_place_of_a_file_is_not_found(tmp_path: Path) -> None:
     touch(tmp_path / "a.wav" / "inside.wav")
     assert found_of([str(tmp_path / "a.wav"), str(tmp_path)]) == [None, None]
 
 
 def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = [tmp_path / str(i % 4) / f"{i}.wav" for i in range(400)]
+    paths = [tmp_path / str(i % 20) / f"{i}.wav" for i in range(400)]
     touch(*paths)
     listed = []
     real = os.scandir
@@ -119,4 +127,4 @@ def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "scandir", scandir)
     assert found_of(map(str, paths)) == list(map(str, paths))
-    assert sorted(listed) == [str(tmp_path / str(i)) for i in range(4)]
+    assert sorted(listed) == sorted(str(tmp_path / str(i)) for i in range(20))
