@@ -25,7 +25,7 @@ AUDIO_SUFFIXES = (
 """File name endings, in lower case, that `--dataset=folder` takes for recordings."""
 
 
-# Of paths with backslashes, those below the folder that they name and below the one before them.
+# A path with backslashes is looked for in two folders, the next one maybe in two others.
 _FOLDERS_HELD = 4
 
 
