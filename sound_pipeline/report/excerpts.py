@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,16 @@ def excerpts(predictions: Predictions, rows: Sequence[int], config: FeatureConfi
     Raises:
       UserError: a recording can't be read any more.
     """
+    @partial(
+        tf.function,
+        input_signature=[tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)],
+        autograph=False,
+    )
+    def draw(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+        windows = split_windows(waveform[None], rate, config)
+        first = tf.argmax(tf.cast(windows.audible[0], tf.int32))
+        return image(windows.waveform[:, first], rate, config)[0]
+
     found = []
     for row in rows:
         path = str(predictions.paths[row])
@@ -63,7 +74,7 @@ def excerpts(predictions: Predictions, rows: Sequence[int], config: FeatureConfi
                 score=float(predictions.score[row]),
                 sample_rate_hz=rate,
                 waveform=shown.clip(-1.0, 1.0),
-                picture=_draw(tf.constant(waveform), tf.constant(rate), config),
+                picture=draw(waveform, rate).numpy(),
             )
         )
     return found
@@ -81,10 +92,3 @@ def one_of_each_class(predictions: Predictions) -> list[int]:
     classes, first = np.unique(predictions.truth, return_index=True)
     return [int(row) for row in first[classes >= 0]]
 
-
-def _draw(waveform: tf.Tensor, rate: tf.Tensor, config: FeatureConfig) -> npt.NDArray[np.uint8]:
-    """Draws the first audible window of float32 [samples] as uint8 [299, 299, 3]."""
-    # Op by op: a run draws some dozens, and building a graph would take longer than that.
-    windows = split_windows(waveform[None], rate, config)
-    first = tf.argmax(tf.cast(windows.audible[0], tf.int32))
-    return image(windows.waveform[:, first], rate, config)[0].numpy()

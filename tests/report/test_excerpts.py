@@ -42,6 +42,13 @@ def all_hum(paths: Sequence[str]) -> Predictions:
     return table(paths, ["hum"] * len(paths), [[0.25, 0.5, 0.25]] * len(paths))
 
 
+def assert_shows(picture: np.ndarray, window: Floats, rate_hz: int) -> None:
+    """That it is `seen`; where a graph rounds otherwise, a colour may be the next in the table."""
+    expected = seen(window, rate_hz)
+    assert (picture == expected).mean() > 0.9999
+    assert np.abs(picture.astype(int) - expected).max() <= 5
+
+
 def seen(window: Floats, rate_hz: int) -> np.ndarray:
     """What the feature path makes of one window: uint8 [299, 299, 3]."""
     picture = features.coloured_picture(
@@ -97,7 +104,7 @@ def test_an_excerpt_is_what_is_in_the_file(tmp_path: Path, rate_hz: int) -> None
     assert found.waveform.dtype == np.float32
     np.testing.assert_array_equal(found.waveform, waveform)
     assert found.picture.shape == (299, 299, 3) and found.picture.dtype == np.uint8
-    np.testing.assert_array_equal(found.picture, seen(waveform, rate_hz))
+    assert_shows(found.picture, waveform, rate_hz)
 
 
 def test_excerpts_come_in_the_order_asked_for(tmp_path: Path) -> None:
@@ -125,7 +132,7 @@ def test_a_long_recording_is_heard_from_its_start_and_seen_where_it_sounds(tmp_p
     np.testing.assert_array_equal(found.waveform, quiet[: 10 * rate_hz])
     # The window before already holds the sweep's first half.
     start = 12 * rate_hz - rate_hz // 4
-    np.testing.assert_array_equal(found.picture, seen(quiet[start : start + rate_hz // 2], rate_hz))
+    assert_shows(found.picture, quiet[start : start + rate_hz // 2], rate_hz)
 
 
 def test_the_sound_is_mono_and_in_range(tmp_path: Path) -> None:
