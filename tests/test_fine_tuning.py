@@ -398,6 +398,7 @@ def test_a_killed_one_goes_on_as_if_nothing_had_been(jobs: Jobs, alone: Outcome)
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_two_devices_learn_as_one(jobs: Jobs, alone: Outcome) -> None:
     jobs.run("mirrored", "mirrored", cpus=2)
     assert_same(alone.curves, jobs.outcome("mirrored").curves, 1e-3)

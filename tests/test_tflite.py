@@ -93,6 +93,7 @@ def test_float32_says_what_the_saved_model_says(gabor: Exported) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.nightly
 def test_pictures_of_three_spectrograms_say_the_same(tmp_path: Path) -> None:
     module = tiny_models.save_picture_module(tmp_path / "module")
     exported = export(tmp_path, module, dataclasses.replace(CONFIG, image_channels="multi"))

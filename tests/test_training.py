@@ -310,6 +310,7 @@ def test_the_model_is_calibrated_by_validation_recordings_alone(
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_everything_stands_on_fine_tuned_networks(
     workplace: Path, figures_alone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

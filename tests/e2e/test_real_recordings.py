@@ -35,7 +35,7 @@ _EVENTS_COME_SECONDS = 2.5
 
 
 def train(
-    extractor: str, esc10: Path, output_dir: Path, cache: Path, evaluate: str = "folds"
+    extractor: str, esc10: Path, output_dir: Path, cache: Path, *flags: str, evaluate: str = "folds"
 ) -> Path:
     programs.train(
         "--dataset=esc50",
@@ -43,6 +43,7 @@ def train(
         f"--extractor={extractor}",
         f"--evaluate={evaluate}",
         f"--output_dir={output_dir}",
+        *flags,
         cache=cache,
     )
     return output_dir
@@ -86,8 +87,9 @@ def some_recordings(esc10: Path, fold: str, a_class: int) -> list[tuple[Path, st
 def inception_run(
     esc10: Path, inception: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
+    """Without the beginnings of sounds, which are most of the windows and serve live labels."""
     output_dir = tmp_path_factory.mktemp("inception") / "run"
-    return train(str(inception), esc10, output_dir, cache)
+    return train(str(inception), esc10, output_dir, cache, "--beginning_seconds=")
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +111,8 @@ def test_folds_and_grouped_agree_and_random_says_that_it_leaks(
     gabor_run: Path, esc10: Path, cache: Path, tmp_path: Path
 ) -> None:
     folds = figures_of(gabor_run)
-    grouped = figures_of(train("gabor", esc10, tmp_path / "grouped", cache, "grouped"))
-    random = figures_of(train("gabor", esc10, tmp_path / "random", cache, "random"))
+    grouped = figures_of(train("gabor", esc10, tmp_path / "grouped", cache, evaluate="grouped"))
+    random = figures_of(train("gabor", esc10, tmp_path / "random", cache, evaluate="random"))
     for name, figures in ("folds", folds), ("grouped", grouped), ("random", random):
         print(f"\nESC-10, gabor, {name}: {figures['accuracy']:.4f} {figures['accuracy_interval']}")
     assert abs(folds["accuracy"] - grouped["accuracy"]) <= 0.03
@@ -120,7 +122,12 @@ def test_folds_and_grouped_agree_and_random_says_that_it_leaks(
 
 
 def test_inception(inception_run: Path) -> None:
-    check_figures(inception_run, least=0.92)
+    check_figures(inception_run, least=0.91)
+
+
+@pytest.mark.nightly
+def test_inception_as_configured(esc10: Path, inception: Path, cache: Path, tmp_path: Path) -> None:
+    check_figures(train(str(inception), esc10, tmp_path / "run", cache), least=0.92)
 
 
 def test_the_exported_model_is_the_one_that_was_trained(inception_run: Path, loaded: Any) -> None:
@@ -192,7 +199,7 @@ def four_folds(
     return folder / "run" / "saved_model"
 
 
-@pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.nightly)])
 def test_new_recordings_on_the_microphone_are_noticed_and_named(
     four_folds: Path, esc10: Path, pulseaudio: PulseAudio, every: int
 ) -> None:

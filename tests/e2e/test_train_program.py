@@ -203,6 +203,7 @@ def assert_equal_results(one: Path, other: Path) -> None:
     np.testing.assert_allclose(scores[0], scores[1], atol=1e-5)
 
 
+@pytest.mark.nightly
 def test_shuffled_labels_fall_to_chance(tiny_run: Run, cache: Path, tmp_path: Path) -> None:
     """Also the layout csv and the cache, which knows recordings by their content alone."""
     paths = [f"{label}/{number:02}.wav" for label in tiny_data.CLASSES for number in range(20)]

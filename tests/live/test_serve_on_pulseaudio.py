@@ -70,7 +70,9 @@ def test_labels_what_is_played_and_ends_with_a_summary(
     assert "3 events" in summary
 
 
-@pytest.mark.parametrize("fails", [killed, unloaded, frozen])
+@pytest.mark.parametrize(
+    "fails", [killed, pytest.param(unloaded, marks=pytest.mark.nightly), frozen]
+)
 def test_a_device_that_fails_is_told_of_and_labels_go_on_when_it_is_back(
     model: Path,
     pulseaudio: PulseAudio,
