@@ -41,13 +41,16 @@ class Service:
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         self._directory = directory
         self._stack = stack
-        port = free_port()
-        self.address = f"grpc://localhost:{port}"
-        self.dispatcher = self._start(
-            "dispatcher", f"--port={port}", f"--work_dir={directory}/work"
-        )
+        self._port = free_port()
+        self.address = f"grpc://localhost:{self._port}"
+        self.dispatcher = self.start_dispatcher()
         self._ports = [free_port(), free_port()]
         self.workers = [self.start_worker(number) for number in range(2)]
+
+    def start_dispatcher(self) -> subprocess.Popen[str]:
+        return self._start(
+            "dispatcher", f"--port={self._port}", f"--work_dir={self._directory}/work"
+        )
 
     def start_worker(self, number: int) -> subprocess.Popen[str]:
         return self._start(
@@ -132,6 +135,34 @@ def test_workers_give_what_this_process_gives_and_may_die(
     for process in (*service.workers, service.dispatcher):
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.parametrize("who", ["dispatcher", "workers"])
+def test_a_dispatcher_or_all_workers_may_die(
+    service: Service, paths: Sequence[str], who: str
+) -> None:
+    extractor = GaborExtractor(CONFIG)
+    expected = windows_of(read_windows(paths, extractor.prepare, CONFIG, BATCH))
+
+    def while_they_die() -> Iterator[Batch]:
+        batches = read_windows(
+            paths, extractor.prepare, CONFIG, BATCH, data_service=service.address
+        )
+        for number, batch in enumerate(batches):
+            if number == 3:
+                dying = service.workers if who == "workers" else [service.dispatcher]
+                for process in dying:
+                    process.kill()
+                    process.wait()
+                if who == "workers":
+                    service.workers = [service.start_worker(n) for n in range(2)]
+                else:
+                    service.dispatcher = service.start_dispatcher()
+            yield batch
+
+    assert_equal(windows_of(while_they_die()), expected)
 
 
 @pytest.mark.slow
