@@ -51,6 +51,7 @@ def excerpts(predictions: Predictions, rows: Sequence[int], config: FeatureConfi
     Raises:
       UserError: a recording can't be read any more.
     """
+
     @partial(
         tf.function,
         input_signature=[tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)],
@@ -91,4 +92,3 @@ def one_of_each_class(predictions: Predictions) -> list[int]:
     """The first row of each class that was tested, in the order of `classes`."""
     classes, first = np.unique(predictions.truth, return_index=True)
     return [int(row) for row in first[classes >= 0]]
-
