@@ -40,6 +40,7 @@ def seeds(count: int) -> Floats:
     return np.stack([np.arange(count), np.full(count, 7)], axis=1).astype(np.int32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 @pytest.mark.parametrize("speed", [0.9, 1.0, 1.07])
 def test_speed_moves_pitch_and_length_by_the_ratio(rate_hz: int, speed: float) -> None:
@@ -59,6 +60,7 @@ def test_speed_is_scipys_resampling() -> None:
     npt.assert_allclose(found[inner], expected[: len(found)][inner], atol=5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
 def test_equalised_noise_has_the_curves_gain_at_every_frequency(rate_hz: int) -> None:
     gains = np.linspace(-12, 12, 256).astype(np.float32)
@@ -156,6 +158,7 @@ def test_shift_is_numpys_roll_after_silence(rate_hz: int) -> None:
     npt.assert_array_equal(long, np.roll(noise, round(0.25 * rate_hz)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", [8000, 44101])
 @pytest.mark.parametrize("slope", [0.0, 1.0, 2.0])
 def test_coloured_noise_falls_as_it_says(rate_hz: int, slope: float) -> None:
@@ -224,6 +227,7 @@ def test_no_background_is_noise_of_many_colours() -> None:
     assert min(slopes) > -0.1 and max(slopes) < 2.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", [1000, *RATES_HZ])
 @pytest.mark.parametrize("kinds", [AUGMENTATIONS, *[(kind,) for kind in AUGMENTATIONS]])
 def test_the_same_seed_gives_the_same_bits_and_others_others(

@@ -50,6 +50,7 @@ def test_blocks_are_the_whole_file(name: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.concatenate(blocks), whole)
 
 
+@pytest.mark.slow
 def test_thousands_of_chunks_before_the_samples(tmp_path: Path) -> None:
     contents, _ = wav_matrix.FILES[LONG_WALKS[0]]
     (tmp_path / "a.wav").write_bytes(contents)
@@ -101,6 +102,7 @@ def test_what_is_no_recording(content: bytes, tmp_path: Path) -> None:
     assert read(tmp_path / "a.wav", 64) == ([], 0, decode_bytes(content)[2])
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_block(tmp_path: Path) -> None:
     data = np.zeros(1 << 24, np.int16).tobytes()
     (tmp_path / "a.wav").write_bytes(wf.riff(wf.fmt(), wf.chunk(b"data", data)))

@@ -125,6 +125,7 @@ def test_a_graph_with_unknown_sizes_gives_the_same(classifier: SoundClassifier) 
         np.testing.assert_allclose(in_graph, scores_of(classifier, waveforms, rate_hz), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 100, 8000, 20000])
 def test_any_samples_give_finite_scores(classifier: SoundClassifier, samples: int) -> None:
     whistle = np.resize(clip("whistle", 80), samples)

@@ -267,6 +267,7 @@ def test_other_bits_are_done_again(tmp_path: Path) -> None:
     assert soundfile.info(target / "a.wav").subtype == "PCM_24"
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on(tmp_path: Path) -> None:
     source, target = tmp_path / "in", tmp_path / "out"
     samples = noise(seconds=20)

@@ -122,6 +122,7 @@ def error_of(action: Callable[[], object], *words: str) -> None:
 # Recordings to embeddings.
 
 
+@pytest.mark.slow
 def test_equal_to_window_by_window_at_all_rates_and_lengths(tmp_path: Path) -> None:
     with_a_pause = np.concatenate(
         [tone(440, 12000, RATE_HZ), np.zeros(RATE_HZ, np.float32), noise(9600)]
@@ -155,6 +156,7 @@ def test_equal_to_window_by_window_at_all_rates_and_lengths(tmp_path: Path) -> N
     assert 2 <= counts[1] < split_windows(with_a_pause[None], RATE_HZ, SHORT).starts.shape[0]
 
 
+@pytest.mark.slow
 def test_beginnings_beside_windows_kept_and_fresh(tmp_path: Path) -> None:
     config = dataclasses.replace(SHORT, beginning_seconds=(0.1, 0.2))
     seconds = (1.3, 0.3)
@@ -177,6 +179,7 @@ def test_beginnings_beside_windows_kept_and_fresh(tmp_path: Path) -> None:
             np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_embeds_once_and_what_changed_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -317,6 +320,7 @@ def test_an_interrupt_keeps_what_was_done(
 # Recordings that can't be read.
 
 
+@pytest.mark.slow
 def test_skips_what_cannot_be_read_and_says_why(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -393,6 +397,7 @@ class Loudness(LoudnessExtractor):
         return prepared
 
 
+@pytest.mark.slow
 def test_each_extractor_is_kept_by_itself(tmp_path: Path) -> None:
     paths = recordings(tmp_path / "sounds", 3)
     Path(paths[4]).write_bytes(b"broken")
@@ -478,6 +483,7 @@ def embed_copies(
     return embed_recordings(paths, extractor, cache, 0.2, "float32", Copies(count, config))
 
 
+@pytest.mark.slow
 def test_copies_are_kept_by_themselves_and_only_new_ones_made(tmp_path: Path) -> None:
     paths = recordings(tmp_path / "sounds", 2)
     cache = tmp_path / "cache"
@@ -504,6 +510,7 @@ def test_other_changes_are_other_copies(tmp_path: Path, asked: list[str]) -> Non
     assert asked == 4 * paths
 
 
+@pytest.mark.slow
 def test_copies_are_what_the_extractor_makes_of_the_augmented_recording(tmp_path: Path) -> None:
     config = dataclasses.replace(SHORT, beginning_seconds=(0.1,))
     paths = [

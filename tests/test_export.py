@@ -27,6 +27,8 @@ from tests import tiny_models
 from tests.tiny_models import CONFIG, LABELS
 from tests.wav_matrix import FILES
 
+pytestmark = pytest.mark.slow
+
 Floats = npt.NDArray[np.float32]
 
 OWN_RATE = CONFIG.sample_rate_hz

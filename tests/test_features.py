@@ -63,6 +63,7 @@ def test_window_samples(rate_hz: int, seconds: float, samples: int) -> None:
     assert result == samples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "waveform",
     [
@@ -113,6 +114,7 @@ def test_log_mel_of_recordings_is_librosas(esc10: Path) -> None:
     assert compared >= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("top_hz", "rates_hz"),
     [
@@ -298,6 +300,7 @@ def test_an_unknown_colormap_names_the_flag(name: str, hint: str) -> None:
     assert "\n" not in message
 
 
+@pytest.mark.slow
 def test_multi_is_librosas_spectrogram_at_three_frame_lengths() -> None:
     multi = dataclasses.replace(CONFIG, image_channels="multi")
     waveform = sounds.chirp(SAMPLES, RATE, 9_000) + sounds.clicks(SAMPLES, 20_000)

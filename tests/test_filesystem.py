@@ -84,6 +84,7 @@ def test_manifests_and_paths_by_pattern(place: str, request: pytest.FixtureReque
     assert len({group for _, _, group in listed}) == 2 * CLIPS
 
 
+@pytest.mark.slow
 def test_embeddings_are_those_of_the_files_on_disk(
     on_disk: Path, in_memory: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

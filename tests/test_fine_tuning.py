@@ -37,6 +37,8 @@ from tests.sound_folders import SHORT, write_folder
 from tests.tiny_models import save_picture_module
 from tests.trainable_modules import SIDE, SIZE, TrainableModule, save_trainable_module
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 CONFIG = FineTuneConfig(epochs=3, batch_size=8, learning_rate=0.003)
 HEAD = HeadConfig(epochs=5)
@@ -386,7 +388,6 @@ def clusters(workers: int) -> list[dict[str, str]]:
     return [{"TF_CONFIG": json.dumps(of_worker)} for of_worker in about]
 
 
-@pytest.mark.slow
 def test_a_killed_one_goes_on_as_if_nothing_had_been(jobs: Jobs, alone: Outcome) -> None:
     assert alone.epochs == [0, 1, 2, 3] and len(alone.curves["loss"]) == 4
     jobs.run("killed", "killed", status=-signal.SIGKILL, kill_after=2)
@@ -397,14 +398,12 @@ def test_a_killed_one_goes_on_as_if_nothing_had_been(jobs: Jobs, alone: Outcome)
     assert_same(alone.curves, resumed.curves, 1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.nightly
 def test_two_devices_learn_as_one(jobs: Jobs, alone: Outcome) -> None:
     jobs.run("mirrored", "mirrored", cpus=2)
     assert_same(alone.curves, jobs.outcome("mirrored").curves, 1e-3)
 
 
-@pytest.mark.slow
 def test_two_processes_learn_as_one_even_if_one_is_killed(jobs: Jobs, alone: Outcome) -> None:
     """The second kills itself; whoever ends without success is started again, as clusters do."""
     environments = clusters(2)
@@ -440,7 +439,6 @@ def test_two_processes_learn_as_one_even_if_one_is_killed(jobs: Jobs, alone: Out
 
 
 @pytest.mark.assets
-@pytest.mark.slow
 @pytest.mark.nightly
 def test_the_real_inception_learns(esc10: Path, inception: Path, tmp_path: Path) -> None:
     manifest = load_manifest(DatasetConfig("esc50", str(esc10), subset="esc10"))

@@ -75,6 +75,7 @@ def test_whole_hops_give_librosas_frames(rate_hz: int, frame: int, hop: int) -> 
     np.testing.assert_allclose(frames_of(waveform, rate_hz, config), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", [1_000, 8_000, 16_000, 24_000, 44_056, 48_000])
 @pytest.mark.parametrize("sound", ["noise", "clicks", "one click"])
 def test_frames_are_centred_on_their_time(rate_hz: int, sound: str) -> None:

@@ -226,6 +226,7 @@ def _fit_and_save(path: str) -> None:
     np.savez(path, *weights_of(head))
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_weights_in_any_process(tmp_path: Path) -> None:
     process = multiprocessing.get_context("spawn").Process(
         target=_fit_and_save, args=(str(tmp_path / "elsewhere.npz"),)

@@ -24,6 +24,8 @@ from sound_pipeline.windows import split_windows
 from tests import tiny_models
 from tests.tiny_models import CONFIG, LABELS
 
+pytestmark = pytest.mark.slow
+
 RATE = 16000
 OTHER_VERSION = json.dumps(
     {

@@ -204,6 +204,7 @@ def motley(paths: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return {name: str(folder / name) for name in names}
 
 
+@pytest.mark.slow
 def test_every_recording_of_a_motley_folder_arrives(motley: dict[str, str]) -> None:
     everything = list(motley.values())
     rows = rows_of(read_windows(everything, summary, CONFIG, BATCH), everything)
@@ -231,6 +232,7 @@ def test_every_recording_of_a_motley_folder_arrives(motley: dict[str, str]) -> N
         assert all(row.prepared[:3].any() != bool(row.reason) for row in found)
 
 
+@pytest.mark.slow
 def test_a_file_that_vanishes_has_a_reason(paths: list[str], tmp_path: Path) -> None:
     gone = tmp_path / "gone.flac"
     gone.write_bytes(encoded.encode("FLAC", "PCM_16"))
@@ -242,6 +244,7 @@ def test_a_file_that_vanishes_has_a_reason(paths: list[str], tmp_path: Path) -> 
     assert {row.reason for row in rows} == {"", "No such file or directory"}
 
 
+@pytest.mark.slow
 def test_a_recording_that_only_libsndfile_reads_comes_from_it_alone(tmp_path: Path) -> None:
     path = tmp_path / "one.wav"
     path.write_bytes(encoded.encode("FLAC", "PCM_16", 8000, 1, 20_000))
@@ -268,6 +271,7 @@ def test_only_libsndfile_brings_python_into_the_graph(
     assert any("PyFunc" in op for op in ops) == is_python
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [3, 64])
 def test_every_batch_has_one_shape_and_fillers_are_silent(
     mixed: list[str], batch_size: int
@@ -291,6 +295,7 @@ def test_every_batch_has_one_shape_and_fillers_are_silent(
     assert not last["unsupported"].any()
 
 
+@pytest.mark.slow
 def test_a_long_recording_is_prepared_in_parts(tmp_path: Path) -> None:
     path = sounds.write_wav(tmp_path / "long.wav", sounds.noise(22050 * 4), 22050)
     sizes = []
@@ -309,6 +314,7 @@ def test_no_recordings_give_no_batches() -> None:
     assert list(read_windows([], summary, CONFIG, BATCH)) == []
 
 
+@pytest.mark.slow
 def test_an_embedding_does_not_depend_on_its_company(paths: list[str]) -> None:
     extractor = GaborExtractor(CONFIG)
     forward = tf.function(extractor)
@@ -346,6 +352,7 @@ def expected_copy(
     return found
 
 
+@pytest.mark.slow
 def test_a_plan_augments_each_recording_by_its_own_seed_before_it_is_cut(mixed: list[str]) -> None:
     config = AugmentationConfig(kinds=("shift", "noise", "gain"), stretch_seconds=0.4)
     flac = Path(mixed[0]).with_name("one.flac")
@@ -367,6 +374,7 @@ def test_a_plan_augments_each_recording_by_its_own_seed_before_it_is_cut(mixed: 
             np.testing.assert_allclose(row.prepared, expected[number], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_plan_mixes_a_recording_at_its_own_rate(paths: list[str], tmp_path: Path) -> None:
     config = AugmentationConfig(kinds=("noise",), min_snr_db=0, max_snr_db=0)
     flac = tmp_path / "beside.flac"

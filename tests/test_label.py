@@ -23,6 +23,8 @@ from tests import tiny_models
 from tests.level_sounds import write_folder, write_levels
 from tests.tiny_models import LOUD, QUIET
 
+pytestmark = pytest.mark.slow
+
 RATE = 8000
 
 

@@ -19,6 +19,8 @@ from sound_pipeline.tflite import export_tflite
 from tests import tiny_models
 from tests.e2e import programs
 
+pytestmark = pytest.mark.slow
+
 RATE = tiny_models.CONFIG.sample_rate_hz
 SECONDS = tiny_models.CONFIG.window_seconds
 

@@ -233,6 +233,7 @@ def test_damage_is_named(tmp_path: Path, paths: list[str], suffix: str) -> None:
         merge(paths, tmp_path)
 
 
+@pytest.mark.slow
 def test_how_many_may_be_unreadable_is_said_of_all(tmp_path: Path, paths: list[str]) -> None:
     # Alone in its share, one that can't be read is all of it.
     of = len(paths)

@@ -30,6 +30,8 @@ from sound_pipeline.tflite import convert, export_tflite
 from tests import tiny_models
 from tests.tiny_models import CONFIG, LABELS
 
+pytestmark = pytest.mark.slow
+
 Floats = npt.NDArray[np.float32]
 
 RATE = CONFIG.sample_rate_hz

@@ -35,6 +35,8 @@ from tests.sound_folders import CLASSES, RATE_HZ, SHORT, clip, write_csv, write_
 from tests.sounds import noise, write_wav
 from tests.trainable_modules import save_trainable_module
 
+pytestmark = pytest.mark.slow
+
 CLIPS_A_CLASS = 14
 BROKEN = "noise/broken.wav"
 """The one recording of the folder that can't be read."""
@@ -309,7 +311,6 @@ def test_the_model_is_calibrated_by_validation_recordings_alone(
     assert figures["min_score"]["why"] == expected.why
 
 
-@pytest.mark.slow
 @pytest.mark.nightly
 def test_everything_stands_on_fine_tuned_networks(
     workplace: Path, figures_alone: None, monkeypatch: pytest.MonkeyPatch

@@ -22,6 +22,8 @@ from sound_pipeline.training_windows import (
 from tests.sound_folders import RATE_HZ
 from tests.sounds import noise, write_wav
 
+pytestmark = pytest.mark.slow
+
 # Whole windows alone: a recording of 0.5 s has one, of 1 s three.
 WHOLE = FeatureConfig(window_seconds=0.5, window_overlap=0.5, beginning_seconds=())
 BEGUN = dataclasses.replace(WHOLE, beginning_seconds=(0.1, 0.2))

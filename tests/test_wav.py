@@ -290,6 +290,7 @@ class Decoder(tf.Module):
         return decode_wav(contents)._asdict()
 
 
+@pytest.mark.slow
 def test_decodes_in_a_saved_model(tmp_path: Path) -> None:
     tf.saved_model.save(Decoder(), str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
@@ -375,6 +376,7 @@ def fuzz(count: int) -> None:
     assert len(outcomes) >= 10
 
 
+@pytest.mark.slow
 def test_mutated_files() -> None:
     fuzz(2_000)
 

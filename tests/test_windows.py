@@ -197,6 +197,7 @@ def test_one_window_keeps_its_answer_and_a_sure_one_weighs_more() -> None:
     np.testing.assert_allclose(combined.sum(axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 @given(
     samples=st.integers(0, 6000),
     overlap=st.sampled_from([0.0, 0.3, 0.5, 0.75, 0.95]),

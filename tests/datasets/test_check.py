@@ -310,6 +310,7 @@ def test_manifest_of_a_folder_with_broken_links(tmp_path: Path) -> None:
     assert manifest.groups.tolist() == ["a/1.wav", "a/2.wav", "b/1.wav", "b/2.wav"]
 
 
+@pytest.mark.slow
 def test_esc10(esc10: Path) -> None:
     manifest = load_manifest(DatasetConfig("esc50", str(esc10)), require_files=False)
     findings = find(manifest, check_files(manifest, decode_bytes, lambda: None))

@@ -18,6 +18,8 @@ from sound_pipeline.datasets import DATASETS
 from sound_pipeline.datasets.__main__ import config_from_flags, guess_dataset
 from sound_pipeline.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 RATE_HZ = 8000
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.e2e import programs, tiny_data
 
+pytestmark = pytest.mark.slow
+
 # Those that get as far as importing TensorFlow take seconds each.
 slow = pytest.mark.slow
 

@@ -37,6 +37,7 @@ def assert_alike_in_all_batches(extractor: Extractor, precision: str) -> None:
             np.testing.assert_array_equal(embed(some).numpy()[is_there], expected[order[is_there]])
 
 
+@pytest.mark.slow
 def test_the_filter_bank() -> None:
     config = FeatureConfig(window_seconds=0.5)
     assert_alike_in_all_batches(load_extractor("gabor", config), "float32")

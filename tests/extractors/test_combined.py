@@ -29,6 +29,7 @@ def handles(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
     return "gabor", pictures, tiny_models.save_waveform_module(folder / "waveforms")
 
 
+@pytest.mark.slow
 def test_embeddings_stand_side_by_side(handles: tuple[str, str, str]) -> None:
     combined = load_extractor(",".join(handles), CONFIG)
     assert isinstance(combined, CombinedExtractor)

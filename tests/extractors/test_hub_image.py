@@ -113,6 +113,7 @@ def test_a_callable_module(small: str) -> None:
     assert_embeds(extractor)
 
 
+@pytest.mark.slow
 def test_pictures_are_coloured_and_of_the_modules_size(small: str) -> None:
     extractor = image_extractor(small)
     windows = np.stack([sounds.noise(SAMPLES), np.zeros(SAMPLES, np.float32)])

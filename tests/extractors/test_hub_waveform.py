@@ -68,6 +68,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     return tiny_models.save_waveform_module(tmp_path_factory.mktemp("modules") / "tiny")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_hz", [8000, 16000, 44100])
 def test_mean_and_maximum_of_the_frames(tiny: str, rate_hz: int) -> None:
     extractor = load_extractor(tiny, CONFIG)

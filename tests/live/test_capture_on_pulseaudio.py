@@ -277,6 +277,7 @@ def test_an_interrupted_program_goes_on_capturing_until_it_ends(pulseaudio: Puls
     _assert_none_left(pulseaudio)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_frozen", [False, True])
 def test_the_capture_process_dies_with_a_killed_program(
     pulseaudio: PulseAudio, is_frozen: bool

@@ -492,6 +492,7 @@ def sessions(draw: st.DrawFn) -> list[Segment]:
     return segments
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(sessions(), configs)
 def test_what_holds_for_all_events(segments: list[Segment], config: EventConfig) -> None:

@@ -336,6 +336,7 @@ def test_speech_just_above_the_room_is_noticed() -> None:
     assert active(states_of(samples, kind="energy")).sum() < 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level_db", [-70, -60, -48])
 def test_a_steady_room_is_no_sound(level_db: float) -> None:
     for room in (noise(20, level_db), pink(20, level_db)):

@@ -178,6 +178,7 @@ parts = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(parts, st.sampled_from(RATES), st.lists(st.integers(0, 10**6), max_size=30), st.booleans())
 def test_blocks_do_not_matter(
@@ -202,6 +203,7 @@ def room_of(parts: Sequence[tuple[str, float]], sample_rate_hz: int) -> Samples:
     return stream + noise.astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["auto", "energy"])
 @pytest.mark.parametrize("rate", [8000, 11_025, 44_100])
 def test_with_the_gate_of_the_program(kind: str, rate: int) -> None:

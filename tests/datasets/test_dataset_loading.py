@@ -201,6 +201,7 @@ def long_list(tmp_path_factory: pytest.TempPathFactory) -> DatasetConfig:
     return csv_of(root, ["path,label", *lines])
 
 
+@pytest.mark.slow
 def test_a_manifest_holds_columns_alone(long_list: DatasetConfig) -> None:
     # As lists of rows and of recordings it was 676.
     assert peak_of(lambda: load_manifest(long_list, require_files=False)) < 200
