@@ -175,12 +175,8 @@ def test_files_as_a_server_gets_them(esc10: Path, loaded: Any) -> None:
     )
 
 
-@pytest.fixture(scope="module")
-def four_folds(
-    esc10: Path, inception: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Trained on folds 1 to 4: the model that is exported learns from all it is given."""
-    folder = tmp_path_factory.mktemp("four_folds")
+def train_on_four_folds(extractor: str, esc10: Path, folder: Path, cache: Path) -> Path:
+    """A model of folds 1 to 4: the one that is exported learns from all it is given."""
     learned = [
         (f"audio/{row['filename']}", row["category"], row["src_file"])
         for row in rows(esc10)
@@ -191,7 +187,7 @@ def four_folds(
         "--dataset=csv",
         f"--manifest={table}",
         f"--data_dir={esc10}",
-        f"--extractor={inception}",
+        f"--extractor={extractor}",
         "--evaluate=holdout",
         f"--output_dir={folder / 'run'}",
         cache=cache,
@@ -199,14 +195,24 @@ def four_folds(
     return folder / "run" / "saved_model"
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    ("network", "every"), [(False, 4), pytest.param(True, 1, marks=pytest.mark.nightly)]
+)
 def test_new_recordings_on_the_microphone_are_noticed_and_named(
-    four_folds: Path, esc10: Path, pulseaudio: PulseAudio, every: int
+    esc10: Path,
+    inception: Path,
+    cache: Path,
+    pulseaudio: PulseAudio,
+    tmp_path: Path,
+    network: bool,
+    every: int,
 ) -> None:
+    extractor = str(inception) if network else "gabor"
+    model = train_on_four_folds(extractor, esc10, tmp_path, cache)
     clips = some_recordings(esc10, fold="5", a_class=2)[::every]
     assert len(clips) == 20 // every
     noticed = right = 0
-    with Serving(four_folds, pulseaudio.variables) as serving:
+    with Serving(model, pulseaudio.variables) as serving:
         serving.wait_until_ready()
         for path, label in clips:
             before = len(serving.records)
