@@ -22,7 +22,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -31,10 +31,6 @@ from targets import Target, report
 from sound_pipeline import programs
 from sound_pipeline.augmentation_config import AUGMENTATIONS, AugmentationConfig
 from sound_pipeline.config import IMAGE_CHANNELS, FeatureConfig
-
-if TYPE_CHECKING:
-    from sound_pipeline.datasets import Manifest
-    from sound_pipeline.head_training import HeldOut
 
 # Of each alone, by kind; of the best of several; of the best with an image network in it.
 _ALONE = {"gabor": 0.92, "picture": 0.945, "waveform": 0.975}
@@ -76,7 +72,7 @@ def measure(
     from sound_pipeline.embeddings import embed_by_each, side_by_side
     from sound_pipeline.extractors import load_extractor
     from sound_pipeline.extractors.hub_image import HubImageExtractor
-    from sound_pipeline.head_training import ask, join_heads, train_head
+    from sound_pipeline.head_training import ask, calibrated_losses, join_heads, train_head
     from sound_pipeline.precision import choose_precision, this_machine
     from sound_pipeline.significance import accuracy_interval
     from sound_pipeline.splits import SplitConfig, make_splits
@@ -105,7 +101,8 @@ def measure(
                 # A head alone comes before it gets the temperature that it has among others,
                 # which changes no answer of its own.
                 told = heads[0] if len(heads) == 1 else join_heads(manifest, joined[which], heads)
-                held_out.setdefault((which, tune), []).append(_loss(manifest, told.validation))
+                _, losses = calibrated_losses(manifest, told.validation)
+                held_out.setdefault((which, tune), []).append(float(losses.mean()))
                 said = ask(told.head, joined[which], split.test)
                 right = manifest.labels[said.recordings] == said.log_scores.argmax(axis=1)
                 groups = manifest.groups[said.recordings]
@@ -135,16 +132,6 @@ def measure(
         for extractor in extractors
     ]
     return kinds, figures
-
-
-def _loss(manifest: Manifest, said: HeldOut) -> float:
-    """The mean cross-entropy of what a head said about recordings held back, calibrated."""
-    from sound_pipeline.head_training import calibrate
-
-    log_scores = said.log_scores / calibrate(manifest, [said]).temperature
-    log_scores -= np.log(np.exp(log_scores).sum(axis=1, keepdims=True))
-    labels = manifest.labels[said.recordings]
-    return -float(log_scores[np.arange(len(labels)), labels].mean())
 
 
 def main(arguments: list[str]) -> None:

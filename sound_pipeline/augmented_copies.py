@@ -107,8 +107,7 @@ def backgrounds_beside(manifest: Manifest, splits: Sequence[Split]) -> list[Sequ
     tested = np.stack([np.isin(everything, split.test) for split in splits], axis=1)
     _, group = np.unique(tested, axis=0, return_inverse=True)
     group = group.reshape(-1)
-    names = np.array(manifest.classes + manifest.unknown_classes)
-    is_background = (names == BACKGROUND)[manifest.labels]
+    is_background = (np.array(manifest.names) == BACKGROUND)[manifest.labels]
     members: list[Sequence[str]] = [
         tuple(
             manifest.paths[position]

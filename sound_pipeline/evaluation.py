@@ -103,13 +103,12 @@ def _evaluate_one(
 def predictions_of(manifest: Manifest, results: Sequence[FoldResult]) -> Predictions:
     """The calibrated answers about all tested recordings, fold by fold."""
     positions = np.concatenate([result.tested.recordings for result in results])
-    names = np.array(manifest.classes + manifest.unknown_classes)
     return Predictions(
         classes=manifest.classes,
         paths=np.array([manifest.paths[position] for position in positions]),
         folds=np.concatenate([[result.name] * len(result.tested.recordings) for result in results]),
         groups=manifest.groups[positions],
-        labels=names[manifest.labels[positions]],
+        labels=np.array(manifest.names)[manifest.labels[positions]],
         scores=np.concatenate(
             [
                 with_temperature(result.tested.log_scores, result.calibration.temperature)

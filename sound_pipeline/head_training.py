@@ -140,7 +140,7 @@ def join_heads(manifest: Manifest, embeddings: Embeddings, trained: Sequence[Tra
       trained: what `train_head` gave for each of `embeddings.parts`, of the same recordings. The
         heads get the temperatures that their validation asks for.
     """
-    calibrated = [_calibrated(manifest, training.validation) for training in trained]
+    calibrated = [calibrated_losses(manifest, training.validation) for training in trained]
     losses = [losses.mean() if len(losses) else 0.0 for _, losses in calibrated]
     shares = 1 / (np.array(losses) + _LOSS_OF_THE_BEST)
     weights = (shares / shares.sum()).tolist()
@@ -182,6 +182,23 @@ def calibrate(manifest: Manifest, validations: Sequence[HeldOut]) -> Calibration
     return Calibration.of(log_scores, labels)
 
 
+def calibrated_losses(manifest: Manifest, said: HeldOut) -> tuple[float, Floats]:
+    """What a head's answers cost at the temperature that suits them best.
+
+    Args:
+      manifest: gives the labels.
+      said: answers about recordings; those of unknown classes are left out.
+
+    Returns:
+      The temperature, and the cross-entropy of each recording at it: float32 [clips].
+    """
+    temperature = calibrate(manifest, [said]).temperature
+    known = manifest.is_known[said.recordings]
+    log_scores = _normalised(said.log_scores[known] / temperature)
+    own = log_scores[np.arange(len(log_scores)), manifest.labels[said.recordings[known]]]
+    return temperature, -own
+
+
 def _train_one(
     manifest: Manifest,
     embeddings: Embeddings,
@@ -210,7 +227,7 @@ def _train_one(
     def tried(variant: HeadConfig) -> _Trial:
         fit = fit_head(learned, watched, classes, variant)
         said = ask(fit.head, embeddings, validation)
-        return _Trial(variant, fit, said, _calibrated(manifest, said)[1])
+        return _Trial(variant, fit, said, calibrated_losses(manifest, said)[1])
 
     chosen = tried(config)
     if config.tune:
@@ -244,15 +261,6 @@ def _best(configured: _Trial, others: Sequence[_Trial]) -> _Trial:
     best = min(others, key=lambda trial: float(trial.losses.mean()))
     gain = configured.losses - best.losses
     return best if gain.mean() > gain.std() / np.sqrt(len(gain)) else configured
-
-
-def _calibrated(manifest: Manifest, said: HeldOut) -> tuple[float, Floats]:
-    """The temperature of a head's answers, and their losses at it, of known classes [clips]."""
-    temperature = calibrate(manifest, [said]).temperature
-    known = manifest.is_known[said.recordings]
-    log_scores = _normalised(said.log_scores[known] / temperature)
-    own = log_scores[np.arange(len(log_scores)), manifest.labels[said.recordings[known]]]
-    return temperature, -own
 
 
 def _normalised(log_scores: Floats) -> Floats:

@@ -43,11 +43,15 @@ class Manifest:
         """Where the recordings are, without an object for each."""
         return self._columns.paths
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The label of each class id: `classes`, then `unknown_classes`."""
+        return self.classes + self.unknown_classes
+
     @cached_property
     def labels(self) -> np.ndarray:
         """The class id of each recording: int32 [recordings], read-only."""
-        names = self.classes + self.unknown_classes
-        ids = {label: class_id for class_id, label in enumerate(names)}
+        ids = {label: class_id for class_id, label in enumerate(self.names)}
         of_code = np.array([ids[label] for label in self._columns.label_names], np.int32)
         return _read_only(of_code[self._columns.label_codes])
 
