@@ -53,6 +53,18 @@ _decode_in_graph = tf.function(
 )
 
 
+def decode_file_in_graph(path: tf.Tensor) -> DecodedAudio:
+    """Reads and decodes a file by ops that run on any machine.
+
+    Args:
+      path: string scalar.
+
+    Raises:
+      tf.errors.OpError: at run time, as `decode_audio`, and where there is no such file.
+    """
+    return decode_audio(tf.io.read_file(path))
+
+
 def decode_file_by_libsndfile(path: tf.Tensor) -> DecodedAudio:
     """Reads and decodes a file by libsndfile, as an op, which never raises.
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,6 +19,10 @@ _CONNECT_SECONDS = 10.0
 # A worker that says nothing for so long is taken for dead.
 _DEAD_AFTER_MS = 5_000
 _HEARTBEAT_MS = 1_000
+# After so long without anything, what is still missing was lost with a worker.
+_STALLED_SECONDS = 60.0
+# Elements that are here before they are asked for.
+_AHEAD = 2
 
 
 def from_workers(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
@@ -42,6 +50,52 @@ def from_workers(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
             tf.data.experimental.service.ShardingPolicy.DYNAMIC, address
         )
     )
+
+
+def until_stalled(dataset: tf.data.Dataset) -> Iterator[Any]:
+    """The elements that workers of a data service make, to the end or to where nothing comes.
+
+    The dispatcher goes on counting on a worker that has died, and may never come back: without it
+    there is no end. So what is waited for after the first element is another within a minute. For
+    the first one there is no limit: there may be no worker yet.
+
+    Args:
+      dataset: of `from_workers`.
+    """
+    arrived: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(_AHEAD)
+    abandoned = threading.Event()
+
+    def offer(element: Any, error: BaseException | None = None) -> None:
+        while not abandoned.is_set():
+            try:
+                arrived.put((element, error), timeout=1.0)
+                return
+            except queue.Full:
+                continue
+
+    def receive() -> None:
+        try:
+            for element in dataset:
+                offer(element)
+                if abandoned.is_set():
+                    return
+            offer(None)
+        except Exception as error:
+            offer(None, error)
+
+    # A thread that waits for a dead worker can't be stopped: it ends with the process.
+    threading.Thread(target=receive, daemon=True).start()
+    try:
+        element, error = arrived.get()
+        while element is not None:
+            yield element
+            element, error = arrived.get(timeout=_STALLED_SECONDS)
+        if error is not None:
+            raise error
+    except queue.Empty:
+        return
+    finally:
+        abandoned.set()
 
 
 def parse_address(flag: str, address: str) -> tuple[str, int]:

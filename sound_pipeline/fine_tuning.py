@@ -13,7 +13,8 @@ import logging
 import shutil
 import uuid
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,14 +41,15 @@ from sound_pipeline.training_windows import (
     all_windows,
     drawn_windows,
     steps_an_epoch,
+    unreadable,
 )
-from sound_pipeline.tuned_network import Data, TunedNetwork
+from sound_pipeline.tuned_network import Data, TunedNetwork, epochs_done
 
 logger = logging.getLogger(__name__)
 
 Ints = npt.NDArray[np.integer]
 
-FINE_TUNING_VERSION = 1
+FINE_TUNING_VERSION = 2
 """Raised whenever the same configuration makes another network of the same recordings."""
 
 FOLDER = "fine_tuned"
@@ -170,8 +172,10 @@ class FineTuner:
             head = train_head(self.manifest, frozen, learned, (), start).head
             with self.devices.training.scope():
                 network = self._network(base, head, len(learned), bool(len(watched)), precision)
-            data = self._data(network, frozen, learned, watched)
-            curves = network.learn(data, epochs, directory / "backup", name)
+            backup = directory / "backup"
+            data = self._data(network, frozen, learned, watched, epochs_done(backup))
+            with self._explained():
+                curves = network.learn(data, epochs, backup, name)
             # The others still write their backup, beside the one that is deleted next.
             self.devices.wait_for_all()
             if self.devices.is_chief:
@@ -200,6 +204,17 @@ class FineTuner:
             variable.assign(values)
         extractor.fingerprint = tuned.fingerprint
         return extractor
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What recordings that can't be read do to a training is said in a line."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            reason = unreadable(error)
+            if reason:
+                raise UserError(f"--fine_tune: {reason}") from error
+            raise
 
     def _usable(self, embeddings: Embeddings, recordings: Ints) -> Ints:
         known = np.flatnonzero(self.manifest.is_known)
@@ -258,7 +273,12 @@ class FineTuner:
         return TunedNetwork(extractor, own, chosen, self.config, steps, watched, precision)
 
     def _data(
-        self, network: TunedNetwork, frozen: Embeddings, learned: Ints, watched: Ints
+        self,
+        network: TunedNetwork,
+        frozen: Embeddings,
+        learned: Ints,
+        watched: Ints,
+        first_epoch: int,
     ) -> Data:
         """What the network learns from and is watched by, on all devices."""
         strategy = self.devices.training
@@ -284,14 +304,22 @@ class FineTuner:
                 classes,
                 self.config.seed,
                 share,
-                network.epochs_done,
+                first_epoch,
                 self.augmentation,
+                self.devices.data_service,
             )
 
         def validation(context: tf.distribute.InputContext) -> tf.data.Dataset:
             own = watched[context.input_pipeline_id :: context.num_input_pipelines]
             equal = np.ones(len(own))
-            return all_windows(labelled(own, equal), prepare, self.features, classes, size)
+            return all_windows(
+                labelled(own, equal),
+                prepare,
+                self.features,
+                classes,
+                size,
+                self.devices.data_service,
+            )
 
         # The pipelines have about as many windows each; the longest decides.
         local = strategy.num_replicas_in_sync // self.devices.workers

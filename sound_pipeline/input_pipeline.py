@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.audio import decode_audio, decode_file_by_libsndfile
+from sound_pipeline.audio import decode_file_by_libsndfile, decode_file_in_graph
 from sound_pipeline.augmentation import augment
 from sound_pipeline.augmented_copies import Plan
 from sound_pipeline.beginnings import split_beginnings
 from sound_pipeline.config import FeatureConfig
-from sound_pipeline.data_service import from_workers
+from sound_pipeline.data_service import from_workers, until_stalled
 from sound_pipeline.errors import UserError
 from sound_pipeline.graph_resampling import resample
 from sound_pipeline.wav import DecodedAudio
@@ -61,12 +61,18 @@ class _Sieve:
 
     def __init__(self, recordings: int) -> None:
         self._is_whole = np.zeros(recordings, bool)
+        self._whole = 0
         self._came: dict[int, set[int]] = {}
 
     @property
     def missing(self) -> npt.NDArray[np.int32]:
         """Positions of the recordings that are not whole."""
         return np.flatnonzero(~self._is_whole).astype(np.int32)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every recording has come whole."""
+        return self._whole == len(self._is_whole)
 
     def sift(self, batch: Batch) -> Batch:
         """The batch, with fillers in place of what came before."""
@@ -79,8 +85,9 @@ class _Sieve:
             if self._is_whole[position] or window in came:
                 recording[row] = FILLER
             came.add(window)
-            if len(came) == windows:
+            if len(came) == windows and not self._is_whole[position]:
                 self._is_whole[position] = True
+                self._whole += 1
             if self._is_whole[position]:
                 del self._came[position]
         return batch._replace(recording=recording)
@@ -122,11 +129,10 @@ def read_windows(
     while len(missing):
         some = [paths[position] for position in missing]
         dataset = window_batches(
-            some, _decode_file, prepare, config, batch_size, _part(plan, missing)
+            some, decode_file_in_graph, prepare, config, batch_size, _part(plan, missing)
         )
-        if data_service:
-            dataset = from_workers(dataset, data_service)
-        for batch, unsupported in _batches(dataset, missing):
+        elements = _from_workers(dataset, data_service) if data_service else dataset
+        for batch, unsupported in _batches(elements, missing):
             if data_service and len(unsupported):
                 first, reason = unsupported[0]
                 raise UserError(
@@ -134,6 +140,9 @@ def read_windows(
                     "which workers don't have; convert it with python -m sound_pipeline.convert"
                 )
             yield sieve.sift(batch)
+            if sieve.is_done:
+                # Where a worker has died, the end would not come.
+                break
         before, missing = len(missing), sieve.missing
         if not data_service or len(missing) == before:
             break
@@ -257,8 +266,21 @@ def window_batches(
     return dataset.rebatch(batch_size).map(filled).prefetch(2)
 
 
+def _from_workers(dataset: tf.data.Dataset, address: str) -> Iterator[dict[str, tf.Tensor]]:
+    """What workers make of `window_batches`; ends without what was lost with one of them."""
+    nothing = {
+        name: tf.fill(spec.shape, tf.cast(FILLER, spec.dtype))
+        if name == "recording"
+        else tf.zeros(spec.shape, spec.dtype)
+        for name, spec in dataset.element_spec.items()
+    }
+    # The last to be handed out: where it comes from, somebody is at work, though all is damaged.
+    last = tf.data.Dataset.from_tensors(nothing)
+    return until_stalled(from_workers(dataset.concatenate(last), address))
+
+
 def _batches(
-    dataset: tf.data.Dataset, positions: npt.NDArray[np.int32]
+    dataset: Iterable[dict[str, tf.Tensor]], positions: npt.NDArray[np.int32]
 ) -> Iterator[tuple[Batch, list[tuple[int, str]]]]:
     """Batches that name recordings by `positions`.
 
@@ -316,7 +338,3 @@ def _at_rate(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, new_rate_hz: tf.Ten
         lambda: waveform,
         lambda: resample(waveform[None], sample_rate_hz, new_rate_hz, samples)[0],
     )
-
-
-def _decode_file(path: tf.Tensor) -> DecodedAudio:
-    return decode_audio(tf.io.read_file(path))

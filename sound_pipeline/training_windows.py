@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.audio import decode_file
+from sound_pipeline.audio import decode_file, decode_file_in_graph
 from sound_pipeline.augmentation import augment
 from sound_pipeline.augmentation_config import AugmentationConfig
 from sound_pipeline.beginnings import BEGINNINGS_WEIGHT
 from sound_pipeline.config import FeatureConfig
-from sound_pipeline.input_pipeline import FILLER, Prepare, cut_windows, window_batches
+from sound_pipeline.data_service import from_workers
+from sound_pipeline.input_pipeline import (
+    FILLER,
+    Batch,
+    Prepare,
+    cut_windows,
+    read_windows,
+    window_batches,
+)
 
 Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float32]
+
+# What an assertion says before it names a recording.
+_UNREADABLE = "cannot read"
 
 
 class Labelled(NamedTuple):
@@ -62,16 +74,17 @@ def drawn_windows(
     classes: int,
     seed: int,
     share: Share,
-    first_epoch: Callable[[], int],
+    first_epoch: int = 0,
     augmentation: AugmentationConfig | None = None,
+    data_service: str = "",
 ) -> tf.data.Dataset:
     """One window of each recording an epoch, drawn at random; epochs without end.
 
     Every epoch has an order of its own, and draws other windows: one of the beginnings with the
     probability `BEGINNINGS_WEIGHT`, else a whole window. That makes the mean loss over the epochs
-    what `head_training.examples` weighs them to be. What an epoch is made of depends on `seed` and
+    what `head_training.examples` weighs them to be. What a batch is made of depends on `seed` and
     its number alone, not on who makes it: pipelines that share the batches make together what one
-    would make alone. The last batch is filled up with the epoch's first recordings.
+    would make alone. The last batch of an epoch is filled up with the epoch's first recordings.
 
     Args:
       recordings: what to draw from.
@@ -80,53 +93,61 @@ def drawn_windows(
       classes: how many.
       seed: of order, draw and augmentation.
       share: which part of the batches to make.
-      first_epoch: the number of the epoch to begin with, asked when the first batch is made.
+      first_epoch: the number of the epoch to begin with.
       augmentation: how each recording is changed before it is cut, another way every epoch.
+      data_service: the dispatcher whose workers make the batches, such as grpc://host:5050. They
+        then come in the order in which they are ready, which isn't quite the epoch's, and those of
+        a worker that dies don't come: later ones take their place. Empty: this process makes them.
 
     Returns:
       A data set of (prepared [part_size, ...], label float32 [part_size, classes] one-hot, weight
-      float32 [part_size]).
+      float32 [part_size]). It raises what `unreadable` knows where a recording can't be read.
+
+    Raises:
+      UserError: the data service can't be reached.
     """
-    batch_size = share.of * share.parts * share.part_size
-    steps = steps_an_epoch(len(recordings.paths), batch_size)
-
-    def drawn() -> Iterator[tuple[int, Ints]]:
-        epoch = first_epoch()
-        while True:
-            random = np.random.default_rng([seed, epoch])
-            order = np.resize(random.permutation(len(recordings.paths)), steps * batch_size)
-            seeds = random.integers(0, 2**31, [len(order), 2]).astype(np.int32)
-            own = np.arange(len(order)).reshape(steps, share.of, -1)[:, share.number].ravel()
-            for place in own:
-                yield int(order[place]), seeds[place]
-            epoch += 1
-
+    count = len(recordings.paths)
+    own = share.parts * share.part_size
+    steps = steps_an_epoch(count, share.of * own)
     paths = tf.constant(list(recordings.paths))
     labels = tf.constant(recordings.labels, tf.int32)
     weights = tf.constant(recordings.weights, tf.float32)
+    # Only a graph without Python can be sent to workers.
+    decode = decode_file_in_graph if data_service else decode_file
 
-    def read(position: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def places(step: tf.Tensor) -> tf.data.Dataset:
+        epoch, within = step // steps, step % steps
+        start = (within * share.of + share.number) * own
+        return tf.data.Dataset.range(start, start + own).map(lambda place: (epoch, place))
+
+    def read(epoch: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        order, changes = _forked(tf.constant([seed, 0], tf.int64), epoch)
+        position = tf.random.experimental.index_shuffle(place % count, order, count - 1)
+        # Two numbers of the recording's own: one draws a window, the other changes the sound.
+        draw, change = _forked(changes, place)
         path = paths[position]
-        # Two numbers of the recording's own seed: one draws a window, the other changes the sound.
-        draw, change = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
-        decoded = decode_file(path)
-        readable = tf.debugging.Assert(tf.equal(decoded.reason, ""), [path, decoded.reason])
-        with tf.control_dependencies([readable]):
-            sound = tf.identity(decoded.waveform)
+        decoded = decode(path)
+        sound = _asserted(path, decoded.reason, decoded.waveform)
         if augmentation is not None:
             sound = augment(sound, decoded.sample_rate_hz, change, augmentation)
         waveform, rate = cut_windows(decoded._replace(waveform=sound), config)
         prepared = prepare(waveform[_drawn(waveform, draw, config)][None], rate)[0]
         return prepared, tf.one_hot(labels[position], classes), weights[position]
 
-    signature = (tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int32))
-    dataset = tf.data.Dataset.from_generator(drawn, output_signature=signature)
+    # A step's part is what workers share out: one of them makes all of it.
+    dataset = tf.data.Dataset.range(first_epoch * steps, tf.int64.max).flat_map(places)
     dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.batch(share.part_size, drop_remainder=True).prefetch(2)
+    dataset = dataset.batch(share.part_size, drop_remainder=True).prefetch(2)
+    return from_workers(dataset, data_service) if data_service else dataset
 
 
 def all_windows(
-    recordings: Labelled, prepare: Prepare, config: FeatureConfig, classes: int, batch_size: int
+    recordings: Labelled,
+    prepare: Prepare,
+    config: FeatureConfig,
+    classes: int,
+    batch_size: int,
+    data_service: str = "",
 ) -> tf.data.Dataset:
     """Every window of some recordings, each recording with its total weight; then fillers.
 
@@ -138,33 +159,87 @@ def all_windows(
       config: how recordings are cut into windows.
       classes: how many.
       batch_size: windows in a batch.
+      data_service: as of `read_windows`: every window comes once, whoever dies.
 
     Returns:
       A data set without end, as of `drawn_windows`; what follows the recordings weighs nothing.
     """
+    paths = tf.constant(list(recordings.paths), tf.string)
     labels = tf.constant(recordings.labels, tf.int32)
-    weights = tf.constant(recordings.weights, tf.float32)
+    totals = tf.constant(recordings.weights, tf.float32)
     begun = BEGINNINGS_WEIGHT if config.beginnings else 0.0
 
     def weighed(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        filler = tf.equal(batch["recording"], FILLER)
-        recording = tf.where(filler, 0, batch["recording"])
-        whole = batch["windows"] - len(config.beginnings)
+        real = tf.not_equal(batch["recording"], FILLER)
+        prepared, recording, window, windows, reason = (
+            tf.boolean_mask(batch[name], real) for name in Batch._fields
+        )
+        whole = windows - len(config.beginnings)
         share = tf.where(
-            batch["window"] < whole,
+            window < whole,
             (1.0 - begun) / tf.cast(whole, tf.float32),
             begun / max(len(config.beginnings), 1),
         )
-        weight = tf.where(filler, 0.0, share * tf.gather(weights, recording))
-        return batch["prepared"], tf.one_hot(tf.gather(labels, recording), classes), weight
+        weight = share * tf.gather(totals, recording)
+        prepared = _asserted(tf.gather(paths, recording), reason, prepared)
+        return prepared, tf.one_hot(tf.gather(labels, recording), classes), weight
 
-    batches = window_batches(recordings.paths, decode_file, prepare, config, batch_size)
+    if data_service:
+        batches = _all_from_workers(recordings.paths, prepare, config, batch_size, data_service)
+    else:
+        batches = window_batches(recordings.paths, decode_file, prepare, config, batch_size)
     dataset = batches.map(weighed)
     nothing = tuple(
-        tf.zeros([batch_size if size is None else size for size in spec.shape], spec.dtype)
-        for spec in dataset.element_spec
+        tf.zeros([batch_size, *spec.shape[1:]], spec.dtype) for spec in dataset.element_spec
     )
-    return dataset.concatenate(tf.data.Dataset.from_tensors(nothing).repeat())
+    fillers = tf.data.Dataset.from_tensors(nothing).repeat()
+    return dataset.concatenate(fillers).rebatch(batch_size, drop_remainder=True)
+
+
+def unreadable(error: tf.errors.OpError) -> str | None:
+    """Which recording can't be read and why, if that is what ended one of these data sets."""
+    found = re.search(rf"{_UNREADABLE}: (.*)\]", str(error))
+    # TensorFlow escapes what it asserts, byte by byte.
+    return found and found[1].encode().decode("unicode_escape").encode("latin-1").decode()
+
+
+def _asserted(paths: tf.Tensor, reasons: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """The value, unless there is a reason why one of some recordings (or the only one) has none."""
+    paths, reasons = tf.reshape(paths, [-1]), tf.reshape(reasons, [-1])
+    broken = tf.not_equal(reasons, "")
+    names = tf.boolean_mask(tf.strings.join([_UNREADABLE, ": ", paths, ": ", reasons]), broken)
+    with tf.control_dependencies([tf.debugging.Assert(~tf.reduce_any(broken), [names[:1]])]):
+        return tf.identity(value)
+
+
+def _forked(seed: tf.Tensor, number: tf.Tensor) -> list[tf.Tensor]:
+    """Two seeds for the numbered one of many that a seed int64 [2] is for."""
+    own = tf.random.experimental.stateless_fold_in(seed, number)
+    return tf.unstack(tf.random.experimental.stateless_split(own, 2))
+
+
+def _all_from_workers(
+    paths: Sequence[str],
+    prepare: Prepare,
+    config: FeatureConfig,
+    batch_size: int,
+    data_service: str,
+) -> tf.data.Dataset:
+    """What `read_windows` yields, which comes whole from workers that die."""
+
+    def read() -> Iterator[dict[str, Any]]:
+        for batch in read_windows(paths, prepare, config, batch_size, data_service=data_service):
+            yield batch._asdict()
+
+    of_windows = (tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([], tf.int32))
+    prepared = tf.function(prepare).get_concrete_function(*of_windows).outputs[0]
+    numbers = tf.TensorSpec([None], tf.int32)
+    columns = (
+        tf.TensorSpec(prepared.shape, prepared.dtype),
+        *(numbers, numbers, numbers, tf.TensorSpec([None], tf.string)),
+    )
+    signature = dict(zip(Batch._fields, columns, strict=True))
+    return tf.data.Dataset.from_generator(read, output_signature=signature)
 
 
 def _drawn(waveform: tf.Tensor, seed: tf.Tensor, config: FeatureConfig) -> tf.Tensor:

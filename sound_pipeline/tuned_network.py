@@ -28,7 +28,7 @@ class Data(NamedTuple):
     """What a network learns from: data sets of (prepared, label, weight), see training_windows.py.
 
     Attributes:
-      training: without end, beginning with the epoch `TunedNetwork.epochs_done`.
+      training: without end, beginning with the epoch after those of `epochs_done`.
       validation: without end; None where nothing is watched.
       validation_steps: batches until all of it has been seen.
     """
@@ -100,10 +100,6 @@ class TunedNetwork(tf_keras.Model):
         embedding = self.extractor(prepared, bool(training) and self._batch_norm)
         return self.head(embedding)
 
-    def epochs_done(self) -> int:
-        """Epochs that the weights have learned for."""
-        return int(self.epochs_learned.numpy())
-
     def weights_kept(self) -> list[npt.NDArray[Any]]:
         """Values of `extractor.weights`, those of the best epoch where it was watched."""
         kept = self.extractor.weights if self.best is None else self.best
@@ -146,6 +142,16 @@ class TunedNetwork(tf_keras.Model):
         return {name: values[:epochs] for name, values in rows.items()}
 
 
+def epochs_done(backup: Path) -> int:
+    """Epochs after which `TunedNetwork.learn` goes on from a backup; 0 where there is none."""
+    # Where BackupAndRestore keeps it, whoever trains.
+    checkpoint = tf.train.latest_checkpoint(backup / "chief")
+    if checkpoint is None:
+        return 0
+    name = "model/epochs_learned/.ATTRIBUTES/VARIABLE_VALUE"
+    return int(tf.train.load_checkpoint(checkpoint).get_tensor(name))
+
+
 class _Recorder(tf_keras.callbacks.Callback):
     """Notes an epoch's losses and, where they are the least, its weights."""
 
@@ -174,7 +180,7 @@ class _Progress(tf_keras.callbacks.Callback):
         self._bar = tqdm.tqdm(total=steps, desc=f"{name}: fine-tuning", unit="step")
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        self._bar.update(self.model.epochs_done() * self.params["steps"])
+        self._bar.update(int(self.model.epochs_learned.numpy()) * self.params["steps"])
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         self._bar.update()

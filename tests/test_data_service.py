@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,68 +14,23 @@ import pytest
 import soundfile
 import tensorflow as tf
 
+from sound_pipeline import data_service
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.data_service import from_workers, parse_address
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.input_pipeline import FILLER, Batch, read_windows
 from tests import sounds
-from tests.e2e import programs
+from tests.reading_service import Service, free_port
 
 CONFIG = FeatureConfig(window_seconds=0.5)
 BATCH = 8
 
 
-def free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("localhost", 0))
-        return int(asked.getsockname()[1])
-
-
-class Service:
-    """A dispatcher and two workers, each a process of its own."""
-
-    def __init__(self, directory: Path, stack: ExitStack) -> None:
-        self._directory = directory
-        self._stack = stack
-        self._port = free_port()
-        self.address = f"grpc://localhost:{self._port}"
-        self.dispatcher = self.start_dispatcher()
-        self._ports = [free_port(), free_port()]
-        self.workers = [self.start_worker(number) for number in range(2)]
-
-    def start_dispatcher(self) -> subprocess.Popen[str]:
-        return self._start(
-            "dispatcher", f"--port={self._port}", f"--work_dir={self._directory}/work"
-        )
-
-    def start_worker(self, number: int) -> subprocess.Popen[str]:
-        return self._start(
-            "worker",
-            f"--dispatcher={self.address}",
-            "--host=localhost",
-            f"--port={self._ports[number]}",
-        )
-
-    def _start(self, *words: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sound_pipeline.data_worker", *words],
-            cwd=programs.ROOT,
-            env=programs.environment(self._directory),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._stack.enter_context(process)
-        self._stack.callback(process.kill)
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith(("dispatching", "working"))
-        return process
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with ExitStack() as stack:
-        yield Service(tmp_path, stack)
+        yield Service(tmp_path_factory.mktemp("service"), stack)
 
 
 @pytest.fixture(scope="module")
@@ -126,15 +78,39 @@ def test_workers_give_what_this_process_gives_and_may_die(
         )
         for number, batch in enumerate(batches):
             if number == 3:
-                service.workers[0].kill()
-                service.workers[0].wait()
+                service.kill_worker(0)
                 service.workers[0] = service.start_worker(0)
             yield batch
 
     assert_equal(windows_of(while_one_dies()), expected)
-    for process in (*service.workers, service.dispatcher):
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.slow
+def test_a_worker_may_stay_dead(
+    service: Service,
+    paths: Sequence[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(data_service, "_STALLED_SECONDS", 4.0)
+    extractor = GaborExtractor(CONFIG)
+    # One that no worker delivers, so that even the last pass gets nothing.
+    some = [*paths, str(Path(paths[0]).with_name("gone.wav"))]
+    expected = windows_of(read_windows(some, extractor.prepare, CONFIG, BATCH))
+
+    def while_one_dies() -> Iterator[Batch]:
+        batches = read_windows(some, extractor.prepare, CONFIG, BATCH, data_service=service.address)
+        for number, batch in enumerate(batches):
+            if number == 3:
+                service.kill_worker(0)
+            yield batch
+
+    assert_equal(windows_of(while_one_dies()), expected)
+    assert "1 of 41 recordings didn't come from the workers" in caplog.text
+    # And it may have been dead all along.
+    whole = read_windows(paths, extractor.prepare, CONFIG, BATCH, data_service=service.address)
+    assert_equal(windows_of(whole), {key: rows for key, rows in expected.items() if key[0] < 40})
+    service.workers[0] = service.start_worker(0)
 
 
 @pytest.mark.slow
@@ -152,13 +128,13 @@ def test_a_dispatcher_or_all_workers_may_die(
         )
         for number, batch in enumerate(batches):
             if number == 3:
-                dying = service.workers if who == "workers" else [service.dispatcher]
-                for process in dying:
-                    process.kill()
-                    process.wait()
                 if who == "workers":
+                    for worker in range(2):
+                        service.kill_worker(worker)
                     service.workers = [service.start_worker(n) for n in range(2)]
                 else:
+                    service.dispatcher.kill()
+                    service.dispatcher.wait()
                     service.dispatcher = service.start_dispatcher()
             yield batch
 
@@ -199,6 +175,13 @@ def test_what_workers_lose_is_read_here_and_said(
     assert_equal(found, expected)
     assert "1 of 2 recordings didn't come from the workers" in caplog.text
     assert inside.name in caplog.text
+
+
+@pytest.mark.slow
+def test_they_end_when_told_to(service: Service) -> None:
+    for process in (*service.workers, service.dispatcher):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
 
 
 def test_nobody_there() -> None:

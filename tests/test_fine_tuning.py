@@ -299,7 +299,7 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
     for epoch, loss in enumerate([0.5, 0.3, 0.4, 0.3]):
         extractor.module.offset.assign(tf.fill([6], float(epoch)))
         recorder.on_epoch_end(epoch, {"cross_entropy": 1.0, "val_cross_entropy": loss})
-        assert network.epochs_done() == epoch + 1
+        assert int(network.epochs_learned.numpy()) == epoch + 1
     # The first of equals.
     np.testing.assert_array_equal(network.weights_kept()[2], np.full(6, 1.0))
     np.testing.assert_allclose(network.curves.numpy()[1], [0.5, 0.3, 0.4, 0.3])

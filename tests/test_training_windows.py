@@ -18,6 +18,7 @@ from sound_pipeline.training_windows import (
     all_windows,
     drawn_windows,
     steps_an_epoch,
+    unreadable,
 )
 from tests.sound_folders import RATE_HZ
 from tests.sounds import noise, write_wav
@@ -62,7 +63,7 @@ def steps_of(
 ) -> np.ndarray:
     """Rows of [level, label, weight]: [batches, windows, 3]."""
     dataset = drawn_windows(
-        recordings, level, config, CLASSES, seed, share, lambda: first_epoch, augmentation
+        recordings, level, config, CLASSES, seed, share, first_epoch, augmentation
     )
     batches = []
     for prepared, label, weight in dataset.take(count):
@@ -149,10 +150,19 @@ def test_augmentation_is_another_every_time_and_the_same_again(recordings: Label
 
 
 def test_a_recording_that_has_become_unreadable_stops_it(tmp_path: Path) -> None:
-    (tmp_path / "broken.wav").write_bytes(b"broken")
-    broken = Labelled([str(tmp_path / "broken.wav")], np.zeros(1, int), np.ones(1, "f4"))
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"broken\.wav"):
-        steps_of(broken, 1)
+    path = tmp_path / "it's [1] brøken.wav"
+    path.write_bytes(b"broken")
+    broken = Labelled([str(path)], np.zeros(1, int), np.ones(1, "f4"))
+    watched = all_windows(broken, level, WHOLE, CLASSES, SIZE)
+    for read in (lambda: steps_of(broken, 1), lambda: list(watched.take(1))):
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            read()
+        reason = unreadable(caught.value)
+        assert reason and reason.startswith(f"{path}: ") and len(reason) > len(f"{path}: ")
+
+
+def test_other_errors_are_not_of_recordings() -> None:
+    assert unreadable(tf.errors.InvalidArgumentError(None, None, "shapes [1] and [2]")) is None
 
 
 @pytest.mark.parametrize("config", [WHOLE, BEGUN])

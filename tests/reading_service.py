@@ -1,0 +1,64 @@
+"""A data service in processes of its own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.e2e import programs
+
+
+def free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("localhost", 0))
+        return int(asked.getsockname()[1])
+
+
+class Service:
+    """A dispatcher and two workers, each a process of its own.
+
+    Tests that share it leave it whole.
+    """
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self._directory = directory
+        self._stack = stack
+        self._port = free_port()
+        self.address = f"grpc://localhost:{self._port}"
+        self.dispatcher = self.start_dispatcher()
+        self._ports = [free_port(), free_port()]
+        self.workers = [self.start_worker(number) for number in range(2)]
+
+    def start_dispatcher(self) -> subprocess.Popen[str]:
+        return self._start(
+            "dispatcher", f"--port={self._port}", f"--work_dir={self._directory}/work"
+        )
+
+    def start_worker(self, number: int) -> subprocess.Popen[str]:
+        return self._start(
+            "worker",
+            f"--dispatcher={self.address}",
+            "--host=localhost",
+            f"--port={self._ports[number]}",
+        )
+
+    def kill_worker(self, number: int) -> None:
+        self.workers[number].kill()
+        self.workers[number].wait()
+
+    def _start(self, *words: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sound_pipeline.data_worker", *words],
+            cwd=programs.ROOT,
+            env=programs.environment(self._directory),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._stack.enter_context(process)
+        self._stack.callback(process.kill)
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(("dispatching", "working"))
+        return process
