@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import tensorflow as tf
 
@@ -106,6 +107,12 @@ class SoundClassifier(tf.Module):
         embeddings = self._embed(tf.boolean_mask(windows.waveform, windows.audible), sample_rate_hz)
         return embeddings, tf.cast(tf.where(windows.audible)[:, 0], tf.int32)
 
+    # Traced once for all who ask: making this graph is most of what an export takes.
+    @partial(
+        tf.function,
+        input_signature=[tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([], tf.int32)],
+        autograph=False,
+    )
     def _embed(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """[windows, samples] -> [windows, D], a few windows at a time."""
         count = tf.shape(windows)[0]
