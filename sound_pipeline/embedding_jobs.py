@@ -21,12 +21,13 @@ import tensorflow as tf
 import tqdm
 
 from sound_pipeline.augmented_copies import Plan
+from sound_pipeline.batches import FILLER, Batch
 from sound_pipeline.contents import Keys
 from sound_pipeline.embedding_store import EmbeddingStore, Kept
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.features import FEATURES_VERSION
-from sound_pipeline.input_pipeline import FILLER, Batch, read_windows
+from sound_pipeline.input_pipeline import read_windows
 from sound_pipeline.precision import computing_in
 from sound_pipeline.rows import Floats
 from sound_pipeline.windows import WINDOWS_AT_ONCE

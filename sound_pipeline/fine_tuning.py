@@ -10,13 +10,10 @@ import difflib
 import hashlib
 import json
 import logging
-import shutil
-import uuid
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +25,7 @@ from sound_pipeline.config import FeatureConfig, HeadConfig
 from sound_pipeline.contents import content_keys
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings import Embeddings
-from sound_pipeline.errors import UserError, check, first_line
+from sound_pipeline.errors import UserError, check
 from sound_pipeline.extractors import Extractor, load_extractor
 from sound_pipeline.features import FEATURES_VERSION
 from sound_pipeline.fine_tune_config import FineTuneConfig
@@ -44,6 +41,7 @@ from sound_pipeline.training_windows import (
     unreadable,
 )
 from sound_pipeline.tuned_network import Data, TunedNetwork, epochs_done
+from sound_pipeline.tuned_weights import BACKUP, is_kept, keep, read_curves, read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +51,6 @@ FINE_TUNING_VERSION = 2
 """Raised whenever the same configuration makes another network of the same recordings."""
 
 FOLDER = "fine_tuned"
-_WEIGHTS_FILE = "weights.npz"
 
 
 class Tuned(NamedTuple):
@@ -164,22 +161,22 @@ class FineTuner:
             f"--cache_dir={self.cache_dir}: this process doesn't see what the first one writes "
             "there; give a folder that all processes share",
         )
-        if (directory / _WEIGHTS_FILE).is_file():
+        if is_kept(directory):
             logger.info("%s: fine-tuned before (%s)", name, directory)
-            curves = _read_curves(directory)
+            curves = read_curves(directory)
         else:
             start = dataclasses.replace(self.head, hidden_units=0, tune=False)
             head = train_head(self.manifest, frozen, learned, (), start).head
             with self.devices.training.scope():
                 network = self._network(base, head, len(learned), bool(len(watched)), precision)
-            backup = directory / "backup"
+            backup = directory / BACKUP
             data = self._data(network, frozen, learned, watched, epochs_done(backup))
             with self._explained():
                 curves = network.learn(data, epochs, backup, name)
             # The others still write their backup, beside the one that is deleted next.
             self.devices.wait_for_all()
             if self.devices.is_chief:
-                _write(directory, network.weights_kept(), curves)
+                keep(directory, network.weights_kept(), curves)
         # Nobody asks whether the next one has been done before this one is written.
         self.devices.wait_for_all()
         losses = curves.get("validation_loss")
@@ -200,7 +197,7 @@ class FineTuner:
           UserError: what is kept of it is damaged.
         """
         extractor = load_extractor(tuned.handle, self.features, self.image_size)
-        for variable, values in zip(extractor.weights, _read_weights(tuned.directory), strict=True):
+        for variable, values in zip(extractor.weights, read_weights(tuned.directory), strict=True):
             variable.assign(values)
         extractor.fingerprint = tuned.fingerprint
         return extractor
@@ -340,40 +337,4 @@ def _make(directory: Path, cache_dir: Path) -> None:
     except OSError as error:
         raise UserError(
             f"--cache_dir={cache_dir}: {error.strerror}; give a directory that can be written"
-        ) from error
-
-
-def _write(
-    directory: Path, weights: Sequence[npt.NDArray[Any]], curves: dict[str, list[float]]
-) -> None:
-    """Keeps what was learned: all of it or nothing."""
-    aside = directory / f"{uuid.uuid4().hex}.partial"
-    with aside.open("wb") as file:
-        named = {f"weights_{number:05d}": values for number, values in enumerate(weights)}
-        np.savez(file, **named, **{name: np.array(values) for name, values in curves.items()})
-    aside.rename(directory / _WEIGHTS_FILE)
-    shutil.rmtree(directory / "backup", ignore_errors=True)
-
-
-def _read_curves(directory: Path) -> dict[str, list[float]]:
-    return {
-        name: values.tolist()
-        for name, values in _read(directory).items()
-        if not name.startswith("weights_")
-    }
-
-
-def _read_weights(directory: Path) -> list[npt.NDArray[Any]]:
-    kept = _read(directory)
-    return [kept[name] for name in sorted(kept) if name.startswith("weights_")]
-
-
-def _read(directory: Path) -> dict[str, npt.NDArray[Any]]:
-    file = directory / _WEIGHTS_FILE
-    try:
-        with np.load(file) as columns:
-            return dict(columns)
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{file}: damaged ({first_line(error)}); delete it, the network is then tuned again"
         ) from error

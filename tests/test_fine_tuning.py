@@ -157,7 +157,7 @@ def test_killed_before_it_is_kept_nothing_is_learned_again(
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(fine_tuning, "_write", kill)
+        patch.setattr(fine_tuning, "keep", kill)
         place.tune("late_kill")
     monkeypatch.setattr(TunedNetwork, "train_step", kill)
     again = place.tune("late_kill")

@@ -1,0 +1,77 @@
+"""What fine-tuning keeps of a network: one file, in a folder of its own."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sound_pipeline.errors import UserError, first_line
+
+BACKUP = "backup"
+"""The folder beside it of a training that hasn't ended."""
+
+_WEIGHTS_FILE = "weights.npz"
+
+
+def is_kept(directory: Path) -> bool:
+    """Whether a network has been fine-tuned to the end."""
+    return (directory / _WEIGHTS_FILE).is_file()
+
+
+def keep(
+    directory: Path, weights: Sequence[npt.NDArray[Any]], curves: dict[str, list[float]]
+) -> None:
+    """Writes what was learned, all of it or nothing; the backup isn't needed any more.
+
+    Args:
+      directory: of the network.
+      weights: of the extractor, in its order.
+      curves: values by epoch.
+    """
+    aside = directory / f"{uuid.uuid4().hex}.partial"
+    with aside.open("wb") as file:
+        named = {f"weights_{number:05d}": values for number, values in enumerate(weights)}
+        np.savez(file, **named, **{name: np.array(values) for name, values in curves.items()})
+    aside.rename(directory / _WEIGHTS_FILE)
+    shutil.rmtree(directory / BACKUP, ignore_errors=True)
+
+
+def read_curves(directory: Path) -> dict[str, list[float]]:
+    """The curves that were kept.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    return {
+        name: values.tolist()
+        for name, values in _read(directory).items()
+        if not name.startswith("weights_")
+    }
+
+
+def read_weights(directory: Path) -> list[npt.NDArray[Any]]:
+    """The weights that were kept.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    kept = _read(directory)
+    return [kept[name] for name in sorted(kept) if name.startswith("weights_")]
+
+
+def _read(directory: Path) -> dict[str, npt.NDArray[Any]]:
+    file = directory / _WEIGHTS_FILE
+    try:
+        with np.load(file) as columns:
+            return dict(columns)
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{file}: damaged ({first_line(error)}); delete it, the network is then tuned again"
+        ) from error
