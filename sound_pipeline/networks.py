@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,142 +41,137 @@ class Embedded(NamedTuple):
     embeddings: Embeddings
 
 
-def embed_as_it_is(
-    config: RunConfig,
-    manifest: Manifest,
-    splits: Sequence[Split],
-    cache_dir: Path,
-    devices: Devices,
-) -> Embedded:
-    """The extractor that a run names, and what it makes of the recordings before any fine-tuning.
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """Makes a run's extractor, goes on training it, and embeds the recordings by it.
 
-    With `config.augmented_copies` also of changed copies of the recordings.
-
-    Raises:
-      UserError: the extractor can't be used, or not as configured; recordings can't be read.
+    Attributes:
+      config: all that decides the result.
+      manifest: the recordings.
+      splits: the parts that networks are fine-tuned for.
+      cache_dir: where embeddings and fine-tuned weights are kept.
+      devices: what computes.
     """
-    with devices.extraction.scope():
-        extractor = load_extractor(config.extractor, config.features, config.image_size)
-    if config.export_tflite and not extractor.for_small_devices:
-        raise UserError(
-            "--export_tflite: TensorFlow Lite can't resample, which a module that takes "
-            f"waveforms needs, in --extractor={config.extractor}; leave one of the two out"
+
+    config: RunConfig
+    manifest: Manifest
+    splits: Sequence[Split]
+    cache_dir: Path
+    devices: Devices
+
+    def as_it_is(self) -> Embedded:
+        """The extractor that a run names, and what it makes of the recordings untuned.
+
+        With `config.augmented_copies` also of changed copies of the recordings.
+
+        Raises:
+          UserError: the extractor can't be used, or not as configured; recordings can't be read.
+        """
+        config = self.config
+        with self.devices.extraction.scope():
+            extractor = load_extractor(config.extractor, config.features, config.image_size)
+        if config.export_tflite and not extractor.for_small_devices:
+            raise UserError(
+                "--export_tflite: TensorFlow Lite can't resample, which a module that takes "
+                f"waveforms needs, in --extractor={config.extractor}; leave one of the two out"
+            )
+        if config.fine_tune:
+            for part in extractor.parts:
+                self._tuner.check(part)
+        logger.info(
+            "%s: %d recordings of %d classes; extractor %s",
+            self.manifest.name,
+            len(self.manifest.recordings),
+            len(self.manifest.classes),
+            config.extractor,
         )
-    if config.fine_tune:
+        machine = this_machine()
+        precisions = []
         for part in extractor.parts:
-            _tuner(config, manifest, cache_dir, devices).check(part)
-    logger.info(
-        "%s: %d recordings of %d classes; extractor %s",
-        manifest.name,
-        len(manifest.recordings),
-        len(manifest.classes),
-        config.extractor,
-    )
-    machine = this_machine()
-    precisions = []
-    for part in extractor.parts:
-        choice = choose_precision(config.precision, machine, part.gains_from_less)
-        logger.info("%s: computing in %s: %s", part.handle, choice.precision, choice.why)
-        precisions.append(choice.precision)
-    # What the chief has embedded the others find in the cache.
-    if not devices.is_chief:
-        devices.wait_for_all()
-    embedded = _embedded(extractor, tuple(precisions), config, manifest, splits, cache_dir, devices)
-    if devices.is_chief:
-        devices.wait_for_all()
-    return embedded
+            choice = choose_precision(config.precision, machine, part.gains_from_less)
+            logger.info("%s: computing in %s: %s", part.handle, choice.precision, choice.why)
+            precisions.append(choice.precision)
+        # What the chief has embedded the others find in the cache.
+        if not self.devices.is_chief:
+            self.devices.wait_for_all()
+        embedded = self._embedded(extractor, tuple(precisions))
+        if self.devices.is_chief:
+            self.devices.wait_for_all()
+        return embedded
 
+    def fine_tuned(self, base: Embedded) -> dict[str, list[Tuned]]:
+        """Fine-tunes the extractor for each split, on its training part, and then on everything.
 
-def fine_tune(
-    config: RunConfig,
-    manifest: Manifest,
-    splits: Sequence[Split],
-    base: Embedded,
-    cache_dir: Path,
-    devices: Devices,
-) -> dict[str, list[Tuned]]:
-    """Fine-tunes the extractor for each split, on its training part, and then on everything.
+        On everything there is nothing left to watch: it is for as many epochs as did best in the
+        median of the splits.
 
-    On everything there is nothing left to watch: it is for as many epochs as did best in the
-    median of the splits.
+        Args:
+          base: of `as_it_is`.
 
-    Returns:
-      What each part of the extractor became, by the name of the split; FINAL for everything.
+        Returns:
+          What each part of the extractor became, by the name of the split; FINAL for everything.
 
-    Raises:
-      UserError: see `FineTuner.tune`.
-    """
-    tuner = _tuner(config, manifest, cache_dir, devices)
-    parts = list(zip(base.extractor.parts, base.embeddings.parts, base.precisions, strict=True))
-    tuned = {
-        split.name: [
-            tuner.tune(part, frozen, split.train, split.validation, precision, split.name)
-            for part, frozen, precision in parts
-        ]
-        for split in splits
-    }
-    everything = np.arange(len(manifest.recordings))
-    nothing = np.zeros(0, np.int64)
-    final = []
-    for number, (part, frozen, precision) in enumerate(parts):
-        epochs = round(float(np.median([of_split[number].epochs for of_split in tuned.values()])))
-        final.append(tuner.tune(part, frozen, everything, nothing, precision, FINAL, epochs))
-    return tuned | {FINAL: final}
+        Raises:
+          UserError: see `FineTuner.tune`.
+        """
+        tuner = self._tuner
+        parts = list(zip(base.extractor.parts, base.embeddings.parts, base.precisions, strict=True))
+        tuned = {
+            split.name: [
+                tuner.tune(part, frozen, split.train, split.validation, precision, split.name)
+                for part, frozen, precision in parts
+            ]
+            for split in self.splits
+        }
+        everything = np.arange(len(self.manifest.recordings))
+        nothing = np.zeros(0, np.int64)
+        final = []
+        for number, (part, frozen, precision) in enumerate(parts):
+            did_best = [of_split[number].epochs for of_split in tuned.values()]
+            epochs = round(float(np.median(did_best)))
+            final.append(tuner.tune(part, frozen, everything, nothing, precision, FINAL, epochs))
+        return tuned | {FINAL: final}
 
+    def as_tuned(self, tuned: Sequence[Tuned], base: Embedded) -> Embedded:
+        """What an extractor became by fine-tuning, and what it makes of the recordings now.
 
-def embed_tuned(
-    tuned: Sequence[Tuned],
-    base: Embedded,
-    config: RunConfig,
-    manifest: Manifest,
-    splits: Sequence[Split],
-    cache_dir: Path,
-    devices: Devices,
-) -> Embedded:
-    """What an extractor became by fine-tuning, and what it makes of the recordings now.
+        Args:
+          tuned: a value of `fine_tuned`.
+          base: of `as_it_is`.
 
-    Raises:
-      UserError: what was learned is damaged; a recording has changed.
-    """
-    tuner = _tuner(config, manifest, cache_dir, devices)
-    with devices.extraction.scope():
-        extractor = join_extractors([tuner.extractor(part) for part in tuned])
-    return _embedded(extractor, base.precisions, config, manifest, splits, cache_dir, devices)
+        Raises:
+          UserError: what was learned is damaged; a recording has changed.
+        """
+        with self.devices.extraction.scope():
+            extractor = join_extractors([self._tuner.extractor(part) for part in tuned])
+        return self._embedded(extractor, base.precisions)
 
-
-def _tuner(config: RunConfig, manifest: Manifest, cache_dir: Path, devices: Devices) -> FineTuner:
-    assert config.fine_tune is not None
-    return FineTuner(
-        manifest,
-        config.features,
-        config.image_size,
-        config.fine_tune,
-        config.head,
-        cache_dir,
-        devices,
-        config.augmentation if config.augmented_copies else None,
-    )
-
-
-def _embedded(
-    extractor: Extractor,
-    precisions: tuple[str, ...],
-    config: RunConfig,
-    manifest: Manifest,
-    splits: Sequence[Split],
-    cache_dir: Path,
-    devices: Devices,
-) -> Embedded:
-    beside = backgrounds_beside(manifest, splits)
-    copies = Copies(config.augmented_copies, config.augmentation, beside)
-    with devices.extraction.scope():
-        embeddings = embed_by_each(
-            manifest.paths,
-            extractor.parts,
-            cache_dir,
-            config.max_bad_clips,
-            precisions,
-            copies,
-            devices.data_service,
+    @property
+    def _tuner(self) -> FineTuner:
+        config = self.config
+        assert config.fine_tune is not None
+        return FineTuner(
+            self.manifest,
+            config.features,
+            config.image_size,
+            config.fine_tune,
+            config.head,
+            self.cache_dir,
+            self.devices,
+            config.augmentation if config.augmented_copies else None,
         )
-    return Embedded(extractor, precisions, embeddings)
+
+    def _embedded(self, extractor: Extractor, precisions: tuple[str, ...]) -> Embedded:
+        config = self.config
+        beside = backgrounds_beside(self.manifest, self.splits)
+        with self.devices.extraction.scope():
+            embeddings = embed_by_each(
+                self.manifest.paths,
+                extractor.parts,
+                self.cache_dir,
+                config.max_bad_clips,
+                precisions,
+                Copies(config.augmented_copies, config.augmentation, beside),
+                self.devices.data_service,
+            )
+        return Embedded(extractor, precisions, embeddings)

@@ -27,7 +27,7 @@ from sound_pipeline.figures import figures
 from sound_pipeline.fine_tuning import Tuned
 from sound_pipeline.head_training import HeldOut, calibrate, train_head
 from sound_pipeline.joint_head import AnyHead, mean_head
-from sound_pipeline.networks import FINAL, Embedded, embed_as_it_is, embed_tuned, fine_tune
+from sound_pipeline.networks import FINAL, Embedded, Networks
 from sound_pipeline.report.files import Findings, write_report
 from sound_pipeline.run_directory import LITE_FOLDER, staged
 from sound_pipeline.splits import Split, cut_validation, leaked_share
@@ -75,12 +75,12 @@ def run(
         "or another --strategy",
     )
     features.colormap_table(config.features.colormap)  # raises before the work, not after it
+    networks = Networks(config, manifest, splits, cache_dir, devices)
     if not devices.is_chief:
-        _help(config, manifest, splits, cache_dir, devices)
+        _help(networks)
         return None
     with staged(output_dir) as directory:
-        base = embed_as_it_is(config, manifest, splits, cache_dir, devices)
-        results, final, tuned = _evaluate(config, manifest, splits, base, cache_dir, devices)
+        results, final, tuned = _evaluate(networks)
         extractor, precisions, embeddings = final
 
         head, held_back = _final_head(config, manifest, embeddings, results)
@@ -140,23 +140,19 @@ def run(
 
 
 def _evaluate(
-    config: RunConfig,
-    manifest: Manifest,
-    splits: Sequence[Split],
-    base: Embedded,
-    cache_dir: Path,
-    devices: Devices,
+    networks: Networks,
 ) -> tuple[list[FoldResult], Embedded, dict[str, list[Tuned]]]:
     """How each split's head does, what the final one is to stand on, and what was fine-tuned."""
+    config, manifest, splits = networks.config, networks.manifest, networks.splits
+    base = networks.as_it_is()
     if config.fine_tune is None:
         return evaluate(manifest, base.embeddings, splits, config.head), base, {}
-    tuned = fine_tune(config, manifest, splits, base, cache_dir, devices)
+    tuned = networks.fine_tuned(base)
     results = []
     for split in splits:
-        own = embed_tuned(tuned[split.name], base, config, manifest, splits, cache_dir, devices)
+        own = networks.as_tuned(tuned[split.name], base)
         results += evaluate(manifest, own.embeddings, [split], config.head)
-    final = embed_tuned(tuned[FINAL], base, config, manifest, splits, cache_dir, devices)
-    return results, final, tuned
+    return results, networks.as_tuned(tuned[FINAL], base), tuned
 
 
 def _tuning_curves(tuned: Mapping[str, Sequence[Tuned]]) -> dict[str, dict[str, list[float]]]:
@@ -168,18 +164,11 @@ def _tuning_curves(tuned: Mapping[str, Sequence[Tuned]]) -> dict[str, dict[str, 
     }
 
 
-def _help(
-    config: RunConfig,
-    manifest: Manifest,
-    splits: Sequence[Split],
-    cache_dir: Path,
-    devices: Devices,
-) -> None:
+def _help(networks: Networks) -> None:
     """What a process that isn't the chief does: its share of the fine-tuning."""
-    base = embed_as_it_is(config, manifest, splits, cache_dir, devices)
-    fine_tune(config, manifest, splits, base, cache_dir, devices)
+    networks.fine_tuned(networks.as_it_is())
     # Until the chief is done: it takes a process that goes away for a failure.
-    devices.wait_for_all()
+    networks.devices.wait_for_all()
 
 
 def _final_head(
