@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +30,8 @@ from sound_pipeline.convert import (
     write_wav,
 )
 from sound_pipeline.datasets import DatasetConfig, Manifest, load_manifest
-from sound_pipeline.errors import UserError
 from sound_pipeline.wav import decode_wav
+from tests.user_errors import error_of
 
 ROOT = Path(__file__).parents[1]
 RATE_HZ = 8000
@@ -57,15 +57,6 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )
-
-
-def error_of(action: Callable[[], object], *words: str) -> None:
-    with pytest.raises(UserError) as caught:
-        action()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for word in words:
-        assert word in message
 
 
 def convert_tree(source: Path, target: Path, bits: int = 16) -> dict[str, int]:

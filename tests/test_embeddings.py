@@ -24,13 +24,13 @@ from sound_pipeline.config import FeatureConfig
 from sound_pipeline.contents import content_keys
 from sound_pipeline.embedding_jobs import Job
 from sound_pipeline.embeddings import Embeddings, embed_by_each, embed_recordings
-from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.windows import split_windows
 from tests.sound_folders import RATE_HZ, SHORT, clip, write_folder
 from tests.sounds import noise, tone, write_wav
 from tests.tiny_models import LoudnessExtractor
+from tests.user_errors import error_of
 
 
 class CountingExtractor(GaborExtractor):
@@ -108,15 +108,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(embedding_jobs, "_embed", embed_stub)
     return paths_asked
-
-
-def error_of(action: Callable[[], object], *words: str) -> None:
-    with pytest.raises(UserError) as caught:
-        action()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for word in words:
-        assert word in message
 
 
 # Recordings to embeddings.

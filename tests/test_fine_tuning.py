@@ -36,6 +36,7 @@ from tests.fine_tuning_process import Job
 from tests.sound_folders import SHORT, write_folder
 from tests.tiny_models import save_picture_module
 from tests.trainable_modules import SIDE, SIZE, TrainableModule, save_trainable_module
+from tests.user_errors import error_of
 
 pytestmark = pytest.mark.slow
 
@@ -102,11 +103,8 @@ def weights(extractor: Extractor) -> list[np.ndarray]:
     return [variable.numpy() for variable in extractor.weights]
 
 
-def error_of(place: Place, base: Extractor | None = None, **changes: Any) -> str:
-    with pytest.raises(UserError) as caught:
-        place.tuner("cache", **changes).check(base or place.base)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+def refusal(place: Place, base: Extractor | None = None, **changes: Any) -> str:
+    return error_of(lambda: place.tuner("cache", **changes).check(base or place.base))
 
 
 def assert_same(curves: Curves, others: Curves, tolerance: float) -> None:
@@ -233,24 +231,24 @@ def test_the_key_is_of_all_that_decides(place: Place, changes: dict[str, Any]) -
 
 def test_what_can_not_learn_is_refused(place: Place, tmp_path: Path) -> None:
     gabor = load_extractor("gabor", BEGUN)
-    assert "--fine_tune: --extractor=gabor has no trainable" in error_of(place, gabor)
+    assert "--fine_tune: --extractor=gabor has no trainable" in refusal(place, gabor)
     # TensorFlow saves a module's weights without saying which of them learn.
     fixed = load_extractor(save_picture_module(tmp_path / "module"), BEGUN)
-    assert f"--extractor={tmp_path / 'module'} has no trainable" in error_of(place, fixed)
+    assert f"--extractor={tmp_path / 'module'} has no trainable" in refusal(place, fixed)
 
 
 def test_an_unknown_layer_is_refused_with_those_there_are(place: Place) -> None:
-    message = error_of(place, config=dataclasses.replace(CONFIG, first_variable="conv_9"))
+    message = refusal(place, config=dataclasses.replace(CONFIG, first_variable="conv_9"))
     assert message.startswith("--fine_tune_from=conv_9: ")
     assert "4, like" in message and "conv_1" in message and "conv_2" in message
 
 
 def test_devices_that_can_not_share_are_refused(place: Place) -> None:
     three = Devices(SimpleNamespace(num_replicas_in_sync=3), None)
-    assert "--fine_tune_batch_size=8: 3 devices" in error_of(place, devices=three)
+    assert "--fine_tune_batch_size=8: 3 devices" in refusal(place, devices=three)
     two = Devices(SimpleNamespace(num_replicas_in_sync=2), None)
     learning = dataclasses.replace(CONFIG, batch_norm=True)
-    assert "--fine_tune_batch_norm: " in error_of(place, devices=two, config=learning)
+    assert "--fine_tune_batch_norm: " in refusal(place, devices=two, config=learning)
 
 
 def test_a_loss_that_is_not_finite_stops_it(place: Place) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from sound_pipeline.sharding import embed_share, merge_shares
 from sound_pipeline.shares import Share
 from tests.sound_folders import SHORT
 from tests.tiny_models import LoudnessExtractor
+from tests.user_errors import error_of
 
 OF = 4
 BROKEN = (20, 31)
@@ -96,15 +97,6 @@ def files_of(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def refused(action: Callable[[], object], *words: str) -> None:
-    with pytest.raises(UserError) as caught:
-        action()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for word in words:
-        assert word in message
-
-
 def test_merged_shares_are_the_store_of_one_process(tmp_path: Path, paths: list[str]) -> None:
     shards_dir = tmp_path / "shards"
     embed_all(paths, shards_dir)
@@ -152,7 +144,9 @@ def test_a_write_that_fails_leaves_the_shard_as_it_was(
 
     with monkeypatch.context() as patches:
         patches.setattr(os, "fsync", disk_full)
-        refused(lambda: embed(paths, Share(1, OF), tmp_path / "shards"), "--shards_dir", "No space")
+        error_of(
+            lambda: embed(paths, Share(1, OF), tmp_path / "shards"), "--shards_dir", "No space"
+        )
     after = files_of(tmp_path / "shards")
     assert {name: after[name] for name in before} == before
 
@@ -176,45 +170,45 @@ def test_what_was_abandoned_goes_and_what_another_process_writes_stays(
 
 
 def test_gaps_are_named(tmp_path: Path, paths: list[str]) -> None:
-    refused(lambda: merge(paths, tmp_path), f"--shards_dir={tmp_path}", "holds no shards; run")
+    error_of(lambda: merge(paths, tmp_path), f"--shards_dir={tmp_path}", "holds no shards; run")
     embed_all(paths, tmp_path)
     for number in (2, 4):
         next(tmp_path.rglob(f"0000{number}-of-00004.json")).unlink()
-    refused(lambda: merge(paths, tmp_path), "2 of 4 shards are missing; run --shard=2/4, 4/4")
+    error_of(lambda: merge(paths, tmp_path), "2 of 4 shards are missing; run --shard=2/4, 4/4")
     assert not list((tmp_path / "merged").rglob("*.npy")), "nothing is merged by halves"
 
 
 def test_two_divisions_overlap(tmp_path: Path, paths: list[str]) -> None:
     embed_all(paths, tmp_path)
     embed(paths, Share(1, 3), tmp_path)
-    refused(lambda: merge(paths, tmp_path), "shards of 3 and of 4, which overlap; delete")
+    error_of(lambda: merge(paths, tmp_path), "shards of 3 and of 4, which overlap; delete")
 
 
 def test_a_copy_of_a_shard_is_no_other_shard(tmp_path: Path, paths: list[str]) -> None:
     embed_all(paths, tmp_path)
     (one,) = tmp_path.rglob("00001-of-00004.json")
     shutil.copy(one, one.with_name("00002-of-00004.json"))
-    refused(lambda: merge(paths, tmp_path), "00002-of-00004.json: is a copy of the shard 1/4")
+    error_of(lambda: merge(paths, tmp_path), "00002-of-00004.json: is a copy of the shard 1/4")
 
 
 def test_recordings_that_changed_or_came_are_noticed(tmp_path: Path, paths: list[str]) -> None:
     embed_all(paths, tmp_path)
-    refused(lambda: merge(paths[1:], tmp_path), "4 of 4 shards are of other recordings")
+    error_of(lambda: merge(paths[1:], tmp_path), "4 of 4 shards are of other recordings")
     Path(paths[5]).write_text("changed")
-    refused(lambda: merge(paths, tmp_path), "1 of 4 shards are of other", "run again --shard=2/4")
+    error_of(lambda: merge(paths, tmp_path), "1 of 4 shards are of other", "run again --shard=2/4")
     embed_all(paths, tmp_path)
     merge(paths, tmp_path)
 
 
 def test_shards_of_another_configuration_are_named(tmp_path: Path, paths: list[str]) -> None:
     embed_all(paths, tmp_path)
-    refused(
+    error_of(
         lambda: merge_shares(paths, Loudness(), tmp_path / "m", tmp_path, "bfloat16", 0.2),
         "no shards of this configuration",
         "precision 'float32' rather than 'bfloat16'",
     )
     other = GaborExtractor(SHORT)
-    refused(
+    error_of(
         lambda: merge_shares(paths, other, tmp_path / "m", tmp_path, "float32", 0.2),
         f"rather than '{other.fingerprint}'",
     )
@@ -227,7 +221,7 @@ def test_damage_is_named(tmp_path: Path, paths: list[str], suffix: str) -> None:
     content = file.read_bytes()
     for damaged in (b"", content[:-9], b"#" + content[1:]):
         file.write_bytes(damaged)
-        refused(lambda: merge(paths, tmp_path), f"{file}: damaged", "--shard=3/4 again")
+        error_of(lambda: merge(paths, tmp_path), f"{file}: damaged", "--shard=3/4 again")
     file.unlink()
     with pytest.raises(UserError, match=r"damaged|missing"):
         merge(paths, tmp_path)
@@ -238,7 +232,7 @@ def test_how_many_may_be_unreadable_is_said_of_all(tmp_path: Path, paths: list[s
     # Alone in its share, one that can't be read is all of it.
     of = len(paths)
     embed_all(paths, tmp_path, of)
-    refused(
+    error_of(
         lambda: merge(paths, tmp_path, 0.04),
         f"at least 2 of {of}",
         paths[BROKEN[0]],

@@ -25,6 +25,7 @@ from sound_pipeline.splits import (
     official_folds,
     random_folds,
 )
+from tests.user_errors import error_of
 
 
 def manifest_of(clips: Iterable[tuple[str, str, int | None]], name: str = "sounds") -> Manifest:
@@ -35,15 +36,6 @@ def manifest_of(clips: Iterable[tuple[str, str, int | None]], name: str = "sound
     )
     classes = tuple(sorted({recording.label for recording in recordings}))
     return Manifest(name, recordings, classes, 4.0)
-
-
-def error_of(action: Callable[[], object], *words: str) -> None:
-    with pytest.raises(UserError) as caught:
-        action()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for word in words:
-        assert word in message
 
 
 def groups_of(manifest: Manifest, indices: np.ndarray) -> set[str]:

@@ -11,9 +11,9 @@ import pytest
 
 from sound_pipeline.datasets import DatasetConfig, folders, load_manifest, load_share, loading
 from sound_pipeline.datasets.sources import list_recordings
-from sound_pipeline.errors import UserError
 from sound_pipeline.shares import Share
 from tests.e2e import tiny_data
+from tests.user_errors import error_of
 
 
 def touch(folder: Path, names: Iterable[str]) -> Path:
@@ -28,14 +28,6 @@ def csv_of(folder: Path, lines: Iterable[str], name: str = "list.csv") -> Datase
     folder.mkdir(exist_ok=True)
     (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return DatasetConfig("csv", "", manifest=str(folder / name))
-
-
-def refused(action: Callable[[], object], *words: str) -> None:
-    with pytest.raises(UserError) as caught:
-        action()
-    assert len(str(caught.value).splitlines()) == 1
-    for word in words:
-        assert word in str(caught.value)
 
 
 # ---- Shares ----------------------------------------------------------------------------------
@@ -110,7 +102,7 @@ def test_shares_are_at_their_positions_in_the_manifest(
             own = [paths[position] for position in share.positions(len(paths))]
             assert list(load_share(config, share)) == own
     too_many = Share(len(paths) + 1, len(paths) + 1)
-    refused(lambda: load_share(config, too_many), f"only {len(paths)} recordings; divide by less")
+    error_of(lambda: load_share(config, too_many), f"only {len(paths)} recordings; divide by less")
 
 
 def test_a_share_looks_for_its_own_files(tmp_path: Path) -> None:
@@ -120,8 +112,8 @@ def test_a_share_looks_for_its_own_files(tmp_path: Path) -> None:
         "a.wav",
         "b.wav",
     ]
-    refused(lambda: load_share(config, Share(2, 2)), "1 of 1 files", "gone.wav' (line 3)")
-    refused(lambda: load_manifest(config), "1 of 3 files", "gone.wav' (line 3)")
+    error_of(lambda: load_share(config, Share(2, 2)), "1 of 1 files", "gone.wav' (line 3)")
+    error_of(lambda: load_manifest(config), "1 of 3 files", "gone.wav' (line 3)")
 
 
 def test_what_takes_all_recordings_to_tell_is_left_to_the_manifest(tmp_path: Path) -> None:
@@ -129,8 +121,8 @@ def test_what_takes_all_recordings_to_tell_is_left_to_the_manifest(tmp_path: Pat
     touch(tmp_path, ["a.wav"])
     for number in (1, 2):
         assert len(load_share(config, Share(number, 2))) == 1
-    refused(lambda: load_share(config, Share(1, 1)), "line 3", "is on line 2 already")
-    refused(lambda: load_manifest(config), "line 3", "is on line 2 already")
+    error_of(lambda: load_share(config, Share(1, 1)), "line 3", "is on line 2 already")
+    error_of(lambda: load_manifest(config), "line 3", "is on line 2 already")
 
 
 # ---- One by one ------------------------------------------------------------------------------
@@ -142,9 +134,9 @@ def test_what_is_wrong_in_the_last_line_is_met_there(tmp_path: Path) -> None:
     stream = list_recordings(config).stream()
     for number in range(1000):
         assert next(stream).recording.fold == number
-    refused(lambda: next(stream), "line 1002: fold is 'x'")
+    error_of(lambda: next(stream), "line 1002: fold is 'x'")
     for number in (1, 64):
-        refused(lambda number=number: load_share(config, Share(number, 64)), "line 1002")
+        error_of(lambda number=number: load_share(config, Share(number, 64)), "line 1002")
 
 
 def test_a_list_is_read_anew_each_time(tmp_path: Path) -> None:
@@ -165,13 +157,13 @@ def test_files_are_told_apart_though_their_hashes_are_alike(
         monkeypatch.setattr(module, "hash", lambda text: len(text) % 2, raising=False)
     assert load_manifest(config) == expected
     csv_of(tmp_path, ["path,label", *lines, "./7.wav,dog", "8.wav,dog"])
-    refused(lambda: load_manifest(config), "line 22: ", "./7.wav", "on line 9 already")
+    error_of(lambda: load_manifest(config), "line 22: ", "./7.wav", "on line 9 already")
 
 
 def test_lines_of_patterns_are_named(tmp_path: Path) -> None:
     touch(tmp_path, ["a1.wav", "a2.wav", "b1.wav", "b2.wav"])
     config = csv_of(tmp_path, ["path,label", "b1.wav,b", "", "a*.wav,a", "b2.wav,b", "*2.wav,a"])
-    refused(lambda: load_manifest(config), "line 6: ", "a2.wav' is on line 4 already")
+    error_of(lambda: load_manifest(config), "line 6: ", "a2.wav' is on line 4 already")
 
 
 # ---- Memory ----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 
 from sound_pipeline.datasets import DatasetConfig, Manifest, Recording, load_manifest
 from sound_pipeline.errors import UserError
+from tests.user_errors import error_of
 
 URBANSOUND8K_COLUMNS = [
     "slice_file_name",
@@ -26,17 +27,6 @@ URBANSOUND8K_COLUMNS = [
     "class",
 ]
 ESC50_COLUMNS = ["filename", "fold", "target", "category", "esc10", "src_file", "take"]
-
-
-def error_of(action: Callable[[], object], *words: str) -> str:
-    """Returns the message of the UserError that `action` raises; it must hold the words."""
-    with pytest.raises(UserError) as caught:
-        action()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for word in words:
-        assert word in message
-    return message
 
 
 def touch(path: Path) -> None:
