@@ -96,21 +96,18 @@ def test_a_worker_may_stay_dead(
     monkeypatch.setattr(data_service, "_STALLED_SECONDS", 4.0)
     extractor = GaborExtractor(CONFIG)
     # One that no worker delivers, so that even the last pass gets nothing.
-    some = [*paths, str(Path(paths[0]).with_name("gone.wav"))]
+    some = [*paths[:12], str(Path(paths[0]).with_name("gone.wav"))]
     expected = windows_of(read_windows(some, extractor.prepare, CONFIG, BATCH))
 
     def while_one_dies() -> Iterator[Batch]:
         batches = read_windows(some, extractor.prepare, CONFIG, BATCH, data_service=service.address)
         for number, batch in enumerate(batches):
-            if number == 3:
+            if number == 1:
                 service.kill_worker(0)
             yield batch
 
     assert_equal(windows_of(while_one_dies()), expected)
-    assert "1 of 41 recordings didn't come from the workers" in caplog.text
-    # And it may have been dead all along.
-    whole = read_windows(paths, extractor.prepare, CONFIG, BATCH, data_service=service.address)
-    assert_equal(windows_of(whole), {key: rows for key, rows in expected.items() if key[0] < 40})
+    assert "1 of 13 recordings didn't come from the workers" in caplog.text
     service.workers[0] = service.start_worker(0)
 
 
@@ -157,6 +154,7 @@ def test_what_workers_can_not_decode_is_named(service: Service, tmp_path: Path) 
         )
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_what_workers_lose_is_read_here_and_said(
     service: Service, paths: Sequence[str], tmp_path: Path, caplog: pytest.LogCaptureFixture

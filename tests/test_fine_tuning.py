@@ -191,6 +191,7 @@ def test_only_what_is_asked_for_is_tuned(place: Place) -> None:
     assert changed == [False, False, True, True, True, True]
 
 
+@pytest.mark.nightly
 def test_float16_scales_its_losses(place: Place) -> None:
     """On a CPU nothing is computed in float16, but the same is done about it."""
     tuner = place.tuner("half", config=dataclasses.replace(CONFIG, epochs=2))
@@ -389,6 +390,7 @@ def clusters(workers: int) -> list[dict[str, str]]:
     return [{"TF_CONFIG": json.dumps(of_worker)} for of_worker in about]
 
 
+@pytest.mark.nightly
 def test_a_killed_one_goes_on_as_if_nothing_had_been(jobs: Jobs, alone: Outcome) -> None:
     assert alone.epochs == [0, 1, 2, 3] and len(alone.curves["loss"]) == 4
     jobs.run("killed", "killed", status=-signal.SIGKILL, kill_after=2)

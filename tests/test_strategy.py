@@ -107,6 +107,7 @@ def test_another_process_that_has_gone_away_is_a_message() -> None:
         raise own
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_mirrored_on_a_single_device_embeds_as_one(tmp_path: Path) -> None:
     module = save_trainable_module(tmp_path / "module")

@@ -89,6 +89,7 @@ def test_workers_make_the_batches_that_this_process_makes(
     assert set(expected[:STEPS]) <= set(came)
 
 
+@pytest.mark.nightly
 def test_a_worker_may_die(service: Service, recordings: Labelled) -> None:
     expected = {frozenset(rows_of(batch)) for batch in drawn(recordings, "").take(40 * STEPS)}
     came: Counter[frozenset[Row]] = Counter()
@@ -102,6 +103,7 @@ def test_a_worker_may_die(service: Service, recordings: Labelled) -> None:
     assert set(came) <= expected and set(came.values()) == {1}
 
 
+@pytest.mark.nightly
 def test_processes_that_share_batches_get_their_own_parts(
     service: Service, recordings: Labelled
 ) -> None:

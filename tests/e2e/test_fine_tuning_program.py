@@ -56,6 +56,7 @@ def test_a_fine_tuned_model(tmp_path: Path) -> None:
     assert answer["scores"].shape == [1, 3]
 
 
+@pytest.mark.nightly
 def test_what_can_not_be_is_refused_in_one_line(tmp_path: Path) -> None:
     sounds = tiny_data.write_folders(tmp_path / "sounds", clips_a_class=4)
     common = ("train.py", "--dataset=folder", f"--data_dir={sounds}", "--extractor=gabor")

@@ -64,6 +64,7 @@ def test_a_folder_as_csv_on_standard_output(model: Path, folder: Path) -> None:
     assert "4 recordings, 0:09 of sound: 3 events; 1 without any, 1 can't be read" in outcome.err
 
 
+@pytest.mark.nightly
 def test_killed_at_any_time_it_goes_on_to_the_same_result(model: Path, tmp_path: Path) -> None:
     names = [tmp_path / "in" / f"{number:03}.wav" for number in range(256)]
     random = np.random.default_rng(0)

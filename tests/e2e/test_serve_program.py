@@ -94,6 +94,7 @@ def test_a_bad_file_among_good_ones_is_named_and_the_rest_labelled(
     assert count == "1 of 3 recordings can't be read"
 
 
+@pytest.mark.nightly
 def test_a_recording_in_which_nothing_is_heard(model: Path, tmp_path: Path) -> None:
     silent = write(tmp_path / "silent.wav", 0.0, seconds=2.0)
     outcome = serve(model, silent)

@@ -303,6 +303,7 @@ def test_esc50(cache: Path, tmp_path: Path) -> None:
     assert {row["fold"] for row in predictions(tmp_path / "run")} == {"fold 2"}
 
 
+@pytest.mark.nightly
 def test_background_and_unknown_classes(
     tiny_folders: Path, tiny_run: Run, cache: Path, tmp_path: Path
 ) -> None:
@@ -342,6 +343,7 @@ def test_background_and_unknown_classes(
     assert model(noise, tiny_data.RATE)["label"].numpy() == [b"background"]
 
 
+@pytest.mark.nightly
 def test_random_splits_never_go_without_saying_so(
     tiny_run: Run, tiny_folders: Path, cache: Path, tmp_path: Path
 ) -> None:

@@ -47,7 +47,11 @@ def test_the_filter_bank() -> None:
 @pytest.mark.assets
 @pytest.mark.parametrize(
     ("module", "precision"),
-    [("inception_v3_trunk", "float32"), ("inception_v3_trunk", "bfloat16"), ("yamnet", "float32")],
+    [
+        pytest.param("inception_v3_trunk", "float32", marks=pytest.mark.nightly),
+        ("inception_v3_trunk", "bfloat16"),
+        ("yamnet", "float32"),
+    ],
 )
 def test_networks(assets: Path, module: str, precision: str) -> None:
     extractor = load_extractor(str(assets / "hub" / module), FeatureConfig())

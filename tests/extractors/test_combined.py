@@ -66,6 +66,7 @@ def test_what_is_no_list_of_extractors_is_refused(handle: str, words: str) -> No
     assert "\n" not in str(caught.value) and str(caught.value).startswith("--extractor=")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_every_signature_of_an_exported_model(
     handles: tuple[str, str, str], tmp_path: Path

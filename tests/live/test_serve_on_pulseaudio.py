@@ -71,7 +71,8 @@ def test_labels_what_is_played_and_ends_with_a_summary(
 
 
 @pytest.mark.parametrize(
-    "fails", [killed, pytest.param(unloaded, marks=pytest.mark.nightly), frozen]
+    "fails",
+    [killed, *(pytest.param(fails, marks=pytest.mark.nightly) for fails in (unloaded, frozen))],
 )
 def test_a_device_that_fails_is_told_of_and_labels_go_on_when_it_is_back(
     model: Path,
@@ -111,7 +112,8 @@ def test_a_device_that_fails_is_told_of_and_labels_go_on_when_it_is_back(
     assert lost and float(lost[1]) == pytest.approx(labelled_at - failed_at, abs=3.0)
 
 
-@pytest.mark.parametrize("seconds", [20, pytest.param(600, marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("seconds", [20, 600])
 def test_nothing_is_lost_beside_a_busy_core(
     model: Path, pulseaudio: PulseAudio, tmp_path: Path, seconds: int
 ) -> None:
