@@ -175,7 +175,6 @@ def cosines(one: Matrix, other: Matrix) -> np.ndarray:
     return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
-@pytest.mark.nightly
 @pytest.mark.assets
 @pytest.mark.slow
 def test_embeddings_of_real_recordings_in_bfloat16_are_those_in_float32(
