@@ -5,14 +5,16 @@ from __future__ import annotations
 import queue
 import socket
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import tensorflow as tf
 
 from sound_pipeline.audio import decode_audio
 from sound_pipeline.errors import UserError
 from sound_pipeline.filesystem import load_plugins
+
+T = TypeVar("T")
 
 _SCHEME = "grpc://"
 _CONNECT_SECONDS = 10.0
@@ -52,7 +54,7 @@ def from_workers(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
     )
 
 
-def until_stalled(dataset: tf.data.Dataset) -> Iterator[Any]:
+def until_stalled(elements: Iterable[T]) -> Iterator[T]:
     """The elements that workers of a data service make, to the end or to where nothing comes.
 
     The dispatcher goes on counting on a worker that has died, and may never come back: without it
@@ -60,12 +62,12 @@ def until_stalled(dataset: tf.data.Dataset) -> Iterator[Any]:
     the first one there is no limit: there may be no worker yet.
 
     Args:
-      dataset: of `from_workers`.
+      elements: of a data set of `from_workers`.
     """
-    arrived: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(_AHEAD)
+    arrived: queue.Queue[tuple[T | None, Exception | None]] = queue.Queue(_AHEAD)
     abandoned = threading.Event()
 
-    def offer(element: Any, error: BaseException | None = None) -> None:
+    def offer(element: T | None, error: Exception | None = None) -> None:
         while not abandoned.is_set():
             try:
                 arrived.put((element, error), timeout=1.0)
@@ -75,7 +77,7 @@ def until_stalled(dataset: tf.data.Dataset) -> Iterator[Any]:
 
     def receive() -> None:
         try:
-            for element in dataset:
+            for element in elements:
                 offer(element)
                 if abandoned.is_set():
                     return

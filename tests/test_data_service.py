@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +19,7 @@ import tensorflow as tf
 from sound_pipeline import data_service
 from sound_pipeline.batches import FILLER, Batch
 from sound_pipeline.config import FeatureConfig
-from sound_pipeline.data_service import from_workers, parse_address
+from sound_pipeline.data_service import from_workers, parse_address, until_stalled
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.input_pipeline import read_windows
@@ -181,6 +183,38 @@ def test_they_end_when_told_to(service: Service) -> None:
     for process in (*service.workers, service.dispatcher):
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
+
+
+def test_elements_come_in_order_to_their_end() -> None:
+    assert list(until_stalled(range(7))) == list(range(7))
+    assert list(until_stalled([])) == []
+
+
+def test_an_error_comes_after_the_elements_before_it() -> None:
+    def elements() -> Iterator[int]:
+        yield 1
+        raise RuntimeError("a worker failed")
+
+    came = until_stalled(elements())
+    assert next(came) == 1
+    with pytest.raises(RuntimeError, match="a worker failed"):
+        next(came)
+
+
+def test_the_first_element_is_waited_for_and_others_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(data_service, "_STALLED_SECONDS", 0.2)
+    end = threading.Event()
+
+    def elements() -> Iterator[int]:
+        time.sleep(0.6)
+        yield from range(3)
+        end.wait()
+        yield 3
+
+    assert list(until_stalled(elements())) == [0, 1, 2]
+    end.set()
 
 
 def test_nobody_there() -> None:
