@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.e2e import programs
+
+_LONGEST_START_SECONDS = 120
 
 
 def free_port() -> int:
@@ -32,12 +36,12 @@ class Service:
         self._ports = [free_port(), free_port()]
         self.workers = [self.start_worker(number) for number in range(2)]
 
-    def start_dispatcher(self) -> subprocess.Popen[str]:
+    def start_dispatcher(self) -> subprocess.Popen[bytes]:
         return self._start(
             "dispatcher", f"--port={self._port}", f"--work_dir={self._directory}/work"
         )
 
-    def start_worker(self, number: int) -> subprocess.Popen[str]:
+    def start_worker(self, number: int) -> subprocess.Popen[bytes]:
         return self._start(
             "worker",
             f"--dispatcher={self.address}",
@@ -49,16 +53,19 @@ class Service:
         self.workers[number].kill()
         self.workers[number].wait()
 
-    def _start(self, *words: str) -> subprocess.Popen[str]:
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+        log = self._directory / f"{len(list(self._directory.glob('*.log')))}.log"
         process = subprocess.Popen(
             [sys.executable, "-m", "sound_pipeline.data_worker", *words],
             cwd=programs.ROOT,
             env=programs.environment(self._directory),
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=self._stack.enter_context(log.open("w")),
         )
         self._stack.enter_context(process)
         self._stack.callback(process.kill)
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith(("dispatching", "working"))
+        end = time.monotonic() + _LONGEST_START_SECONDS
+        # The newest TensorFlow writes lines of its own before.
+        while not re.search("^(dispatching|working) ", log.read_text(), re.MULTILINE):
+            assert process.poll() is None and time.monotonic() < end, log.read_text()
+            time.sleep(0.1)
         return process
