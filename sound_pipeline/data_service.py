@@ -23,6 +23,9 @@ _DEAD_AFTER_MS = 5_000
 _HEARTBEAT_MS = 1_000
 # After so long without anything, what is still missing was lost with a worker.
 _STALLED_SECONDS = 60.0
+RECEIVER = "receiver of a data service"
+"""Name of threads that wait for workers."""
+
 # Elements that are here before they are asked for.
 _AHEAD = 2
 
@@ -86,7 +89,7 @@ def until_stalled(elements: Iterable[T]) -> Iterator[T]:
             offer(None, error)
 
     # A thread that waits for a dead worker can't be stopped: it ends with the process.
-    threading.Thread(target=receive, daemon=True).start()
+    threading.Thread(target=receive, name=RECEIVER, daemon=True).start()
     try:
         element, error = arrived.get()
         while element is not None:

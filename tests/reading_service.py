@@ -6,10 +6,12 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from sound_pipeline.data_service import RECEIVER
 from tests.e2e import programs
 
 _LONGEST_START_SECONDS = 120
@@ -52,6 +54,18 @@ class Service:
     def kill_worker(self, number: int) -> None:
         self.workers[number].kill()
         self.workers[number].wait()
+
+    def bring_back(self, number: int) -> None:
+        """Starts a killed worker again, and waits until nobody waits for what it had.
+
+        Who does complains to standard error once the dispatcher is gone, in the middle of the
+        tests that follow.
+        """
+        self.workers[number] = self.start_worker(number)
+        for thread in threading.enumerate():
+            if thread.name == RECEIVER:
+                thread.join(_LONGEST_START_SECONDS)
+                assert not thread.is_alive()
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         log = self._directory / f"{len(list(self._directory.glob('*.log')))}.log"

@@ -110,7 +110,7 @@ def test_a_worker_may_stay_dead(
 
     assert_equal(windows_of(while_one_dies()), expected)
     assert "1 of 13 recordings didn't come from the workers" in caplog.text
-    service.workers[0] = service.start_worker(0)
+    service.bring_back(0)
 
 
 @pytest.mark.slow

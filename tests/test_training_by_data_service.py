@@ -143,7 +143,7 @@ def test_what_is_watched_comes_once_though_a_worker_dies(
 
 
 def test_fine_tuning_by_a_worker(service: Service, tmp_path: Path) -> None:
-    """One alone keeps the order, and so the curves; the test is the last to need the other."""
+    """One alone keeps the order, and so the curves."""
     service.kill_worker(1)
     manifest = load_manifest(DatasetConfig("folder", str(write_folder(tmp_path / "sounds", 8))))
     features = dataclasses.replace(SHORT, beginning_seconds=(0.1,))
@@ -182,3 +182,4 @@ def test_fine_tuning_by_a_worker(service: Service, tmp_path: Path) -> None:
     soundfile.write(path, samples, rate, format="FLAC")
     with pytest.raises(UserError, match=rf"--fine_tune: {path}: .*sound_pipeline\.convert"):
         curves("unsupported", service.address)
+    service.bring_back(1)
