@@ -37,6 +37,9 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     # Keras 2, which the package uses anyway, in place of Keras 3, which TensorFlow would import
     # beside it: a fifth of the time until it is there.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    # TensorFlow's own store of memory. Tensors of megabytes come and go with every batch, and the C
+    # library gives them back to the system each time, which zeroes the pages when they come again.
+    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
     program = os.path.basename(sys.argv[0])
     _fill_closed_streams()
     _show_shared_flags()

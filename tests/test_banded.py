@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sound_pipeline.banded import banded_product
+from sound_pipeline.banded import banded_product, banded_resize
 from sound_pipeline.features import resize_matrix
 from sound_pipeline.mel import mel_matrix
 from tests import sounds
@@ -43,3 +43,22 @@ def test_wherever_the_zeros_are(new_size: int, size: int, seed: int) -> None:
     values = random.random((2, size)).astype(np.float32)
     answer = banded_product(values, matrix.astype(np.float32))
     np.testing.assert_allclose(answer, values @ matrix.T, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        (resize_matrix(128, 299)[::-1], resize_matrix(173, 299)),
+        (resize_matrix(40, 3), resize_matrix(5, 1)),
+        (np.ones((20, 30), np.float32), np.zeros((20, 30), np.float32)),
+    ],
+    ids=["a picture's", "fewer than parts", "no band"],
+)
+def test_resizing_is_the_product_with_both_matrices(
+    rows: sounds.Floats, columns: sounds.Floats
+) -> None:
+    random = np.random.default_rng(0)
+    pictures = random.random((2, columns.shape[1], rows.shape[1])).astype(np.float32)
+    answer = sounds.eager_and_mapped(lambda given: banded_resize(given, rows, columns), pictures)
+    turned = np.swapaxes(pictures, 1, 2)
+    np.testing.assert_allclose(answer, rows @ turned @ columns.T, rtol=1e-4, atol=1e-5)
