@@ -76,6 +76,12 @@ def define_flags() -> None:
     flags.DEFINE_float(
         "label_smoothing", head.label_smoothing, "Share of each label given to all classes alike."
     )
+    flags.DEFINE_float(
+        "mixup",
+        head.mixup,
+        "Learn from mixtures of two recordings too, their shares drawn from the beta distribution "
+        "of this parameter: 1 draws all alike; 0: learn from none.",
+    )
     flags.DEFINE_integer("epochs", head.epochs, "Passes over the recordings at the most.")
     flags.DEFINE_integer("patience", head.patience, "Epochs without progress before it stops.")
     flags.DEFINE_enum(
@@ -84,7 +90,7 @@ def define_flags() -> None:
         ["balanced", "none"],
         "Whether rare classes count more.",
     )
-    flags.DEFINE_integer("seed", 0, "Of splits, and of what a hidden layer starts from.")
+    flags.DEFINE_integer("seed", 0, "Of splits, hidden layers and mixtures.")
 
     tuning = FineTuneConfig()
     flags.DEFINE_bool(
@@ -156,6 +162,7 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
             l2=values.l2,
             hidden_units=values.hidden_units,
             label_smoothing=values.label_smoothing,
+            mixup=values.mixup,
             epochs=values.epochs,
             patience=values.patience,
             class_weights=values.class_weights,

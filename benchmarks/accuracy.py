@@ -3,21 +3,20 @@
     .venv/bin/python benchmarks/accuracy.py --data_dir=ESC-50-master \
         --extractors=gabor,INCEPTION,YAMNET [--seeds=3] [--cache_dir=~/.cache/sound_pipeline] \
         [--window_seconds=2,4,5] [--floor_db=-60] [--augmented_copies=0,1] [--augment=noise,mask] \
-        [--image_channels=multi]
+        [--image_channels=multi] [--pieces=1,1+2+4] [--mixup=0,1]
 
 ESC-10's own folds. A seed decides which recordings of the training side are held back; the test
 folds have no part in any choice. Each figure is the mean over folds
 and seeds with its 95 % interval over source recordings, as train.py gives it for one seed: with
 the weight decay that HeadConfig has, which the targets are for, and with the one that validation
 may choose (--tune). A head is trained once for all models that it is a part of. There is a row for
-each length of window (5 s show a whole clip in one picture) with each number of augmented copies,
-with the loss on the recordings held back; the targets are for the row where that is least. The last
-line is JSON.
+each length of window (5 s show a whole clip in one picture) with each number of augmented copies
+and each choice of pieces and mixtures, with the loss on the recordings held back; the targets are
+for the row where that is least. The last line is JSON.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import os
 from collections.abc import Sequence
@@ -48,6 +47,8 @@ def define_flags() -> None:
     flags.DEFINE_list("augmented_copies", ["0"], "As of train.py, a row each.")
     flags.DEFINE_list("augment", list(AUGMENTATIONS), "As of train.py.")
     flags.DEFINE_enum("image_channels", "colormap", IMAGE_CHANNELS, "As of train.py.")
+    flags.DEFINE_list("pieces", ["1"], "As of train.py, joined by +, a row each.")
+    flags.DEFINE_list("mixup", ["0"], "As of train.py, a row each.")
     flags.DEFINE_integer("seeds", 3, "How many.", lower_bound=1)
     flags.DEFINE_string(
         "cache_dir",
@@ -64,6 +65,7 @@ def measure(
     features: FeatureConfig,
     augmentation: AugmentationConfig,
     augmented_copies: int,
+    mixup: float,
 ) -> tuple[list[str], dict[tuple[tuple[int, ...], bool], dict[str, Any]]]:
     """The kind of each extractor, and figures by (positions of extractors, whether tuned)."""
     from sound_pipeline.augmented_copies import Copies
@@ -71,14 +73,15 @@ def measure(
     from sound_pipeline.datasets import DatasetConfig, load_manifest
     from sound_pipeline.embeddings import embed_by_each, side_by_side
     from sound_pipeline.extractors import load_extractor
-    from sound_pipeline.extractors.hub_image import HubImageExtractor
     from sound_pipeline.head_training import ask, calibrated_losses, join_heads, train_head
     from sound_pipeline.precision import choose_precision, this_machine
     from sound_pipeline.significance import accuracy_interval
     from sound_pipeline.splits import SplitConfig, make_splits
 
     manifest = load_manifest(DatasetConfig("esc50", data_dir, subset="esc10"))
-    extractors = load_extractor(",".join(handles), features).parts
+    # Of each handle, one for every number of pieces.
+    loaded = [load_extractor(handle, features).parts for handle in handles]
+    extractors = [extractor for of_handle in loaded for extractor in of_handle]
     precisions = [
         choose_precision("auto", this_machine(), extractor.gains_from_less).precision
         for extractor in extractors
@@ -86,18 +89,20 @@ def measure(
     paths = [recording.path for recording in manifest.recordings]
     copies = Copies(augmented_copies, augmentation)
     parts = embed_by_each(paths, extractors, cache_dir, 0.0, precisions, copies).parts
-    counts = range(1, len(parts) + 1)
-    chosen = [c for n in counts for c in itertools.combinations(range(len(parts)), n)]
-    joined = {which: side_by_side([parts[number] for number in which]) for which in chosen}
+    counts = range(1, len(handles) + 1)
+    chosen = [c for n in counts for c in itertools.combinations(range(len(handles)), n)]
+    numbers = np.split(np.arange(len(parts)), np.cumsum([len(each) for each in loaded])[:-1])
+    heads_of = {which: [n for handle in which for n in numbers[handle]] for which in chosen}
+    joined = {which: side_by_side([parts[n] for n in heads_of[which]]) for which in chosen}
     answers: dict[Any, list[Any]] = {}
     held_out: dict[Any, list[float]] = {}
     for seed, tune in itertools.product(range(seeds), (False, True)):
-        config = dataclasses.replace(HeadConfig(), seed=seed, tune=tune)
+        config = HeadConfig(seed=seed, tune=tune, mixup=mixup)
         for split in make_splits(manifest, SplitConfig("folds", seed=seed)):
             sides = split.train, split.validation
             trained = [train_head(manifest, part, *sides, config) for part in parts]
             for which in chosen:
-                heads = [trained[number] for number in which]
+                heads = [trained[number] for number in heads_of[which]]
                 # A head alone comes before it gets the temperature that it has among others,
                 # which changes no answer of its own.
                 told = heads[0] if len(heads) == 1 else join_heads(manifest, joined[which], heads)
@@ -124,12 +129,8 @@ def measure(
             "validation_loss": float(np.mean(held_out[key])),
         }
     kinds = [
-        "gabor"
-        if extractor.handle == "gabor"
-        else "picture"
-        if isinstance(extractor, HubImageExtractor)
-        else "waveform"
-        for extractor in extractors
+        "gabor" if handle == "gabor" else "picture" if of_handle[0].takes_pictures else "waveform"
+        for handle, of_handle in zip(handles, loaded, strict=True)
     ]
     return kinds, figures
 
@@ -147,23 +148,27 @@ def main(arguments: list[str]) -> None:
     chosen: dict[tuple[int, ...], dict[str, Any]] = {}
     windows = programs.numbers("window_seconds", values.window_seconds)
     counts = programs.integers("augmented_copies", values.augmented_copies)
-    for seconds, count in itertools.product(windows, counts):
+    pieces = [programs.integers("pieces", each.split("+")) for each in values.pieces]
+    mixups = programs.numbers("mixup", values.mixup)
+    for seconds, count, cut, mixup in itertools.product(windows, counts, pieces, mixups):
         # A beginning is shorter than a window.
         features = FeatureConfig(
             window_seconds=seconds,
             beginning_seconds=tuple(s for s in FeatureConfig.beginning_seconds if s < seconds),
             floor_db=values.floor_db,
             image_channels=values.image_channels,
+            pieces=cut,
         )
         kinds, figures = measure(
-            handles, values.data_dir, cache_dir, values.seeds, features, augmentation, count
+            handles, values.data_dir, cache_dir, values.seeds, features, augmentation, count, mixup
         )
         print(
-            f"\n{'extractors':40}{'window':>9}{'copies':>7}{'as configured':>22}{'tuned':>22}"
-            f"{'validation loss':>17}"
+            f"\n{'extractors':40}{'window':>9}{'copies':>7}{'pieces':>9}{'mixup':>6}"
+            f"{'as configured':>22}{'tuned':>22}{'validation loss':>17}"
         )
         for which in dict.fromkeys(which for which, _ in figures):
             row = f"{', '.join(names[number] for number in which):40}{seconds:>7g} s{count:>7}"
+            row += f"{','.join(map(str, cut)):>9}{mixup:>6g}"
             for tune in (False, True):
                 figure = figures[which, tune]
                 low, high = figure["interval"]
@@ -179,6 +184,8 @@ def main(arguments: list[str]) -> None:
                 "tuned": tune,
                 "window_seconds": seconds,
                 "copies": count,
+                "pieces": cut,
+                "mixup": mixup,
                 **figure,
             }
             for (which, tune), figure in figures.items()

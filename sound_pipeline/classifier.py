@@ -10,7 +10,7 @@ import tensorflow as tf
 from sound_pipeline.config import FeatureConfig
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.joint_head import AnyHead
-from sound_pipeline.windows import WINDOWS_AT_ONCE, combine_windows, split_windows, usable
+from sound_pipeline.windows import combine_windows, split_windows, usable
 
 
 class SoundClassifier(tf.Module):
@@ -116,7 +116,8 @@ class SoundClassifier(tf.Module):
     def _embed(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """[windows, samples] -> [windows, D], a few windows at a time."""
         count = tf.shape(windows)[0]
-        chunks = -(-count // WINDOWS_AT_ONCE)
+        at_once = self.extractor.windows_at_once
+        chunks = -(-count // at_once)
         embeddings = tf.TensorArray(
             tf.float32,
             chunks,
@@ -125,8 +126,8 @@ class SoundClassifier(tf.Module):
         )
 
         def embed(chunk: tf.Tensor, done: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            start = chunk * WINDOWS_AT_ONCE
-            few = windows[start : start + WINDOWS_AT_ONCE]
+            start = chunk * at_once
+            few = windows[start : start + at_once]
             return chunk + 1, done.write(chunk, self._embed_at_once(few, sample_rate_hz))
 
         _, embeddings = tf.while_loop(lambda chunk, _: chunk < chunks, embed, [0, embeddings])

@@ -66,6 +66,8 @@ class FeatureConfig:
         colours of one spectrogram, "multi" for spectrograms of frames half as long, as long and
         twice as long as `frame_seconds` (after Palanisamy et al. 2020, "Rethinking CNN models for
         audio classification").
+      pieces: in how many equal pieces an extractor hears a window; several, ascending: each with a
+        head of its own, which answer together.
     """
 
     sample_rate_hz: int = REFERENCE_SAMPLE_RATE_HZ
@@ -82,6 +84,7 @@ class FeatureConfig:
     reference_floor_db: float = -20.0
     colormap: str = "magma"
     image_channels: str = "colormap"
+    pieces: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag of a value out of range."""
@@ -133,6 +136,17 @@ class FeatureConfig:
             self.image_channels in IMAGE_CHANNELS,
             f"--image_channels={self.image_channels}: give {' or '.join(IMAGE_CHANNELS)}",
         )
+        check(
+            bool(self.pieces)
+            and self.pieces[0] >= 1
+            and list(self.pieces) == sorted(set(self.pieces)),
+            f"--pieces={','.join(map(str, self.pieces))}: give ascending numbers from 1 up",
+        )
+        check(
+            self.pieces[-1] == 1 or self.window_seconds / self.pieces[-1] >= 0.1,
+            f"--pieces={self.pieces[-1]}: a piece of --window_seconds={self.window_seconds:g} is "
+            "shorter than 0.1 s; give fewer",
+        )
         frames = self.channel_frame_seconds
         check(
             self.image_channels != "multi" or (self.hop_seconds <= frames[0] and frames[-1] <= 1),
@@ -149,6 +163,11 @@ class FeatureConfig:
     def beginnings(self) -> tuple[float, ...]:
         """Those of `beginning_seconds` that don't fill a window."""
         return tuple(seconds for seconds in self.beginning_seconds if seconds < self.window_seconds)
+
+    def piece(self, pieces: int) -> FeatureConfig:
+        """The features of one of so many pieces of a window."""
+        seconds = self.window_seconds / pieces
+        return dataclasses.replace(self, window_seconds=seconds, pieces=(1,))
 
     @property
     def channel_frame_seconds(self) -> tuple[float, ...]:
@@ -180,16 +199,19 @@ class HeadConfig:
         the mean) of the clips' losses; 1 / C of its LogisticRegression.
       hidden_units: width of one hidden ReLU layer; 0 for a linear head.
       label_smoothing: share of every label that is given to all classes alike.
+      mixup: learn from mixtures of two clips too, with shares drawn from the beta distribution of
+        this parameter (see mixup.py); 0: from none.
       epochs: passes over the training clips at the most.
       patience: epochs without a better validation loss after which training stops.
       class_weights: "balanced" gives every class the same total weight; "none" every clip.
-      seed: of what a hidden layer starts from.
+      seed: of what a hidden layer starts from, and of mixtures.
       tune: whether `l2` is what validation recordings ask for.
     """
 
     l2: float = 10.0
     hidden_units: int = 0
     label_smoothing: float = 0.0
+    mixup: float = 0.0
     epochs: int = 300
     patience: int = 20
     class_weights: str = "balanced"
@@ -204,6 +226,7 @@ class HeadConfig:
             0 <= self.label_smoothing < 1,
             f"--label_smoothing={self.label_smoothing:g}: give 0 up to, not including, 1",
         )
+        check(0 <= self.mixup <= 100, f"--mixup={self.mixup:g}: give a number from 0 to 100")
         check(self.epochs >= 1, f"--epochs={self.epochs}: give 1 or more")
         check(self.patience >= 1, f"--patience={self.patience}: give 1 or more")
         check(
@@ -269,6 +292,11 @@ class RunConfig:
         check(
             0 <= self.augmented_copies <= 100,
             f"--augmented_copies={self.augmented_copies}: give a number from 0 to 100",
+        )
+        check(
+            not (self.fine_tune and self.features.pieces != (1,)),
+            "--fine_tune: a network learns from whole windows; leave --pieces out, or shorten "
+            "--window_seconds",
         )
         check(
             not (self.ensemble_folds and self.fine_tune),

@@ -30,7 +30,6 @@ from sound_pipeline.features import FEATURES_VERSION
 from sound_pipeline.input_pipeline import read_windows
 from sound_pipeline.precision import computing_in
 from sound_pipeline.rows import Floats
-from sound_pipeline.windows import WINDOWS_AT_ONCE
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +77,8 @@ def open_store(
       UserError: the cache can't be written.
     """
     features = dataclasses.asdict(extractor.config)
-    # For networks that take pictures, whose fingerprints tell; the others' embeddings stay valid.
-    del features["image_channels"]
+    # Fingerprints tell of these where they matter; the other embeddings stay valid.
+    del features["image_channels"], features["pieces"]
     return EmbeddingStore(
         cache_dir,
         {
@@ -234,7 +233,7 @@ def _embed_batches(paths: Sequence[str], job: Job) -> Iterator[tuple[Batch, Floa
         paths,
         job.extractor.prepare,
         job.extractor.config,
-        WINDOWS_AT_ONCE,
+        job.extractor.windows_at_once,
         job.plan,
         job.data_service,
     )

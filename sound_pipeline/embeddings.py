@@ -40,6 +40,7 @@ class Embeddings:
       copies: the same of each augmented copy of the readable recordings: only to learn from.
       joined: where several extractors looked at the same windows, what each of them made of them,
         in the order in which they stand side by side here; each has copies of its own.
+      pieces: how many pieces of a window stand side by side in each row.
     """
 
     values: Matrix
@@ -49,6 +50,7 @@ class Embeddings:
     unreadable: dict[int, str]
     copies: tuple[Embeddings, ...] = ()
     joined: tuple[Embeddings, ...] = ()
+    pieces: int = 1
 
     @property
     def parts(self) -> tuple[Embeddings, ...]:
@@ -133,7 +135,12 @@ def embed_recordings(
         check_readable(readable, unread, 0.0)
         owners = good.astype(np.int32)
         made.append(_rows(kept, np.arange(len(good)), owners, len(extractor.config.beginnings)))
-    return dataclasses.replace(own, unreadable=dict(sorted(unreadable.items())), copies=tuple(made))
+    return dataclasses.replace(
+        own,
+        unreadable=dict(sorted(unreadable.items())),
+        copies=tuple(made),
+        pieces=extractor.pieces,
+    )
 
 
 def _rows(kept: Kept, contents: Positions, owners: Ints, beginnings: int) -> Embeddings:

@@ -54,6 +54,7 @@ def features(values: flags.FlagValues) -> FeatureConfig:
         floor_db=values.floor_db,
         colormap=values.colormap,
         image_channels=values.image_channels,
+        pieces=programs.integers("pieces", values.pieces),
     )
 
 
@@ -132,6 +133,12 @@ def _define_features() -> None:
         IMAGE_CHANNELS,
         "The channels of an image network's picture: the colours of one spectrogram, or three "
         "spectrograms of short, middle and long frames.",
+    )
+    flags.DEFINE_list(
+        "pieces",
+        [str(pieces) for pieces in defaults.pieces],
+        "In how many equal pieces a window is heard; several, such as 1,2,4, answer together, each "
+        "with a head of its own, and take as many times as long as they have pieces.",
     )
 
 

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.config import HeadConfig
-from sound_pipeline.head_objective import Objective
+from sound_pipeline.head_objective import Lesson, Objective
 from sound_pipeline.lbfgs import descend
+from sound_pipeline.mixup import with_mixtures
 from sound_pipeline.rows import Floats, Matrix
 from sound_pipeline.standardised import FARTHEST, Standardised
 
@@ -27,6 +28,9 @@ _PROGRESS_EPOCHS = 5
 class Head(tf.Module):
     """Embeddings to logits: standardised, held to four deviations, dense layers, temperature.
 
+    Where an embedding is several pieces of a window side by side, each piece is asked by itself,
+    and the answer is the mean of their log-probabilities.
+
     Attributes:
       classes: how many.
       temperature: float32 scalar variable that logits are divided by, so that scores are
@@ -34,16 +38,22 @@ class Head(tf.Module):
     """
 
     def __init__(
-        self, mean: Floats, deviation: Floats, layers: Sequence[tuple[Floats, Floats]]
+        self,
+        mean: Floats,
+        deviation: Floats,
+        layers: Sequence[tuple[Floats, Floats]],
+        pieces: int = 1,
     ) -> None:
         """Keeps the weights.
 
         Args:
-          mean: float32 [D], subtracted from the embedding.
+          mean: float32 [D], subtracted from the embedding of a piece.
           deviation: float32 [D], the result is divided by it.
           layers: (kernel [inputs, units], bias [units]) of each dense layer; ReLU between them.
+          pieces: how many are side by side.
         """
         super().__init__()
+        self._pieces = pieces
         self.mean = tf.Variable(mean, trainable=False, name="mean")
         self.deviation = tf.Variable(deviation, trainable=False, name="deviation")
         self.kernels = [tf.Variable(kernel, name="kernel") for kernel, _ in layers]
@@ -52,27 +62,35 @@ class Head(tf.Module):
         self.classes = int(layers[-1][1].shape[0])
 
     def __call__(self, embedding: tf.Tensor) -> tf.Tensor:
-        """Embeddings float32 [batch, D] to logits float32 [batch, classes]."""
+        """Embeddings float32 [batch, pieces * D] to logits float32 [batch, classes]."""
+        if self._pieces > 1:
+            embedding = tf.reshape(embedding, [-1, self.mean.shape[0]])
         values = (embedding - self.mean) / self.deviation
         values = tf.clip_by_value(values, -FARTHEST, FARTHEST)
         for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
             values = tf.nn.relu(tf.matmul(values, kernel) + bias)
-        return (tf.matmul(values, self.kernels[-1]) + self.biases[-1]) / self.temperature
+        logits = tf.matmul(values, self.kernels[-1]) + self.biases[-1]
+        if self._pieces > 1:
+            by_piece = tf.reshape(tf.nn.log_softmax(logits), [-1, self._pieces, self.classes])
+            logits = tf.reduce_mean(by_piece, axis=1)
+        return logits / self.temperature
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Windows to learn from.
+    """Windows to learn from, or pieces of them.
 
     Attributes:
       embeddings: float32 [windows, D]; may be on disk.
       labels: int32 [windows], class ids.
       weights: float32 [windows]; a recording's windows share its weight of 1.
+      pieces: how many of them a head that learned from them will be asked about at once.
     """
 
     embeddings: Matrix
     labels: Ints
     weights: Floats
+    pieces: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,13 +132,14 @@ def fit_head(
     hidden = [config.hidden_units] if config.hidden_units else []
     sizes = [training.embeddings.shape[1], *hidden, classes]
     weights = balanced(training.labels, training.weights, classes, config)
-    objective = Objective(
-        inputs, training.labels, weights, sizes, config.l2, config.label_smoothing
-    )
+    lessons = [Lesson(inputs, training.labels, weights)]
+    if config.mixup:
+        lessons = with_mixtures(training.embeddings, lessons[0], config.mixup, config.seed)
+    objective = Objective(lessons, sizes, config.l2, config.label_smoothing)
     watched = None
     if validation is not None:
         unseen = Standardised(validation.embeddings, like=inputs)
-        watched = Objective(unseen, validation.labels, validation.weights, sizes)
+        watched = Objective([Lesson(unseen, validation.labels, validation.weights)], sizes)
 
     curves: dict[str, list[float]] = {"loss": []}
     if watched is not None:
@@ -142,7 +161,7 @@ def fit_head(
             break
     losses = curves.get("validation_loss")
     return Fit(
-        Head(inputs.mean, inputs.deviation, objective.layers(best)),
+        Head(inputs.mean, inputs.deviation, objective.layers(best), training.pieces),
         int(np.argmin(losses)) + 1 if losses else len(curves["loss"]),
         curves,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,37 @@ Ints = npt.NDArray[np.int32]
 Layers = list[tuple[Floats, Floats]]
 
 
+class Lesson(NamedTuple):
+    """Examples and what is wanted of them.
+
+    Attributes:
+      inputs: standardised embeddings [windows, D].
+      labels: int32 [windows], class ids.
+      weights: float32 [windows].
+      others: int32 [windows], the class ids beside the labels; None where each has one alone.
+      shares: float32 [windows], how much of an example is its label's; the rest is the other's.
+    """
+
+    inputs: Standardised
+    labels: Ints
+    weights: Floats
+    others: Ints | None = None
+    shares: Floats | None = None
+
+    def wanted(self, part: slice, classes: int) -> Floats:
+        """What a head should say to some of the examples: float32 [some, classes]."""
+        labels = self.labels[part]
+        rows = np.arange(len(labels))
+        wanted = np.zeros((len(labels), classes), np.float32)
+        if self.others is None or self.shares is None:
+            wanted[rows, labels] = 1.0
+            return wanted
+        share = self.shares[part]
+        wanted[rows, labels] = share
+        wanted[rows, self.others[part]] += 1 - share
+        return wanted
+
+
 class Objective:
     """The mean loss of dense layers on weighted examples, as a function of all their numbers.
 
@@ -23,9 +55,7 @@ class Objective:
 
     def __init__(
         self,
-        inputs: Standardised,
-        labels: Ints,
-        weights: Floats,
+        lessons: Sequence[Lesson],
         sizes: Sequence[int],
         l2: float = 0.0,
         label_smoothing: float = 0.0,
@@ -33,20 +63,16 @@ class Objective:
         """Notes the examples.
 
         Args:
-          inputs: standardised embeddings [windows, D].
-          labels: int32 [windows], class ids.
-          weights: float32 [windows].
+          lessons: what is learned from, all together.
           sizes: D, the units of each hidden layer, classes.
           l2: weight decay: half of it times the squares of all kernels is added to the sum of the
             losses, as in scikit-learn.
           label_smoothing: share of every label that goes to all classes alike (Szegedy et al.:
             Rethinking the Inception Architecture, 2016).
         """
-        self._inputs = inputs
-        self._labels = labels
-        self._weights = weights
+        self._lessons = lessons
         self._sizes = tuple(itertools.pairwise(sizes))
-        self._total = float(weights.sum())
+        self._total = float(sum(lesson.weights.sum() for lesson in lessons))
         self._l2 = l2
         self._smoothing = label_smoothing
 
@@ -70,8 +96,8 @@ class Objective:
         gradient = np.zeros_like(parameters)
         layers, slopes = self.layers(parameters), self.layers(gradient)
         loss = 0.0
-        for inputs, activations, labels, weights in self._portions(layers):
-            value, error = self._losses(activations[-1], labels, weights)
+        for inputs, activations, wanted, weights in self._portions(layers):
+            value, error = self._losses(activations[-1], wanted, weights)
             loss += value
             for number in reversed(range(len(layers))):
                 below = activations[number - 1] if number else inputs
@@ -93,31 +119,30 @@ class Objective:
     def loss(self, parameters: Floats) -> float:
         """The mean loss alone."""
         loss = 0.0
-        for _, activations, labels, weights in self._portions(self.layers(parameters)):
-            loss += self._losses(activations[-1], labels, weights)[0]
+        for _, activations, wanted, weights in self._portions(self.layers(parameters)):
+            loss += self._losses(activations[-1], wanted, weights)[0]
         return loss / self._total
 
-    def _portions(self, layers: Layers) -> Iterator[tuple[Floats, list[Floats], Ints, Floats]]:
-        """Inputs, what each layer makes of them, labels and weights, a portion at a time."""
-        for inputs, part in self._inputs.portions():
-            activations, values = [], inputs
-            for number, (kernel, bias) in enumerate(layers):
-                values = values @ kernel + bias
-                if number + 1 < len(layers):
-                    values = np.maximum(values, 0)
-                activations.append(values)
-            yield inputs, activations, self._labels[part], self._weights[part]
+    def _portions(self, layers: Layers) -> Iterator[tuple[Floats, list[Floats], Floats, Floats]]:
+        """Inputs, what each layer makes of them, what is wanted, weights; a portion at a time."""
+        classes = self._sizes[-1][1]
+        for lesson in self._lessons:
+            for inputs, part in lesson.inputs.portions():
+                activations, values = [], inputs
+                for number, (kernel, bias) in enumerate(layers):
+                    values = values @ kernel + bias
+                    if number + 1 < len(layers):
+                        values = np.maximum(values, 0)
+                    activations.append(values)
+                yield inputs, activations, lesson.wanted(part, classes), lesson.weights[part]
 
-    def _losses(self, logits: Floats, labels: Ints, weights: Floats) -> tuple[float, Floats]:
+    def _losses(self, logits: Floats, wanted: Floats, weights: Floats) -> tuple[float, Floats]:
         """The sum of the weighted losses, and its gradient by the logits."""
         logits = logits - logits.max(axis=1, keepdims=True)
         odds = np.exp(logits)
         totals = odds.sum(axis=1, keepdims=True)
         log_shares = logits - np.log(totals)
-        rows = np.arange(len(labels))
         share = np.float32(self._smoothing / logits.shape[1])
-        wanted = np.full_like(logits, share)
-        wanted[rows, labels] += np.float32(1.0 - self._smoothing)
-        weighted = weights[:, None] * wanted
+        weighted = weights[:, None] * (np.float32(1.0 - self._smoothing) * wanted + share)
         loss = -float(np.vdot(weighted, log_shares))
         return loss, weights[:, None] * (odds / totals) - weighted

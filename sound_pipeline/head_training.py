@@ -18,7 +18,7 @@ from sound_pipeline.embeddings import Embeddings
 from sound_pipeline.errors import UserError
 from sound_pipeline.head import Examples, Fit, fit_head
 from sound_pipeline.joint_head import AnyHead, JointHead, Member
-from sound_pipeline.rows import Rows
+from sound_pipeline.rows import InPieces, Rows
 from sound_pipeline.windows import combine_windows_log
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ def examples(
 ) -> Examples:
     """The windows and beginnings of some recordings, each recording with a total weight of 1.
 
+    Windows that were embedded in pieces come in pieces, which share their weight.
+
     Args:
       manifest: gives the labels.
       embeddings: of all recordings, by one extractor.
@@ -92,11 +94,14 @@ def examples(
         counts = np.bincount(owner, minlength=len(manifest.recordings))
         owners.append(owner)
         weights.append(weight / counts[owner])
-    return Examples(
-        Rows.chosen(*choices),
-        manifest.labels[np.concatenate(owners)],
-        np.concatenate(weights).astype(np.float32),
-    )
+    rows = Rows.chosen(*choices)
+    labels = manifest.labels[np.concatenate(owners)]
+    weight = np.concatenate(weights).astype(np.float32)
+    pieces = embeddings.pieces
+    if pieces == 1:
+        return Examples(rows, labels, weight)
+    shared = np.repeat(weight / np.float32(pieces), pieces)
+    return Examples(InPieces(rows, pieces), np.repeat(labels, pieces), shared, pieces)
 
 
 def train_head(

@@ -98,6 +98,59 @@ class Rows:
         return self[:].astype(dtype or np.float32, copy=False)
 
 
+class InPieces:
+    """A matrix's rows cut into equal pieces, one after the other: float32 [rows * pieces, D]."""
+
+    def __init__(self, matrix: Matrix, pieces: int) -> None:
+        """Notes the matrix: [rows, pieces * D]."""
+        self._matrix = matrix
+        self._pieces = pieces
+        self.shape = (len(matrix) * pieces, matrix.shape[1] // pieces)
+
+    def __len__(self) -> int:
+        """Pieces of all rows."""
+        return self.shape[0]
+
+    def __getitem__(self, index: Any, /) -> Floats:
+        """Pieces by position (several: a mask, a slice or positions): float32 [pieces, D]."""
+        position = np.arange(len(self))[index]
+        rows, row = np.unique(position // self._pieces, return_inverse=True)
+        values = self._matrix[rows].reshape(len(rows), self._pieces, self.shape[1])
+        return np.asarray(values[row, position % self._pieces], np.float32)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """All pieces."""
+        del copy
+        return self[:].astype(dtype or np.float32, copy=False)
+
+
+class Mixed:
+    """Rows of a matrix, each with a share of another of its rows: float32 [rows, D]."""
+
+    def __init__(self, matrix: Matrix, other: Ints, share: Floats) -> None:
+        """Notes what is mixed.
+
+        Args:
+          matrix: [rows, D].
+          other: [rows], the position of the other row.
+          share: [rows], of the row itself; what is left of 1 is the other's.
+        """
+        self._matrix = matrix
+        self._other = other
+        self._share = share
+        self.shape = tuple(matrix.shape)
+
+    def __len__(self) -> int:
+        """Rows."""
+        return self.shape[0]
+
+    def __getitem__(self, index: Any, /) -> Floats:
+        """Rows by position (several: a mask, a slice or positions): float32 [rows, D]."""
+        share = self._share[index][:, None]
+        own = np.asarray(self._matrix[index], np.float32)
+        return share * own + (1 - share) * self._matrix[self._other[index]]
+
+
 class Beside:
     """Matrices of as many rows, side by side: float32 [rows, all D], copied where asked for."""
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sound_pipeline import classifier as module
 from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.config import HeadConfig
+from sound_pipeline.extractors import base
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.head import Examples, fit_head
 from sound_pipeline.windows import split_windows
@@ -107,9 +107,9 @@ def test_many_windows_give_what_they_give_at_once(
     rate = tf.constant(RATE_HZ)
     scores = scores_of(classifier, waveform[None])
     by_window, _ = classifier.window_scores(tf.constant(waveform), rate)
-    assert len(by_window) == 40 > 2 * module.WINDOWS_AT_ONCE
+    assert len(by_window) == 40 > 2 * base.WINDOWS_AT_ONCE
     for at_once in (40, 1000, 8):
-        monkeypatch.setattr(module, "WINDOWS_AT_ONCE", at_once)
+        monkeypatch.setattr(base, "WINDOWS_AT_ONCE", at_once)
         np.testing.assert_allclose(scores_of(classifier, waveform[None]), scores, atol=1e-4)
         again, _ = classifier.window_scores(tf.constant(waveform), rate)
         np.testing.assert_allclose(again, by_window, atol=1e-4)

@@ -20,14 +20,15 @@ from sound_pipeline.config import (
 )
 from sound_pipeline.datasets import DatasetConfig
 from sound_pipeline.errors import UserError
+from sound_pipeline.fine_tune_config import FineTuneConfig
 from sound_pipeline.splits import SplitConfig
 
 RUN = RunConfig(
     dataset=DatasetConfig(dataset="csv", data_dir="sounds", manifest="sounds.csv"),
     split=SplitConfig(evaluate="holdout", test_folds=(2, 4), seed=7),
-    features=FeatureConfig(window_seconds=0.96, mel_bands=64, max_hz=7999.5),
+    features=FeatureConfig(window_seconds=0.96, mel_bands=64, max_hz=7999.5, pieces=(1, 3)),
     extractor="gabor",
-    head=HeadConfig(hidden_units=32, l2=1 / 3, tune=True),
+    head=HeadConfig(hidden_units=32, l2=1 / 3, mixup=0.4, tune=True),
     image_size=224,
     max_bad_clips=0.05,
     augmented_copies=2,
@@ -104,6 +105,10 @@ def test_a_bad_value_in_a_file_is_refused() -> None:
         ({"image_channels": "three"}, "--image_channels=three"),
         ({"image_channels": "multi", "hop_seconds": 0.05}, "--image_channels=multi"),
         ({"image_channels": "multi", "frame_seconds": 0.6}, "--image_channels=multi"),
+        ({"pieces": ()}, "--pieces="),
+        ({"pieces": (0, 1)}, "--pieces=0,1"),
+        ({"pieces": (2, 1)}, "--pieces=2,1"),
+        ({"pieces": (1, 41)}, "--pieces=41"),
         ({"floor_db": 0.0}, "--floor_db=0"),
         ({"floor_db": -201.0}, "--floor_db=-201"),
         ({"floor_db": math.nan}, "--floor_db=nan"),
@@ -125,6 +130,8 @@ def test_feature_values_out_of_range_name_their_flag(values: dict[str, Any], fla
         ({"hidden_units": -1}, "--hidden_units=-1"),
         ({"label_smoothing": 1.0}, "--label_smoothing=1"),
         ({"label_smoothing": -0.1}, "--label_smoothing=-0.1"),
+        ({"mixup": -0.1}, "--mixup=-0.1"),
+        ({"mixup": math.nan}, "--mixup=nan"),
         ({"epochs": 0}, "--epochs=0"),
         ({"patience": 0}, "--patience=0"),
         ({"class_weights": "Balanced"}, "--class_weights=Balanced"),
@@ -148,6 +155,7 @@ def test_head_values_out_of_range_name_their_flag(values: dict[str, Any], flag: 
         ({"augmented_copies": -1}, "--augmented_copies=-1"),
         ({"augmented_copies": 101}, "--augmented_copies=101"),
         ({"ensemble_folds": True}, "--ensemble_folds: --evaluate=holdout"),
+        ({"fine_tune": FineTuneConfig()}, "--fine_tune: a network learns from whole windows"),
     ],
 )
 def test_run_values_out_of_range_name_their_flag(values: dict[str, Any], flag: str) -> None:

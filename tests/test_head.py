@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import multiprocessing
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tensorflow as tf
 import tf_keras
 from sklearn.linear_model import LogisticRegression
 
@@ -366,3 +368,17 @@ def test_examples_that_do_not_fit_into_memory_train_the_same_head(
         assert streamed.curves[name] == pytest.approx(curve, rel=1e-4)
     for one, other in zip(weights_of(whole.head), weights_of(streamed.head), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("hidden", [0, 6])
+def test_of_pieces_it_says_the_mean_of_their_log_probabilities(hidden: int) -> None:
+    training = dataclasses.replace(blobs(80, 5, 3, 1.0, seed=7), pieces=4)
+    config = HeadConfig(epochs=40, hidden_units=hidden)
+    in_pieces = fit_head(training, None, 3, config).head
+    alone = fit_head(dataclasses.replace(training, pieces=1), None, 3, config).head
+    pieces = training.embeddings[:48].reshape(12, 4, 5)
+    said = [tf.nn.log_softmax(alone(pieces[:, number])).numpy() for number in range(4)]
+    for head in (in_pieces, alone):
+        head.temperature.assign(1.7)
+    found = in_pieces(pieces.reshape(12, 20)).numpy()
+    np.testing.assert_allclose(found, np.mean(said, axis=0) / 1.7, atol=1e-5)

@@ -258,3 +258,42 @@ def test_copies_are_learned_from_but_never_chosen_or_tested_by() -> None:
     assert validated.epochs == nothing.epochs
     assert validated.curves == nothing.curves
     assert not np.array_equal(learned.validation.log_scores, nothing.validation.log_scores)
+
+
+def test_a_windows_pieces_share_its_weight_and_are_learned_from_one_by_one() -> None:
+    manifest, plain = manifest_of(LABELS), embeddings_of(LABELS)
+    windows, size = plain.values.shape
+    others = np.random.default_rng(1).normal(size=(windows, 2 * size)).astype(np.float32)
+    values = np.concatenate([plain.values, others], axis=1)
+    begun = np.zeros((60, 3 * size), np.float32)
+    of_pieces = dataclasses.replace(
+        plain,
+        values=values,
+        beginnings=begun,
+        beginning_of=np.arange(60, dtype=np.int32),
+        pieces=3,
+    )
+    some = np.array([0, 7, 20])
+    own = np.isin(plain.recording, some)
+    found = examples(manifest, of_pieces, some)
+    assert found.pieces == 3 and len(found.embeddings) == 3 * (own.sum() + 3)
+    expected = np.concatenate([values[own], begun[some]]).reshape(-1, size)
+    np.testing.assert_array_equal(found.embeddings[:], expected)
+    counted = np.bincount(found.labels, found.weights, minlength=3)
+    np.testing.assert_allclose(counted, np.bincount(LABELS[some], minlength=3), rtol=1e-5)
+    assert np.unique(found.weights[-9:]).tolist() == pytest.approx([0.1])
+
+
+def test_heads_of_pieces_answer_beside_others() -> None:
+    manifest = manifest_of(LABELS)
+    one = embeddings_of(LABELS, 0.8)
+    repeated = np.tile(np.asarray(one.values), 2)
+    begun = np.zeros((0, repeated.shape[1]), np.float32)
+    twice = dataclasses.replace(one, values=repeated, beginnings=begun, pieces=2)
+    joint = train_head(manifest, side_by_side([one, twice]), TRAIN, VALIDATION, QUICK)
+    alone = train_head(manifest, one, TRAIN, VALIDATION, QUICK)
+    # The same numbers twice over, learned from with the same weight, say the same.
+    found = ask(joint.head, side_by_side([one, twice]), TEST)
+    temperature = calibrate(manifest, [alone.validation]).temperature
+    expected = with_temperature(ask(alone.head, one, TEST).log_scores, temperature)
+    np.testing.assert_allclose(np.exp(found.log_scores), expected, atol=0.01)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sound_pipeline.rows import Beside, Rows, RowsOnDisk
+from sound_pipeline.rows import Beside, InPieces, Mixed, Rows, RowsOnDisk
 
 
 def matrices(directory: Path) -> list[np.ndarray]:
@@ -73,3 +73,30 @@ def test_side_by_side() -> None:
         np.testing.assert_array_equal(beside[index], expected[index])
     chosen = Rows.chosen((beside, np.array([6, 1])), (expected, np.array([2])))
     np.testing.assert_array_equal(chosen[:], expected[[6, 1, 2]])
+
+
+INDICES = [slice(None), slice(1, -1), np.arange(6) % 2 == 0, np.array([4, 0, 0, 5]), slice(6, 6)]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+def test_pieces_are_the_rows_cut_up(index: slice | np.ndarray) -> None:
+    values = np.arange(24).reshape(2, 12).astype(np.float16)
+    cut = InPieces(values, 3)
+    assert cut.shape == (6, 4) and len(cut) == 6
+    np.testing.assert_array_equal(cut[index], values.reshape(6, 4)[index])
+    assert cut[index].dtype == np.float32
+    np.testing.assert_array_equal(np.asarray(cut), values.reshape(6, 4))
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+def test_mixed_rows_are_shares_of_two(index: slice | np.ndarray) -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(size=(6, 4)).astype(np.float16)
+    other = np.array([5, 4, 3, 0, 0, 5])
+    share = random.random(6).astype(np.float32)
+    mixed = Mixed(values, other, share)
+    assert mixed.shape == (6, 4) and len(mixed) == 6
+    wide = values.astype(np.float64)
+    expected = share[:, None] * wide + (1 - share[:, None]) * wide[other]
+    np.testing.assert_allclose(mixed[index], expected[index], rtol=1e-5)
+    assert mixed[index].dtype == np.float32

@@ -96,9 +96,10 @@ def test_float32_says_what_the_saved_model_says(gabor: Exported) -> None:
 
 
 @pytest.mark.nightly
-def test_pictures_of_three_spectrograms_say_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", [{"image_channels": "multi"}, {"pieces": (1, 2)}], ids=str)
+def test_other_pictures_say_the_same(tmp_path: Path, changes: dict[str, Any]) -> None:
     module = tiny_models.save_picture_module(tmp_path / "module")
-    exported = export(tmp_path, module, dataclasses.replace(CONFIG, image_channels="multi"))
+    exported = export(tmp_path, module, dataclasses.replace(CONFIG, **changes))
     saved = Model(exported.saved_model)
     for kind, atol in (("float32", 1e-3), ("int8", 0.06)):
         lite = LiteModel(exported.files[kind])

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from sound_pipeline.config import FeatureConfig
+from sound_pipeline.windows import WINDOWS_AT_ONCE
 
 
 class Extractor(tf.Module, abc.ABC):
@@ -25,11 +26,13 @@ class Extractor(tf.Module, abc.ABC):
       gains_from_less: whether computing in less than float32 can make it faster.
       takes_pictures: whether it is an image network, which `config.image_channels` is for.
       for_small_devices: False where it is known that TensorFlow Lite lacks its operations.
+      pieces: how many embeddings of pieces of a window stand side by side in its own.
     """
 
     gains_from_less = False
     takes_pictures = False
     for_small_devices = True
+    pieces = 1
 
     module: Any = None
     """The network that a TF Hub module brought along; None without one."""
@@ -43,6 +46,11 @@ class Extractor(tf.Module, abc.ABC):
         self.embedding_size = embedding_size
         self.fingerprint = fingerprint
         self.config = config
+
+    @property
+    def windows_at_once(self) -> int:
+        """Windows to give it at a time, so that it has `WINDOWS_AT_ONCE` pictures before it."""
+        return max(1, WINDOWS_AT_ONCE // max(part.pieces for part in self.parts))
 
     @property
     def parts(self) -> tuple[Extractor, ...]:

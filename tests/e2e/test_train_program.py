@@ -270,6 +270,8 @@ def test_urbansound8k(cache: Path, tmp_path: Path) -> None:
         "--dataset=urbansound8k",
         f"--data_dir={data_dir}",
         "--evaluate=folds",
+        "--pieces=1,2",
+        "--mixup=1",
         *tiny_data.FLAGS,
         f"--output_dir={tmp_path / 'run'}",
         cache=cache,
@@ -281,6 +283,14 @@ def test_urbansound8k(cache: Path, tmp_path: Path) -> None:
     assert figures["clips"] == 24
     for row in predictions(tmp_path / "run"):
         assert row["fold"].replace(" ", "") in row["path"]
+    # Of windows heard in pieces too, as the flags say.
+    model = tf.saved_model.load(str(tmp_path / "run" / "saved_model"))
+    for label in tiny_data.CLASSES:
+        path = tiny_data.write_clip(tmp_path / "unheard" / f"{label}.wav", label, 99)
+        answer = model.signatures["wav"](wav=tf.constant([path.read_bytes()]))
+        assert answer["label"].numpy()[0].decode() == label
+    embedding = model.signatures["embedding"].structured_outputs["embedding"]
+    assert embedding.shape[1] == 3 * 800
 
 
 def test_esc50(cache: Path, tmp_path: Path) -> None:
