@@ -16,9 +16,10 @@ from absl import flags
 
 from sound_pipeline import extraction_flags, programs
 from sound_pipeline.augmentation_config import AUGMENTATIONS, AugmentationConfig
-from sound_pipeline.config import HeadConfig, RunConfig
+from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import load_manifest
 from sound_pipeline.fine_tune_config import FineTuneConfig
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.lite_formats import LITE_FORMATS
 from sound_pipeline.splits import PROTOCOLS, SplitConfig, make_splits
 from sound_pipeline.strategy import STRATEGIES, make_devices

@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/accuracy.py --data_dir=ESC-50-master \
         --extractors=gabor,INCEPTION,YAMNET [--seeds=3] [--cache_dir=~/.cache/sound_pipeline] \
         [--window_seconds=2,4,5] [--floor_db=-60] [--augmented_copies=0,1] [--augment=noise,mask] \
-        [--image_channels=multi] [--pieces=1,1+2+4] [--mixup=0,1]
+        [--image_channels=multi] [--pieces=1,1+2+4] [--mixup=0,1] [--notune]
 
 ESC-10's own folds. A seed decides which recordings of the training side are held back; the test
 folds have no part in any choice. Each figure is the mean over folds
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from targets import Target, report
 
 from sound_pipeline import programs
 from sound_pipeline.augmentation_config import AUGMENTATIONS, AugmentationConfig
-from sound_pipeline.config import IMAGE_CHANNELS, FeatureConfig
+from sound_pipeline.feature_config import IMAGE_CHANNELS, FeatureConfig
 
 # Of each alone, by kind; of the best of several; of the best with an image network in it.
 _ALONE = {"gabor": 0.92, "picture": 0.945, "waveform": 0.975}
@@ -49,6 +48,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("image_channels", "colormap", IMAGE_CHANNELS, "As of train.py.")
     flags.DEFINE_list("pieces", ["1"], "As of train.py, joined by +, a row each.")
     flags.DEFINE_list("mixup", ["0"], "As of train.py, a row each.")
+    flags.DEFINE_bool("tune", True, "Measure --tune too, which takes most of the time.")
     flags.DEFINE_integer("seeds", 3, "How many.", lower_bound=1)
     flags.DEFINE_string(
         "cache_dir",
@@ -58,27 +58,23 @@ def define_flags() -> None:
 
 
 def measure(
-    handles: Sequence[str],
-    data_dir: str,
-    cache_dir: Path,
-    seeds: int,
-    features: FeatureConfig,
-    augmentation: AugmentationConfig,
-    augmented_copies: int,
-    mixup: float,
+    features: FeatureConfig, augmentation: AugmentationConfig, augmented_copies: int, mixup: float
 ) -> tuple[list[str], dict[tuple[tuple[int, ...], bool], dict[str, Any]]]:
     """The kind of each extractor, and figures by (positions of extractors, whether tuned)."""
     from sound_pipeline.augmented_copies import Copies
-    from sound_pipeline.config import HeadConfig
     from sound_pipeline.datasets import DatasetConfig, load_manifest
     from sound_pipeline.embeddings import embed_by_each, side_by_side
     from sound_pipeline.extractors import load_extractor
+    from sound_pipeline.head_config import HeadConfig
     from sound_pipeline.head_training import ask, calibrated_losses, join_heads, train_head
     from sound_pipeline.precision import choose_precision, this_machine
     from sound_pipeline.significance import accuracy_interval
     from sound_pipeline.splits import SplitConfig, make_splits
 
-    manifest = load_manifest(DatasetConfig("esc50", data_dir, subset="esc10"))
+    values = flags.FLAGS
+    handles, seeds = values.extractors, values.seeds
+    cache_dir = Path(values.cache_dir).expanduser()
+    manifest = load_manifest(DatasetConfig("esc50", values.data_dir, subset="esc10"))
     # Of each handle, one for every number of pieces.
     loaded = [load_extractor(handle, features).parts for handle in handles]
     extractors = [extractor for of_handle in loaded for extractor in of_handle]
@@ -96,7 +92,7 @@ def measure(
     joined = {which: side_by_side([parts[n] for n in heads_of[which]]) for which in chosen}
     answers: dict[Any, list[Any]] = {}
     held_out: dict[Any, list[float]] = {}
-    for seed, tune in itertools.product(range(seeds), (False, True)):
+    for seed, tune in itertools.product(range(seeds), _tunes()):
         config = HeadConfig(seed=seed, tune=tune, mixup=mixup)
         for split in make_splits(manifest, SplitConfig("folds", seed=seed)):
             sides = split.train, split.validation
@@ -135,12 +131,15 @@ def measure(
     return kinds, figures
 
 
+def _tunes() -> tuple[bool, ...]:
+    return (False, True) if flags.FLAGS.tune else (False,)
+
+
 def main(arguments: list[str]) -> None:
     """Measures and prints."""
     programs.no_arguments(arguments)
     values = flags.FLAGS
     handles = values.extractors
-    cache_dir = Path(values.cache_dir).expanduser()
     augmentation = AugmentationConfig(kinds=tuple(values.augment))
     names = [Path(handle).name for handle in handles]
     rows: list[dict[str, Any]] = []
@@ -159,17 +158,16 @@ def main(arguments: list[str]) -> None:
             image_channels=values.image_channels,
             pieces=cut,
         )
-        kinds, figures = measure(
-            handles, values.data_dir, cache_dir, values.seeds, features, augmentation, count, mixup
-        )
+        kinds, figures = measure(features, augmentation, count, mixup)
         print(
             f"\n{'extractors':40}{'window':>9}{'copies':>7}{'pieces':>9}{'mixup':>6}"
-            f"{'as configured':>22}{'tuned':>22}{'validation loss':>17}"
+            + "".join(f"{'tuned' if tune else 'as configured':>22}" for tune in _tunes())
+            + f"{'validation loss':>17}"
         )
         for which in dict.fromkeys(which for which, _ in figures):
             row = f"{', '.join(names[number] for number in which):40}{seconds:>7g} s{count:>7}"
             row += f"{','.join(map(str, cut)):>9}{mixup:>6g}"
-            for tune in (False, True):
+            for tune in _tunes():
                 figure = figures[which, tune]
                 low, high = figure["interval"]
                 row += f"{figure['accuracy']:>8.4f} ({low:.3f}-{high:.3f})"

@@ -25,7 +25,7 @@ from absl import flags
 
 from sound_pipeline import programs
 from sound_pipeline.augmentation_config import AUGMENTATIONS, AugmentationConfig
-from sound_pipeline.config import IMAGE_CHANNELS
+from sound_pipeline.feature_config import IMAGE_CHANNELS
 
 
 def define_flags() -> None:
@@ -51,11 +51,12 @@ def measure() -> list[dict[str, Any]]:
     """A row for each choice of copies."""
     from sound_pipeline.augmented_copies import Copies
     from sound_pipeline.calibration import with_temperature
-    from sound_pipeline.config import FeatureConfig, HeadConfig
     from sound_pipeline.datasets import DatasetConfig, load_manifest
     from sound_pipeline.embeddings import embed_recordings
     from sound_pipeline.evaluation import evaluate
     from sound_pipeline.extractors import load_extractor
+    from sound_pipeline.feature_config import FeatureConfig
+    from sound_pipeline.head_config import HeadConfig
     from sound_pipeline.precision import choose_precision, this_machine
     from sound_pipeline.splits import SplitConfig, make_splits
 

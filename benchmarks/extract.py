@@ -43,9 +43,9 @@ def main(arguments: list[str]) -> None:
     import tensorflow as tf
 
     from sound_pipeline import embedding_jobs
-    from sound_pipeline.config import FeatureConfig
     from sound_pipeline.embeddings import embed_recordings
     from sound_pipeline.extractors import load_extractor
+    from sound_pipeline.feature_config import FeatureConfig
     from sound_pipeline.input_pipeline import read_windows
     from sound_pipeline.precision import choose_precision, computing_in, this_machine
     from sound_pipeline.windows import WINDOWS_AT_ONCE

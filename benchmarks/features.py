@@ -38,7 +38,7 @@ from absl import flags
 from targets import Target, report
 
 from sound_pipeline import programs
-from sound_pipeline.config import FeatureConfig
+from sound_pipeline.feature_config import FeatureConfig
 
 SECONDS = 4.0
 RATES_HZ = (22050, 44100, 48000)

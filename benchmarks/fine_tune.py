@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from sound_pipeline import programs
-from sound_pipeline.config import FeatureConfig
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.fine_tune_config import FineTuneConfig
 
 _CLASSES = 10

@@ -39,9 +39,9 @@ def embed(directory: Path, count: int) -> None:
     """Embeds some recordings of a folder; prints the resident memory before and at its peak."""
     import tensorflow as tf
 
-    from sound_pipeline.config import FeatureConfig
     from sound_pipeline.embeddings import embed_recordings
     from sound_pipeline.extractors import Extractor
+    from sound_pipeline.feature_config import FeatureConfig
 
     class Loudness(Extractor):
         """The root mean square of 32 parts of a window, 64 times."""

@@ -37,9 +37,9 @@ def main(arguments: list[str]) -> None:
     import tensorflow as tf
 
     from sound_pipeline.classifier import SoundClassifier
-    from sound_pipeline.config import FeatureConfig
     from sound_pipeline.export import export_model
     from sound_pipeline.extractors import load_extractor
+    from sound_pipeline.feature_config import FeatureConfig
     from sound_pipeline.head import Head
     from sound_pipeline.precision import choose_precision, computing_in, this_machine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from sound_pipeline.config import FeatureConfig
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.features import colour, decibels
 from sound_pipeline.mel import mel_matrix
 

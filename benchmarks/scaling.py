@@ -31,8 +31,8 @@ from absl import flags
 from recordings import write_recordings
 
 from sound_pipeline import programs
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
+from sound_pipeline.feature_config import FeatureConfig
 
 _CLIP_SECONDS = 10.0
 _RATE_HZ = 44100

@@ -53,8 +53,10 @@ def run(directory: Path, seed: int) -> None:
     values = flags.FLAGS
     started = time.perf_counter()
     from sound_pipeline import networks, training
-    from sound_pipeline.config import FeatureConfig, HeadConfig, RunConfig
+    from sound_pipeline.config import RunConfig
     from sound_pipeline.datasets import DatasetConfig, load_manifest
+    from sound_pipeline.feature_config import FeatureConfig
+    from sound_pipeline.head_config import HeadConfig
     from sound_pipeline.splits import SplitConfig, make_splits
 
     seconds = {"import TensorFlow": time.perf_counter() - started}

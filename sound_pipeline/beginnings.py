@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from sound_pipeline.config import FeatureConfig
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.features import window_samples
 from sound_pipeline.filling import LEAD_SECONDS
 from sound_pipeline.windows import usable

@@ -7,8 +7,8 @@ from functools import partial
 
 import tensorflow as tf
 
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.extractors import Extractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.joint_head import AnyHead
 from sound_pipeline.windows import combine_windows, split_windows, usable
 

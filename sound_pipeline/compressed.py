@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.feature_config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.wav import DecodedAudio
 
 _MP3_RATES_HZ = (44100, 48000, 32000, 0)  # MPEG 1; halved in MPEG 2, quartered in MPEG 2.5

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sound_pipeline.calibration import Calibration, with_temperature
-from sound_pipeline.config import HeadConfig
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings import Embeddings
 from sound_pipeline.errors import UserError
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.head_training import HeldOut, ask, calibrate, train_head
 from sound_pipeline.joint_head import AnyHead
 from sound_pipeline.predictions import Predictions

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from sound_pipeline import features
 from sound_pipeline.classifier import SoundClassifier
-from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.feature_config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.lite_formats import WINDOW_SIGNATURE
 from sound_pipeline.model_files import LABELS_FILE, METADATA_FILE
 from sound_pipeline.wav import decode_wav

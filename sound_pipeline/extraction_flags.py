@@ -8,8 +8,9 @@ from pathlib import Path
 from absl import flags
 
 from sound_pipeline import programs
-from sound_pipeline.config import DEFAULT_EXTRACTOR, IMAGE_CHANNELS, FeatureConfig
+from sound_pipeline.config import DEFAULT_EXTRACTOR
 from sound_pipeline.datasets import DATASETS, DatasetConfig
+from sound_pipeline.feature_config import IMAGE_CHANNELS, FeatureConfig
 
 
 def define() -> None:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.banded import banded_product, banded_resize
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.framing import hann_frames
 from sound_pipeline.mel import mel_matrix
 

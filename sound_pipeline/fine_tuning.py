@@ -21,15 +21,16 @@ import tensorflow as tf
 
 from sound_pipeline.augmentation import AUGMENTATION_VERSION
 from sound_pipeline.augmentation_config import AugmentationConfig
-from sound_pipeline.config import FeatureConfig, HeadConfig
 from sound_pipeline.contents import content_keys
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings import Embeddings
 from sound_pipeline.errors import UserError, check
 from sound_pipeline.extractors import Extractor, load_extractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.features import FEATURES_VERSION
 from sound_pipeline.fine_tune_config import FineTuneConfig
 from sound_pipeline.head import Head, balanced
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.head_training import train_head
 from sound_pipeline.strategy import Devices
 from sound_pipeline.training_windows import (

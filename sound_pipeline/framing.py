@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sound_pipeline.config import FeatureConfig
+from sound_pipeline.feature_config import FeatureConfig
 
 # Where the hop is no whole number of samples, frames may start up to 1/512 of their length off
 # their time: there Hann's window has not risen above -88 dB, so moving the window inside the frame

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.config import HeadConfig
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.head_objective import Lesson, Objective
 from sound_pipeline.lbfgs import descend
 from sound_pipeline.mixup import with_mixtures

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from sound_pipeline.beginnings import BEGINNINGS_WEIGHT
 from sound_pipeline.calibration import Calibration
-from sound_pipeline.config import HeadConfig
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings import Embeddings
 from sound_pipeline.errors import UserError
 from sound_pipeline.head import Examples, Fit, fit_head
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.joint_head import AnyHead, JointHead, Member
 from sound_pipeline.rows import InPieces, Rows
 from sound_pipeline.windows import combine_windows_log

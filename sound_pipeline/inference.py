@@ -13,13 +13,13 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.blocks import open_recording
-from sound_pipeline.config import (
+from sound_pipeline.errors import UserError, check, first_line
+from sound_pipeline.feature_config import (
     MAX_SAMPLE_RATE_HZ,
     MIN_SAMPLE_RATE_HZ,
     FeatureConfig,
     with_window_hop,
 )
-from sound_pipeline.errors import UserError, check, first_line
 from sound_pipeline.labelling.events import Event, LabelConfig, WindowScores, find_events
 from sound_pipeline.labelling.scoring import Answer, Batches, Rows, mean_power
 from sound_pipeline.live.min_scores import MinScores

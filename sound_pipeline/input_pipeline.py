@@ -14,9 +14,9 @@ from sound_pipeline.augmentation import augment
 from sound_pipeline.augmented_copies import Plan
 from sound_pipeline.batches import FILLER, Batch, Sieve
 from sound_pipeline.beginnings import split_beginnings
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.data_service import from_workers, until_stalled
 from sound_pipeline.errors import UserError
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.graph_resampling import resample
 from sound_pipeline.wav import DecodedAudio
 from sound_pipeline.windows import split_windows

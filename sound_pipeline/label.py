@@ -19,8 +19,8 @@ from absl import flags
 
 import sound_pipeline
 from sound_pipeline import programs
-from sound_pipeline.config import FeatureConfig, with_window_hop
 from sound_pipeline.errors import check
+from sound_pipeline.feature_config import FeatureConfig, with_window_hop
 from sound_pipeline.inputs import find_recordings
 from sound_pipeline.labelling.batch import Task, label_all, summary
 from sound_pipeline.labelling.events import LabelConfig

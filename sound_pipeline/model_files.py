@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sound_pipeline.config import FeatureConfig, from_mapping
+from sound_pipeline.config import from_mapping
 from sound_pipeline.errors import UserError
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.lite_formats import is_lite
 
 LABELS_FILE = "labels.txt"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.feature_config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 
 Floats = npt.NDArray[np.float32]
 

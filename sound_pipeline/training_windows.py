@@ -15,8 +15,8 @@ from sound_pipeline.augmentation import augment
 from sound_pipeline.augmentation_config import AugmentationConfig
 from sound_pipeline.batches import FILLER, Batch
 from sound_pipeline.beginnings import BEGINNINGS_WEIGHT
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.data_service import from_workers
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.input_pipeline import Prepare, cut_windows, read_windows, window_batches
 
 Ints = npt.NDArray[np.integer]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from sound_pipeline import g711, wav_header
-from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.feature_config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.wav_header import is_wav
 
 __all__ = [

@@ -57,12 +57,12 @@ def main(job: Job) -> None:
         devices = Devices(together, together)
     _watch_epochs(tuned_network, job)
 
-    from sound_pipeline.config import HeadConfig
     from sound_pipeline.datasets import DatasetConfig, load_manifest
     from sound_pipeline.embeddings import embed_recordings
     from sound_pipeline.extractors import load_extractor
     from sound_pipeline.fine_tune_config import FineTuneConfig
     from sound_pipeline.fine_tuning import FineTuner
+    from sound_pipeline.head_config import HeadConfig
     from tests.sound_folders import SHORT
 
     manifest = load_manifest(DatasetConfig("folder", job.sounds))

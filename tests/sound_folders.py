@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sound_pipeline.config import FeatureConfig
+from sound_pipeline.feature_config import FeatureConfig
 from tests.sounds import Floats, noise, tone, write_wav
 
 RATE_HZ = 16000

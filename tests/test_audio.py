@@ -19,8 +19,8 @@ from sound_pipeline.audio import (
     decode_file_by_libsndfile,
     read_recording,
 )
-from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.errors import UserError
+from sound_pipeline.feature_config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.wav import DecodedAudio
 from tests import encoded, sounds
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline.beginnings import split_beginnings
-from sound_pipeline.config import FeatureConfig
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.live.recogniser import Recogniser
 from sound_pipeline.live.segments import Window
 from tests.sounds import Floats, noise

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline.classifier import SoundClassifier
-from sound_pipeline.config import HeadConfig
 from sound_pipeline.extractors import base
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.head import Examples, fit_head
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.windows import split_windows
 from tests.sound_folders import CLASSES, RATE_HZ, SHORT, clip
 from tests.sounds import noise, tone

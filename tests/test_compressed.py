@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline import audio, compressed
-from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.feature_config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.wav import DecodedAudio
 from tests import encoded
 

@@ -10,17 +10,12 @@ from typing import Any
 import pytest
 
 from sound_pipeline.augmentation_config import AugmentationConfig
-from sound_pipeline.config import (
-    FeatureConfig,
-    HeadConfig,
-    RunConfig,
-    from_json,
-    from_mapping,
-    to_json,
-)
+from sound_pipeline.config import RunConfig, from_json, from_mapping, to_json
 from sound_pipeline.datasets import DatasetConfig
 from sound_pipeline.errors import UserError
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.fine_tune_config import FineTuneConfig
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.splits import SplitConfig
 
 RUN = RunConfig(

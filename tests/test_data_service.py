@@ -18,10 +18,10 @@ import tensorflow as tf
 
 from sound_pipeline import data_service
 from sound_pipeline.batches import FILLER, Batch
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.data_service import from_workers, parse_address, until_stalled
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.gabor import GaborExtractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.input_pipeline import read_windows
 from tests import sounds
 from tests.reading_service import Service, free_port

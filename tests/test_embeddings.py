@@ -20,12 +20,12 @@ from sound_pipeline.augmentation import augment
 from sound_pipeline.augmentation_config import AugmentationConfig
 from sound_pipeline.augmented_copies import Copies
 from sound_pipeline.beginnings import split_beginnings
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.contents import content_keys
 from sound_pipeline.embedding_jobs import Job
 from sound_pipeline.embeddings import Embeddings, embed_by_each, embed_recordings
 from sound_pipeline.extractors import Extractor
 from sound_pipeline.extractors.gabor import GaborExtractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.windows import split_windows
 from tests.sound_folders import RATE_HZ, SHORT, clip, write_folder
 from tests.sounds import noise, tone, write_wav

@@ -10,13 +10,13 @@ from scipy import stats
 
 from sound_pipeline import evaluation
 from sound_pipeline.calibration import with_temperature
-from sound_pipeline.config import HeadConfig
 from sound_pipeline.datasets import Manifest, Recording
 from sound_pipeline.datasets.unknown import leave_out
 from sound_pipeline.embeddings import Embeddings
 from sound_pipeline.errors import UserError
 from sound_pipeline.evaluation import FoldResult, evaluate, predictions_of
 from sound_pipeline.head import Head, fit_head
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.head_training import Training, ask, calibrate, examples, train_head
 from sound_pipeline.splits import Split, SplitConfig, make_splits
 

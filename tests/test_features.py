@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sound_pipeline import features
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
+from sound_pipeline.feature_config import FeatureConfig
 from tests import sounds
 
 CONFIG = FeatureConfig()

@@ -21,14 +21,15 @@ import tensorflow as tf
 
 from sound_pipeline import fine_tuning
 from sound_pipeline.augmentation_config import AugmentationConfig
-from sound_pipeline.config import FeatureConfig, HeadConfig
 from sound_pipeline.datasets import DatasetConfig, Manifest, load_manifest
 from sound_pipeline.embeddings import Embeddings, embed_recordings
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import Extractor, load_extractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.fine_tune_config import FineTuneConfig
 from sound_pipeline.fine_tuning import FOLDER, FineTuner, Tuned
 from sound_pipeline.head import Head
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.head_training import examples, train_head
 from sound_pipeline.strategy import Devices, make_devices
 from sound_pipeline.tuned_network import TunedNetwork, _Recorder

@@ -15,8 +15,8 @@ import tf_keras
 from sklearn.linear_model import LogisticRegression
 
 from sound_pipeline import standardised as standardised_module
-from sound_pipeline.config import HeadConfig
 from sound_pipeline.head import Examples, Head, fit_head
+from sound_pipeline.head_config import HeadConfig
 
 Array = npt.NDArray[np.float64]
 

@@ -9,12 +9,12 @@ import pytest
 
 from sound_pipeline import head_training
 from sound_pipeline.calibration import with_temperature
-from sound_pipeline.config import HeadConfig
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings import Embeddings, side_by_side
 from sound_pipeline.errors import UserError
 from sound_pipeline.evaluation import evaluate
 from sound_pipeline.head import Fit, fit_head
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.head_training import (
     L2_GRID,
     HeldOut,

@@ -17,8 +17,8 @@ from sound_pipeline.augmentation_config import AugmentationConfig
 from sound_pipeline.augmented_copies import Plan
 from sound_pipeline.batches import FILLER, Batch
 from sound_pipeline.beginnings import split_beginnings
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.extractors.gabor import GaborExtractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.input_pipeline import Decode, read_windows, window_batches
 from sound_pipeline.resampling import resample
 from sound_pipeline.wav import DecodedAudio

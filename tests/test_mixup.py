@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from sound_pipeline.config import HeadConfig
 from sound_pipeline.head import Examples, fit_head
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.head_objective import Lesson
 from sound_pipeline.mixup import with_mixtures
 from sound_pipeline.standardised import Standardised

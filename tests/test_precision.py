@@ -13,14 +13,15 @@ import tensorflow as tf
 
 from sound_pipeline import precision
 from sound_pipeline.audio import read_recording
-from sound_pipeline.config import FeatureConfig, HeadConfig
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.embeddings import embed_recordings
 from sound_pipeline.errors import UserError
 from sound_pipeline.evaluation import evaluate, predictions_of
 from sound_pipeline.extractors import load_extractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.features import log_mel
 from sound_pipeline.figures import figures
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.precision import (
     Machine,
     check_precision,

@@ -18,10 +18,10 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
 from sound_pipeline.export import export_model
 from sound_pipeline.extractors import load_extractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.inference import Model
 from sound_pipeline.lite_formats import LITE_FORMATS
 from sound_pipeline.lite_model import LiteModel

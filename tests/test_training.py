@@ -19,12 +19,13 @@ from sound_pipeline.augmentation_config import AugmentationConfig
 from sound_pipeline.augmented_copies import backgrounds_beside
 from sound_pipeline.calibration import Calibration
 from sound_pipeline.classifier import SoundClassifier
-from sound_pipeline.config import HeadConfig, RunConfig, from_json
+from sound_pipeline.config import RunConfig, from_json
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.fine_tune_config import FineTuneConfig
 from sound_pipeline.fine_tuning import FineTuner, Tuned
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.head_training import HeldOut, calibrate
 from sound_pipeline.report import files
 from sound_pipeline.run_directory import RESULTS

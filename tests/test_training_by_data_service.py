@@ -14,14 +14,15 @@ import soundfile
 import tensorflow as tf
 
 from sound_pipeline.augmentation_config import AugmentationConfig
-from sound_pipeline.config import FeatureConfig, HeadConfig
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.embeddings import embed_recordings
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.gabor import GaborExtractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.fine_tune_config import FineTuneConfig
 from sound_pipeline.fine_tuning import FineTuner
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.strategy import make_devices
 from sound_pipeline.training_windows import Labelled, Share, all_windows, drawn_windows
 from tests import sounds

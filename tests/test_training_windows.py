@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from sound_pipeline.augmentation_config import AugmentationConfig
 from sound_pipeline.beginnings import BEGINNINGS_WEIGHT, split_beginnings
-from sound_pipeline.config import FeatureConfig
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.training_windows import (
     Labelled,
     Share,

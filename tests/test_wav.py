@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from sound_pipeline.config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.feature_config import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.wav import DecodedAudio, decode_wav, is_wav
 from sound_pipeline.wav_header import MAX_CHUNKS
 from tests import wav_files as wf

@@ -11,7 +11,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sound_pipeline.config import FeatureConfig
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.windows import combine_windows, split_windows, stream_windows
 from tests import sounds
 

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from sound_pipeline.classifier import SoundClassifier
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.export import export_model
 from sound_pipeline.extractors import Extractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.head import Head
 
 LABELS = ("dog bark", "Straßenmusik", "サイレン")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.combined import CombinedExtractor
 from sound_pipeline.extractors.pieces import PiecesExtractor
+from sound_pipeline.feature_config import FeatureConfig
 
 __all__ = ["Extractor", "join_extractors", "load_extractor"]
 

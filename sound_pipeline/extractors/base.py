@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from sound_pipeline.config import FeatureConfig
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.windows import WINDOWS_AT_ONCE
 
 

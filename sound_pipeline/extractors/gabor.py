@@ -15,8 +15,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline import features
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.extractors.base import Extractor
+from sound_pipeline.feature_config import FeatureConfig
 
 # Raised whenever the same picture gives other numbers.
 GABOR_VERSION = 1

@@ -7,10 +7,10 @@ from typing import Any
 import tensorflow as tf
 
 from sound_pipeline import features
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError, first_line
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.hub import HubFunction, HubModule
+from sound_pipeline.feature_config import FeatureConfig
 
 DEFAULT_IMAGE_SIZE = 299
 

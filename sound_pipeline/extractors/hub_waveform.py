@@ -10,10 +10,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError, first_line
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.hub import HubFunction, HubModule
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.graph_resampling import resample
 
 WAVEFORM_VERSION = 1

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UnreadableError
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.labelling.events import LabelConfig, WindowScores, find_events
 from sound_pipeline.labelling.journal import Identity, Journal, Result, event_row, identity
 from sound_pipeline.labelling.results import Destination

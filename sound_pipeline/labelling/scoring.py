@@ -16,8 +16,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.blocks import open_recording
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UnreadableError
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.labelling.events import WindowScores
 from sound_pipeline.windows import (
     WINDOWS_AT_ONCE,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.audio import read_recording
-from sound_pipeline.config import FeatureConfig
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.features import image
 from sound_pipeline.predictions import Predictions
 from sound_pipeline.windows import split_windows

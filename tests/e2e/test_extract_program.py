@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.contents import content_keys
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.embeddings import embed_recordings, open_store
 from sound_pipeline.extractors.gabor import GaborExtractor
+from sound_pipeline.feature_config import FeatureConfig
 from tests.e2e import programs
 from tests.sound_folders import write_folder
 

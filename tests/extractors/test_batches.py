@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import Extractor, load_extractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.precision import choose_precision, computing_in, this_machine
 from sound_pipeline.windows import WINDOWS_AT_ONCE
 

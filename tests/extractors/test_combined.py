@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline.classifier import SoundClassifier
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.combined import CombinedExtractor
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.joint_head import JointHead, Member, mean_head
 from tests import sounds, tiny_models
 from tests.exported_answers import check_export

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.gabor import (
     BANDS,
@@ -18,6 +17,7 @@ from sound_pipeline.extractors.gabor import (
     GaborExtractor,
     gabor_filters,
 )
+from sound_pipeline.feature_config import FeatureConfig
 from tests import sounds
 
 CONFIG = FeatureConfig(window_seconds=1.0)

@@ -16,10 +16,10 @@ import tensorflow as tf
 import tensorflow_hub
 
 from sound_pipeline import features
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.hub_image import HubImageExtractor
+from sound_pipeline.feature_config import FeatureConfig
 from tests import sounds
 
 CONFIG = FeatureConfig(window_seconds=0.5)

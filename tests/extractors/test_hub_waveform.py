@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline import resampling
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.hub_image import HubImageExtractor
 from sound_pipeline.extractors.hub_waveform import HubWaveformExtractor
+from sound_pipeline.feature_config import FeatureConfig
 from tests import sounds, tiny_models
 from tests.exported_answers import check_export
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.extractors.pieces import PiecesExtractor
+from sound_pipeline.feature_config import FeatureConfig
 from tests import sounds, tiny_models
 from tests.exported_answers import check_export
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sound_pipeline.config import FeatureConfig
 from sound_pipeline.errors import UnreadableError
+from sound_pipeline.feature_config import FeatureConfig
 from sound_pipeline.labelling.scoring import Rows, answer_groups
 from sound_pipeline.windows import WINDOWS_AT_ONCE, stream_windows
 from tests import sounds

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sound_pipeline.config import FeatureConfig, HeadConfig, RunConfig
+from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import DatasetConfig
+from sound_pipeline.feature_config import FeatureConfig
+from sound_pipeline.head_config import HeadConfig
 from sound_pipeline.report.excerpts import Excerpt
 from sound_pipeline.splits import SplitConfig
 
