@@ -12,6 +12,8 @@ import pytest
 from tests.live import pulse
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# As in the programs.
+os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
 # What a script starts in the background ignores Ctrl-C, and so would the programs that tests
 # start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
