@@ -224,4 +224,5 @@ def side_by_side(parts: Sequence[Embeddings]) -> Embeddings:
         beginnings=Beside([part.beginnings for part in parts]),
         copies=(),
         joined=tuple(parts),
+        pieces=1,
     )

@@ -56,12 +56,16 @@ class Service:
         self.workers[number].wait()
 
     def bring_back(self, number: int) -> None:
-        """Starts a killed worker again, and waits until nobody waits for what it had.
+        """Starts a killed worker again, and waits until nobody waits for what it had."""
+        self.workers[number] = self.start_worker(number)
+        self.let_clients_end()
+
+    def let_clients_end(self) -> None:
+        """Waits until nobody waits for anything, as one may whose reader has given up.
 
         Who does complains to standard error once the dispatcher is gone, in the middle of the
         tests that follow.
         """
-        self.workers[number] = self.start_worker(number)
         for thread in threading.enumerate():
             if thread.name == RECEIVER:
                 thread.join(_LONGEST_START_SECONDS)

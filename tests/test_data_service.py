@@ -154,6 +154,7 @@ def test_what_workers_can_not_decode_is_named(service: Service, tmp_path: Path) 
                 [str(path)], extractor.prepare, CONFIG, BATCH, data_service=service.address
             )
         )
+    service.let_clients_end()
 
 
 @pytest.mark.nightly

@@ -56,8 +56,9 @@ def join_extractors(extractors: Sequence[Extractor]) -> Extractor:
 
 
 def _in_pieces(make: Maker, pieces: int, config: FeatureConfig) -> Extractor:
-    of_piece = make(config.piece(pieces))
-    return of_piece if pieces == 1 else PiecesExtractor(of_piece, pieces, config)
+    if pieces == 1:
+        return make(config)
+    return PiecesExtractor(make(config.piece(pieces)), pieces, config)
 
 
 def _load_one(handle: str, image_size: int) -> Maker:
