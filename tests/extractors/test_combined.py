@@ -21,14 +21,6 @@ CONFIG = tiny_models.CONFIG
 RATE_HZ = 22050
 
 
-@pytest.fixture(scope="module")
-def handles(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
-    """The filter bank, a module for pictures and one for waveforms."""
-    folder = tmp_path_factory.mktemp("modules")
-    pictures = tiny_models.save_picture_module(folder / "pictures")
-    return "gabor", pictures, tiny_models.save_waveform_module(folder / "waveforms")
-
-
 @pytest.mark.slow
 def test_embeddings_stand_side_by_side(handles: tuple[str, str, str]) -> None:
     combined = load_extractor(",".join(handles), CONFIG)

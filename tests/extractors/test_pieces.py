@@ -20,14 +20,6 @@ CONFIG = tiny_models.CONFIG
 RATE_HZ = 22050
 
 
-@pytest.fixture(scope="module")
-def handles(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
-    """The filter bank, a module for pictures and one for waveforms."""
-    folder = tmp_path_factory.mktemp("modules")
-    pictures = tiny_models.save_picture_module(folder / "pictures")
-    return "gabor", pictures, tiny_models.save_waveform_module(folder / "waveforms")
-
-
 @pytest.mark.parametrize("kind", range(3), ids=["gabor", "pictures", "waveforms"])
 @pytest.mark.parametrize(("rate_hz", "pieces"), [(22050, 2), (44100, 5), (16001, 3)])
 def test_embeddings_are_those_of_the_pieces(
