@@ -45,10 +45,10 @@ test-nightly: $(VENV)/.installed-test ## the slow forms of the tests alone
 	$(VENV)/bin/python -m pytest $(PYTEST_FLAGS) -m nightly
 
 bench: $(VENV)/.installed-test ## measure what has a target, in short; bench-full at length
-	$(VENV)/bin/python benchmarks/all.py
+	$(VENV)/bin/python -m benchmarks.all
 
 bench-full: $(VENV)/.installed-test
-	$(VENV)/bin/python benchmarks/all.py --full
+	$(VENV)/bin/python -m benchmarks.all --full
 
 lint: $(VENV)/.installed-test ## ruff (rules and format) and mypy
 	$(VENV)/bin/ruff check .

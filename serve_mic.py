@@ -19,23 +19,23 @@ from pathlib import Path
 
 from absl import flags
 
-from sound_pipeline import programs
-from sound_pipeline.blocks import open_recording, open_without_tensorflow
+from sound_pipeline.audio.reader import open_recording, open_without_tensorflow
+from sound_pipeline.datasets.find_recordings import find_recordings
 from sound_pipeline.errors import UnreadableError, UserError, check
-from sound_pipeline.inputs import find_recordings
-from sound_pipeline.lite_formats import is_lite
-from sound_pipeline.live.capture import CaptureConfig, list_devices, open_microphone
-from sound_pipeline.live.events import EventConfig
+from sound_pipeline.events.min_scores import parse_min_score
+from sound_pipeline.live.event_files import EventSaver
 from sound_pipeline.live.gate import GATES, GateConfig
-from sound_pipeline.live.listening import ListeningConfig, listen
 from sound_pipeline.live.loading import LoadingModel
-from sound_pipeline.live.min_scores import parse_min_score
-from sound_pipeline.live.output import FORMATS, TOP_CLASSES, Output, make_output
-from sound_pipeline.live.saving import EventSaver
+from sound_pipeline.live.microphone.capture import CaptureConfig, list_devices, open_microphone
+from sound_pipeline.live.output import FORMATS, TOP_CLASSES, Output
+from sound_pipeline.live.outputs import make_output
 from sound_pipeline.live.segments import SegmentConfig
+from sound_pipeline.live.session import ListeningConfig, listen
 from sound_pipeline.live.sources import MicrophoneSource, Replay, Source
 from sound_pipeline.live.statistics import SessionStatistics
-from sound_pipeline.model_files import ModelInfo, read_info
+from sound_pipeline.live.tracking import EventConfig
+from sound_pipeline.models.info import ModelInfo, is_lite, read_info
+from sound_pipeline.system import program
 
 # What a model is warmed up at before a recording's own rate is known.
 _USUAL_RATE_HZ = 44100
@@ -49,7 +49,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "threads", 0, "Processor cores a .tflite model uses; 0: all.", lower_bound=0
     )
-    programs.define_precision()
+    program.define_precision()
     flags.DEFINE_string("device", "", "Microphone: a number of --list_devices or part of a name.")
     flags.DEFINE_bool("list_devices", False, "List the microphones and end.")
     flags.DEFINE_integer("sample_rate", 0, "Hz to capture at; 0: the best the device offers.")
@@ -119,7 +119,7 @@ def config_from_flags(values: flags.FlagValues, info: ModelInfo) -> ListeningCon
 
 def main(arguments: list[str]) -> int:
     """Listens; the exit status is 1 where a recording can't be read."""
-    programs.no_arguments(arguments)
+    program.no_arguments(arguments)
     values = flags.FLAGS
     if values.list_devices:
         print(list_devices())
@@ -201,7 +201,7 @@ class Session:
             if bad:
                 output.notice(f"{bad} of {len(recordings)} recordings can't be read")
             output.close(self._statistics.summary())
-        return programs.EXIT_ERROR if bad else 0
+        return program.EXIT_ERROR if bad else 0
 
     def _listen(self, source: Source, model: LoadingModel, output: Output) -> None:
         saver = None
@@ -229,4 +229,4 @@ class Session:
 
 if __name__ == "__main__":
     define_flags()
-    programs.run(main)
+    program.run(main)

@@ -14,20 +14,21 @@ from pathlib import Path
 
 from absl import flags
 
-from sound_pipeline import extraction_flags, programs
-from sound_pipeline.augmentation_config import AUGMENTATIONS, AugmentationConfig
+from sound_pipeline.augmentation.config import AUGMENTATIONS, AugmentationConfig
 from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import load_manifest
-from sound_pipeline.fine_tune_config import FineTuneConfig
-from sound_pipeline.head_config import HeadConfig
-from sound_pipeline.lite_formats import LITE_FORMATS
-from sound_pipeline.splits import PROTOCOLS, SplitConfig, make_splits
-from sound_pipeline.strategy import STRATEGIES, make_devices
+from sound_pipeline.datasets.splits import PROTOCOLS, SplitConfig, make_splits
+from sound_pipeline.embeddings import flags as embedding_flags
+from sound_pipeline.fine_tuning.config import FineTuneConfig
+from sound_pipeline.heads.config import HeadConfig
+from sound_pipeline.system import program
+from sound_pipeline.system.devices import STRATEGIES, make_devices
+from sound_pipeline.tflite.formats import LITE_FORMATS
 
 
 def define_flags() -> None:
     """Defines the program's flags; defaults are those of the configuration classes."""
-    extraction_flags.define()
+    embedding_flags.define()
 
     flags.DEFINE_integer(
         "augmented_copies",
@@ -147,17 +148,17 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
       UserError: a value is out of range.
     """
     return RunConfig(
-        dataset=extraction_flags.dataset(values),
+        dataset=embedding_flags.dataset(values),
         split=SplitConfig(
             evaluate=values.evaluate,
-            test_folds=programs.integers("test_folds", values.test_folds),
+            test_folds=program.integers("test_folds", values.test_folds),
             folds=values.folds,
             test_fraction=values.test_fraction,
             validation_fraction=values.validation_fraction,
             seed=values.seed,
         ),
-        features=extraction_flags.features(values),
-        extractor=extraction_flags.extractor(values),
+        features=embedding_flags.features(values),
+        extractor=embedding_flags.extractor(values),
         image_size=values.image_size,
         head=HeadConfig(
             l2=values.l2,
@@ -196,21 +197,21 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
 
 def main(arguments: list[str]) -> None:
     """Runs the main job."""
-    programs.no_arguments(arguments)
+    program.no_arguments(arguments)
     values = flags.FLAGS
     config = config_from_flags(values)
     manifest = load_manifest(config.dataset)
     splits = make_splits(manifest, config.split)
     # After all that can be wrong with flags and files: TensorFlow takes seconds to import.
-    from sound_pipeline import training
+    from sound_pipeline.training import run
 
     # Before anything else is done with TensorFlow: see make_devices.
     devices = make_devices(values.strategy, values.data_service)
     output_dir = Path(values.output_dir).expanduser()
-    cache_dir = extraction_flags.cache_dir(values)
-    command = programs.command()
+    cache_dir = embedding_flags.cache_dir(values)
+    command = program.command()
     with devices.together():
-        figures = training.run(config, manifest, splits, output_dir, cache_dir, command, devices)
+        figures = run.run(config, manifest, splits, output_dir, cache_dir, command, devices)
     if figures is None:
         print(f"worker {devices.worker} of {devices.workers}: done; the first writes the results")
         return
@@ -227,4 +228,4 @@ def main(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    programs.run(main)
+    program.run(main)

@@ -1,6 +1,6 @@
 """All benchmarks that have a target, one after the other, and what they found together.
 
-    .venv/bin/python benchmarks/all.py [--extractor=MODULE] [--full]
+    .venv/bin/python -m benchmarks.all [--extractor=MODULE] [--full]
 
 `make bench` runs the short forms, about ten minutes on two cores; --full (`make bench-full`) the
 long ones. MODULE is what the network's benchmarks run with: by default the Inception
@@ -19,14 +19,14 @@ import tempfile
 from pathlib import Path
 
 from absl import flags
-from recordings import write_recordings
-from targets import Target
 
-from sound_pipeline import programs
-from sound_pipeline.config import DEFAULT_EXTRACTOR
+from benchmarks.recordings import write_recordings
+from benchmarks.targets import Target
+from sound_pipeline.embeddings.flags import DEFAULT_EXTRACTOR
 from sound_pipeline.errors import UserError
+from sound_pipeline.system import program
 
-_HERE = Path(__file__).parent
+_ROOT = Path(__file__).parents[1]
 # To learn from by the models that are measured; what they say is never looked at.
 _LEARNED_FROM = 40
 
@@ -54,19 +54,19 @@ def benchmarks(extractor: str, full: bool, models: Path) -> dict[str, list[str]]
     short = {"features": ["--rounds=3"], "live": ["--seconds=30"]}
     sizes = long if full else short
     commands = {
-        "decode": ["decode.py"],
-        "features": ["features.py", *sizes["features"]],
-        "extract": ["extract.py", f"--extractor={extractor}", *sizes.get("extract", [])],
-        "train": ["train.py", f"--extractor={extractor}", *sizes.get("train", [])],
-        "memory": ["memory.py", *sizes.get("memory", [])],
-        "manifests": ["manifests.py", *sizes.get("manifests", [])],
-        "model_call, network": ["model_call.py", f"--extractor={extractor}"],
-        "model_call, filter bank": ["model_call.py", "--extractor=gabor"],
-        "startup": ["startup.py", network],
-        "live, network": ["live.py", network, *sizes["live"]],
-        "live, filter bank": ["live.py", bank, *sizes["live"]],
-        "label, network": ["label.py", network, *sizes.get("label", [])],
-        "label_memory, network": ["label_memory.py", network],
+        "decode": ["audio.decode"],
+        "features": ["features.images", *sizes["features"]],
+        "extract": ["embeddings.extract", f"--extractor={extractor}", *sizes.get("extract", [])],
+        "train": ["training.train", f"--extractor={extractor}", *sizes.get("train", [])],
+        "memory": ["embeddings.memory", *sizes.get("memory", [])],
+        "manifests": ["datasets.manifests", *sizes.get("manifests", [])],
+        "model_call, network": ["models.call", f"--extractor={extractor}"],
+        "model_call, filter bank": ["models.call", "--extractor=gabor"],
+        "startup": ["system.startup", network],
+        "live, network": ["live.speed", network, *sizes["live"]],
+        "live, filter bank": ["live.speed", bank, *sizes["live"]],
+        "label, network": ["label.speed", network, *sizes.get("label", [])],
+        "label_memory, network": ["label.memory", network],
     }
     if not full:
         del commands["label_memory, network"]
@@ -77,7 +77,15 @@ def train(extractor: str, sounds: Path, run: Path) -> None:
     """Trains a model on made-up recordings."""
     words = [f"--data_dir={sounds}", f"--extractor={extractor}", f"--output_dir={run}"]
     cache = f"--cache_dir={run.parent}/cache"
-    _run([str(_HERE.parent / "train.py"), "--dataset=folder", "--evaluate=grouped", *words, cache])
+    _run(
+        [
+            str(_ROOT / "train.py"),
+            "--dataset=folder",
+            "--evaluate=grouped",
+            *words,
+            cache,
+        ]
+    )
 
 
 def _run(words: list[str]) -> str:
@@ -96,7 +104,7 @@ def _run(words: list[str]) -> str:
 
 def main(arguments: list[str]) -> int:
     """Runs everything; the exit status is 1 where a target is missed."""
-    programs.no_arguments(arguments)
+    program.no_arguments(arguments)
     values = flags.FLAGS
     found = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -105,7 +113,7 @@ def main(arguments: list[str]) -> int:
         for name, extractor in (("network", values.extractor), ("gabor", "gabor")):
             train(extractor, models / "sounds", models / name)
         for name, words in benchmarks(values.extractor, values.full, models).items():
-            printed = _run([str(_HERE / words[0]), *words[1:]])
+            printed = _run(["-m", f"benchmarks.{words[0]}", *words[1:]])
             found[name] = json.loads(printed.splitlines()[-1])["targets"]
     print()
     targets = {name: [Target(**target) for target in some] for name, some in found.items()}
@@ -118,4 +126,4 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     define_flags()
-    programs.run(main)
+    program.run(main)

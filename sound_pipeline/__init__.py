@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sound_pipeline.inference import Model
+    from sound_pipeline.models.model import Model
 
 __all__ = ["__version__", "load_model"]
 
@@ -33,6 +33,6 @@ def load_model(directory: str | os.PathLike[str]) -> Model:
       UserError: the directory holds no model of this package.
     """
     # TensorFlow takes seconds to import; `import sound_pipeline` shall not.
-    from sound_pipeline.inference import Model
+    from sound_pipeline.models.model import Model
 
     return Model(Path(directory))

@@ -7,22 +7,16 @@ can be rebuilt from its own files.
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping
-from typing import Any, TypeVar
 
-from sound_pipeline.augmentation_config import AugmentationConfig
+from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.datasets import DatasetConfig
+from sound_pipeline.datasets.splits import SplitConfig
 from sound_pipeline.errors import check
-from sound_pipeline.feature_config import FeatureConfig
-from sound_pipeline.fine_tune_config import FineTuneConfig
-from sound_pipeline.head_config import HeadConfig
-from sound_pipeline.lite_formats import check_formats
-from sound_pipeline.precision import check_precision
-from sound_pipeline.splits import SplitConfig
-
-DEFAULT_EXTRACTOR = "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/5"
-"""Downloaded once, by TensorFlow Hub."""
+from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.fine_tuning.config import FineTuneConfig
+from sound_pipeline.heads.config import HeadConfig
+from sound_pipeline.system.precision import check_precision
+from sound_pipeline.tflite.formats import check_formats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,49 +87,3 @@ class RunConfig:
             "--fine_tune: every tested head stands on a network of its own, which makes no one "
             "model with --ensemble_folds; leave one of the two out",
         )
-
-
-T = TypeVar("T")
-
-
-def to_json(config: Any) -> str:
-    """A frozen configuration as indented JSON."""
-    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
-
-
-def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Rebuilds a configuration dataclass from the mapping that `to_json` wrote.
-
-    Args:
-      kind: a dataclass of this module, or one nested in it.
-      values: its fields; nested dataclasses as mappings, tuples as lists.
-
-    Raises:
-      UserError: a field the class doesn't have.
-    """
-    hints = {"dataset": DatasetConfig, "split": SplitConfig}
-    hints |= {"features": FeatureConfig, "head": HeadConfig}
-    hints |= {"augmentation": AugmentationConfig, "fine_tune": FineTuneConfig}
-    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - names)
-    check(
-        not unknown,
-        f"{kind.__name__} has no field {', '.join(unknown)}: the file was written by another "
-        "version of sound_pipeline",
-    )
-    nested = kind is RunConfig
-    return kind(
-        **{
-            name: from_mapping(hints[name], value)
-            if nested and name in hints and value is not None
-            else tuple(value)
-            if isinstance(value, list)
-            else value
-            for name, value in values.items()
-        }
-    )
-
-
-def from_json(kind: type[T], text: str) -> T:
-    """The inverse of `to_json`."""
-    return from_mapping(kind, json.loads(text))

@@ -33,10 +33,11 @@ import numpy.typing as npt
 from absl import flags
 from tqdm import tqdm
 
-from sound_pipeline import programs, sndfile
+from sound_pipeline.audio import libsndfile
 from sound_pipeline.datasets import AUDIO_SUFFIXES
 from sound_pipeline.datasets.folders import files_below
 from sound_pipeline.errors import UserError
+from sound_pipeline.system import program
 
 logger = logging.getLogger("sound_pipeline.convert")
 
@@ -118,7 +119,7 @@ def _plan_folder(source: str, target: str) -> list[Job]:
     return jobs
 
 
-def pcm(samples: sndfile.Floats, bits: int) -> bytes:
+def pcm(samples: libsndfile.Floats, bits: int) -> bytes:
     """Encodes samples as little-endian integers, as WAV holds them.
 
     Args:
@@ -144,7 +145,7 @@ def write_wav(source: str, target: str, bits: int) -> None:
       UserError: `target` can't be written.
     """
     with _opened(source) as recording:
-        blocks = sndfile.blocks(recording)
+        blocks = libsndfile.blocks(recording)
         first, rate = next(blocks)
         with _written_aside(target) as file, wave.open(file, "wb") as wav:
             wav.setnchannels(first.shape[1])
@@ -153,7 +154,7 @@ def write_wav(source: str, target: str, bits: int) -> None:
             for samples, _ in itertools.chain([(first, rate)], blocks):
                 encoded = pcm(samples, bits)
                 if file.tell() + len(encoded) > _MAX_WAV_BYTES:
-                    raise sndfile.UndecodableError(
+                    raise libsndfile.UndecodableError(
                         "it is longer than the 4 GiB that a WAV file can hold: cut it in parts"
                     )
                 wav.writeframesraw(encoded)
@@ -181,7 +182,7 @@ def run(job: Job, bits: int) -> tuple[str, str]:
         with _opened(job.source) as source, _written_aside(job.target) as target:
             shutil.copyfileobj(source, target)
         return COPIED, ""
-    except sndfile.UndecodableError as error:
+    except libsndfile.UndecodableError as error:
         return FAILED, str(error)
 
 
@@ -234,7 +235,7 @@ def _opened(source: str) -> BinaryIO:
     try:
         return open(source, "rb")
     except OSError as error:
-        raise sndfile.UndecodableError(error.strerror or str(error)) from error
+        raise libsndfile.UndecodableError(error.strerror or str(error)) from error
 
 
 @contextlib.contextmanager
@@ -283,9 +284,9 @@ def main(arguments: list[str]) -> int:
     print(f"{len(jobs)} files: {', '.join(done)}")
     if outcomes[FAILED]:
         logger.warning("%d of %d files can't be converted", outcomes[FAILED], len(jobs))
-    return programs.EXIT_ERROR if outcomes[FAILED] else 0
+    return program.EXIT_ERROR if outcomes[FAILED] else 0
 
 
 if __name__ == "__main__":
     define_flags()
-    programs.run(main)
+    program.run(main)

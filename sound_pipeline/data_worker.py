@@ -19,8 +19,8 @@ import threading
 
 from absl import flags
 
-from sound_pipeline import programs
 from sound_pipeline.errors import UserError, check, first_line
+from sound_pipeline.system import program
 
 logger = logging.getLogger("sound_pipeline.data_worker")
 
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
     # Here, because it imports TensorFlow, which takes seconds.
     import tensorflow as tf
 
-    from sound_pipeline.data_service import start_dispatcher, start_worker
+    from sound_pipeline.input_pipeline.data_service import start_dispatcher, start_worker
 
     # A service manager's way to end a program is as good as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -90,4 +90,4 @@ def main(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    programs.run(main)
+    program.run(main)

@@ -18,17 +18,18 @@ from pathlib import Path
 
 from absl import flags
 
-from sound_pipeline import extraction_flags, programs
 from sound_pipeline.datasets import load_manifest, load_share
+from sound_pipeline.datasets.shares import parse_share
+from sound_pipeline.embeddings import flags as embedding_flags
 from sound_pipeline.errors import check
-from sound_pipeline.shares import parse_share
+from sound_pipeline.system import program
 
 logger = logging.getLogger("sound_pipeline.extract")
 
 
 def define_flags() -> None:
     """Defines the program's flags."""
-    extraction_flags.define()
+    embedding_flags.define()
     flags.DEFINE_string("shard", "", "The share to embed: its number and how many there are, 3/64.")
     flags.DEFINE_bool("merge", False, "Bring all shares together, into --cache_dir.")
     flags.DEFINE_string("shards_dir", None, "Folder of the shares' files.", required=True)
@@ -36,21 +37,21 @@ def define_flags() -> None:
 
 def main(arguments: list[str]) -> None:
     """Embeds a share, or merges all."""
-    programs.no_arguments(arguments)
+    program.no_arguments(arguments)
     values = flags.FLAGS
     check(bool(values.shard) != values.merge, "give --shard, such as --shard=3/64, or --merge")
     share = parse_share(values.shard) if values.shard else None
-    dataset, features = extraction_flags.dataset(values), extraction_flags.features(values)
+    dataset, features = embedding_flags.dataset(values), embedding_flags.features(values)
     paths = load_share(dataset, share) if share else load_manifest(dataset).paths
     shards_dir = Path(values.shards_dir).expanduser()
-    cache_dir = extraction_flags.cache_dir(values)
+    cache_dir = embedding_flags.cache_dir(values)
     # After all that can be wrong with flags and files: TensorFlow takes seconds to import.
-    from sound_pipeline.extractors import load_extractor
-    from sound_pipeline.precision import choose_precision, this_machine
-    from sound_pipeline.sharding import embed_share, merge_shares
+    from sound_pipeline.embeddings.shards import embed_share, merge_shares
+    from sound_pipeline.extractors.loading import load_extractor
+    from sound_pipeline.system.precision import choose_precision, this_machine
 
     machine = this_machine()
-    handles = extraction_flags.extractor(values)
+    handles = embedding_flags.extractor(values)
     for extractor in load_extractor(handles, features, values.image_size).parts:
         choice = choose_precision(values.precision, machine, extractor.gains_from_less)
         logger.info("%s: computing in %s: %s", extractor.handle, choice.precision, choice.why)
@@ -74,4 +75,4 @@ def main(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    programs.run(main)
+    program.run(main)

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from sound_pipeline.augmentation_config import AugmentationConfig
-from sound_pipeline.config import RunConfig, from_json, from_mapping, to_json
+from sound_pipeline.augmentation.config import AugmentationConfig
+from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import DatasetConfig
+from sound_pipeline.datasets.splits import SplitConfig
 from sound_pipeline.errors import UserError
-from sound_pipeline.feature_config import FeatureConfig
-from sound_pipeline.fine_tune_config import FineTuneConfig
-from sound_pipeline.head_config import HeadConfig
-from sound_pipeline.splits import SplitConfig
+from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.fine_tuning.config import FineTuneConfig
+from sound_pipeline.heads.config import HeadConfig
+from sound_pipeline.system.json_config import from_json, from_mapping, to_json
 
 RUN = RunConfig(
     dataset=DatasetConfig(dataset="csv", data_dir="sounds", manifest="sounds.csv"),

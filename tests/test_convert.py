@@ -18,20 +18,12 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from sound_pipeline import convert, sndfile
-from sound_pipeline.convert import (
-    CONVERTED,
-    COPIED,
-    FAILED,
-    KEPT,
-    Job,
-    pcm,
-    plan,
-    write_wav,
-)
+from sound_pipeline import convert
+from sound_pipeline.audio import libsndfile
+from sound_pipeline.audio.wav import decode_wav
+from sound_pipeline.convert import CONVERTED, COPIED, FAILED, KEPT, Job, pcm, plan, write_wav
 from sound_pipeline.datasets import DatasetConfig, Manifest, load_manifest
-from sound_pipeline.wav import decode_wav
-from tests.user_errors import error_of
+from tests.helpers.user_errors import error_of
 
 ROOT = Path(__file__).parents[1]
 RATE_HZ = 8000
@@ -86,9 +78,9 @@ def test_samples_are_the_nearest_there_are(
 ) -> None:
     source, target = write(tmp_path / name, subtype), str(tmp_path / "out" / "b.wav")
     with open(source, "rb") as file:
-        ((expected, _),) = sndfile.blocks(file)
+        ((expected, _),) = libsndfile.blocks(file)
     # libmpg123's last bit depends on where its output is cut.
-    monkeypatch.setattr(sndfile, "_BLOCK_SAMPLES", 1700 if name != "a.mp3" else 10**6)
+    monkeypatch.setattr(libsndfile, "_BLOCK_SAMPLES", 1700 if name != "a.mp3" else 10**6)
     write_wav(source, target, bits)
     actual, rate = soundfile.read(target, dtype="float32", always_2d=True)
     info = soundfile.info(target)
@@ -137,7 +129,7 @@ def test_too_loud_recording(tmp_path: Path) -> None:
 def test_too_long_for_wav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "a.flac")
     monkeypatch.setattr(convert, "_MAX_WAV_BYTES", 10_000)
-    with pytest.raises(sndfile.UndecodableError, match="4 GiB"):
+    with pytest.raises(libsndfile.UndecodableError, match="4 GiB"):
         write_wav(source, str(tmp_path / "b.wav"), 16)
     assert files_in(tmp_path) == {"a.flac"}
 
@@ -319,8 +311,8 @@ def test_damaged_file_leaves_nothing_behind(
     source, target = tmp_path / "in", tmp_path / "out"
     path = Path(write(source / "a.flac"))
     path.write_bytes(path.read_bytes()[:-3000])
-    monkeypatch.setattr(sndfile, "_BLOCK_SAMPLES", 500)
-    assert next(sndfile.blocks(path.open("rb")))[0].shape == (500, 1)
+    monkeypatch.setattr(libsndfile, "_BLOCK_SAMPLES", 500)
+    assert next(libsndfile.blocks(path.open("rb")))[0].shape == (500, 1)
     assert convert_tree(source, target) == {FAILED: 1}
     assert files_in(target) == set()
 

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 import sound_pipeline
-from tests import tiny_models
+from tests.helpers import tiny_models
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "labelling.md"
 

@@ -20,13 +20,13 @@ from pathlib import Path
 from absl import flags
 from tqdm import tqdm
 
-from sound_pipeline import programs
 from sound_pipeline.datasets.check import check_files, find
 from sound_pipeline.datasets.check_report import to_json, to_text
 from sound_pipeline.datasets.config import DATASETS, DatasetConfig
 from sound_pipeline.datasets.loading import load_manifest
 from sound_pipeline.datasets.published import PUBLISHED
 from sound_pipeline.errors import UserError
+from sound_pipeline.system import program
 
 logger = logging.getLogger("sound_pipeline.datasets")
 
@@ -106,7 +106,7 @@ def main(arguments: list[str]) -> int:
         logger.info("%s: taken for --dataset=%s", path, dataset)
     manifest = load_manifest(config_from_flags(path, dataset, values), require_files=False)
 
-    from sound_pipeline.audio import decode_bytes  # TensorFlow takes seconds to import
+    from sound_pipeline.audio.decoding import decode_bytes  # TensorFlow takes seconds to import
 
     with tqdm(total=len(manifest.recordings), desc="check", unit="clip") as progress:
         files = check_files(manifest, decode_bytes, progress.update)
@@ -118,11 +118,11 @@ def main(arguments: list[str]) -> int:
             to_file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UserError(f"--json={values.json}: {error.strerror}: name another file") from error
-    return 0 if len(findings.usable) == len(findings.files) else programs.EXIT_ERROR
+    return 0 if len(findings.usable) == len(findings.files) else program.EXIT_ERROR
 
 
 if __name__ == "__main__":
     # Messages and --help then name what was typed rather than __main__.py.
     sys.argv[0] = _PROGRAM
     define_flags()
-    programs.run(main)
+    program.run(main)

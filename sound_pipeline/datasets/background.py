@@ -12,9 +12,9 @@ from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below
 from sound_pipeline.datasets.listing import Listed, Listing
 from sound_pipeline.datasets.manifest import BACKGROUND, Manifest
 from sound_pipeline.datasets.recordings import Recording
+from sound_pipeline.datasets.stratify import shuffled
 from sound_pipeline.errors import UserError
-from sound_pipeline.filesystem import canonical, is_dir
-from sound_pipeline.stratify import shuffled
+from sound_pipeline.system.filesystem import canonical, is_dir
 
 _LAST = (math.inf, BACKGROUND)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from sound_pipeline.datasets.texts import Texts
 from sound_pipeline.errors import UserError
-from sound_pipeline.filesystem import canonical, is_dir, is_remote, scan_folder
+from sound_pipeline.system.filesystem import canonical, is_dir, is_remote, scan_folder
 
 AUDIO_SUFFIXES = (
     ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc",

@@ -14,13 +14,12 @@ from sound_pipeline.datasets.background import check_background
 from sound_pipeline.datasets.config import DatasetConfig
 from sound_pipeline.datasets.folders import find_files
 from sound_pipeline.datasets.listing import Listing
-from sound_pipeline.datasets.manifest import BACKGROUND, Manifest
+from sound_pipeline.datasets.manifest import BACKGROUND, Manifest, leave_out
 from sound_pipeline.datasets.recordings import Recording, Recordings
+from sound_pipeline.datasets.shares import Share
 from sound_pipeline.datasets.sources import list_recordings
 from sound_pipeline.datasets.tables import Row
-from sound_pipeline.datasets.unknown import leave_out
 from sound_pipeline.errors import UserError
-from sound_pipeline.shares import Share
 
 Hashes = npt.NDArray[np.int64]
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.filesystem import is_file, list_folder
+from sound_pipeline.system.filesystem import is_file, list_folder
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from sound_pipeline import filesystem
 from sound_pipeline.datasets.background import with_background
 from sound_pipeline.datasets.config import DatasetConfig
 from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below
@@ -15,6 +14,7 @@ from sound_pipeline.datasets.published import PUBLISHED, Published
 from sound_pipeline.datasets.recordings import Recording
 from sound_pipeline.datasets.tables import Row, Table, read_table
 from sound_pipeline.errors import UserError
+from sound_pipeline.system import filesystem
 
 _CUSTOM_CLIP_SECONDS = 4.0
 # File names may well have brackets in them.

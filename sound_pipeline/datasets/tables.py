@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.filesystem import open_binary
+from sound_pipeline.system.filesystem import open_binary
 
 
 class Row(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from sound_pipeline.feature_config import FeatureConfig
-from sound_pipeline.windows import WINDOWS_AT_ONCE
+from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.windows import WINDOWS_AT_ONCE
 
 
 class Extractor(tf.Module, abc.ABC):

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline import features
 from sound_pipeline.extractors.base import Extractor
-from sound_pipeline.feature_config import FeatureConfig
+from sound_pipeline.features import log_mel, picture
+from sound_pipeline.features.config import FeatureConfig
 
 # Raised whenever the same picture gives other numbers.
 GABOR_VERSION = 1
@@ -53,8 +53,8 @@ class GaborExtractor(Extractor):
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """The grey picture: float32 [batch, 150, 30 a second], 0..1."""
-        spectrogram = features.log_mel(waveform, sample_rate_hz, self.config)
-        return features.picture(spectrogram, HEIGHT, self.width, self.config)
+        spectrogram = log_mel.log_mel(waveform, sample_rate_hz, self.config)
+        return picture.picture(spectrogram, HEIGHT, self.width, self.config)
 
     def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Grey pictures float32 [batch, 150, width] to embeddings float32 [batch, 800]."""
@@ -104,7 +104,7 @@ def _energies(grey: tf.Tensor, wavelength: int, stride: int) -> tf.Tensor:
 
 def _bands(grey: tf.Tensor) -> tf.Tensor:
     """[batch, HEIGHT, width] -> [batch, BANDS, width]."""
-    weights = features.resize_matrix(HEIGHT, BANDS)
+    weights = picture.resize_matrix(HEIGHT, BANDS)
     return tf.einsum("nhw,bh->nbw", grey, tf.constant(weights))
 
 

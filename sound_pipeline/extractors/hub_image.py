@@ -6,11 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from sound_pipeline import features
 from sound_pipeline.errors import UserError, first_line
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.hub import HubFunction, HubModule
-from sound_pipeline.feature_config import FeatureConfig
+from sound_pipeline.features import picture
+from sound_pipeline.features.config import FeatureConfig
 
 DEFAULT_IMAGE_SIZE = 299
 
@@ -64,7 +64,7 @@ class HubImageExtractor(Extractor):
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """The picture: float32 [batch, height, width, 3], 0..1; see `features.network_picture`."""
-        return features.network_picture(
+        return picture.network_picture(
             waveform, sample_rate_hz, self.height, self.width, self.config
         )
 

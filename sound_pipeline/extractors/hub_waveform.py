@@ -10,11 +10,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from sound_pipeline.audio.resampling_ops import resample
 from sound_pipeline.errors import UserError, first_line
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.hub import HubFunction, HubModule
-from sound_pipeline.feature_config import FeatureConfig
-from sound_pipeline.graph_resampling import resample
+from sound_pipeline.features.config import FeatureConfig
 
 WAVEFORM_VERSION = 1
 """Raised whenever the same module gives other embeddings of the same sound."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sound_pipeline.extractors.base import Extractor
-from sound_pipeline.feature_config import FeatureConfig
-from sound_pipeline.features import window_samples
-from sound_pipeline.windows import audible_windows
+from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.log_mel import window_samples
+from sound_pipeline.features.windows import audible_windows
 
 
 class PiecesExtractor(Extractor):

@@ -1,10 +1,10 @@
 """Is something to be heard? One answer for every 10 ms of a stream.
 
-webrtcvad alone misses faint crackling and clock ticks, gets used to rain within a moment, and takes
-a loud steady room for speech now and then; level alone hears whatever rises well above the room,
-not what lies just above it. The default gate combines them (benchmarks/gate.py has the figures): a
-frame is active whose level is `energy_margin_db` above the noise floor, for a moment after such a
-frame, and where webrtcvad fires at least `vad_margin_db` above the floor.
+webrtcvad alone misses faint crackling and clock ticks, gets used to rain within a moment, and
+takes a loud steady room for speech now and then; level alone hears whatever rises well above the
+room, not what lies just above it. The default gate combines them (benchmarks/live/gate.py has the
+figures): a frame is active whose level is `energy_margin_db` above the noise floor, for a moment
+after such a frame, and where webrtcvad fires at least `vad_margin_db` above the floor.
 
 The noise floor is learned whenever no segment is open, and an open one keeps it as it was for
 `hold_seconds` at the most. A fan that is switched on, or rain, is heard for so long from its start;

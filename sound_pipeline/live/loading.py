@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.lite_formats import is_lite
-from sound_pipeline.model_files import ModelInfo
+from sound_pipeline.models.info import ModelInfo, is_lite
 
 if TYPE_CHECKING:
-    from sound_pipeline.inference import Model
-    from sound_pipeline.lite_model import LiteModel
+    from sound_pipeline.models.model import Model
+    from sound_pipeline.tflite.model import LiteModel
 
 Floats = npt.NDArray[np.float32]
 
@@ -111,11 +110,11 @@ class LoadingModel:
 
     def _read(self) -> Model | LiteModel:
         if is_lite(self._path):
-            from sound_pipeline.lite_model import LiteModel
+            from sound_pipeline.tflite.model import LiteModel
 
             return LiteModel(self._path, self._threads)
         # Here, because it imports TensorFlow, which takes seconds.
-        from sound_pipeline.inference import Model
+        from sound_pipeline.models.model import Model
 
         return Model(self._path, self._precision)
 

@@ -10,11 +10,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
-import os
 import sys
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, TextIO
@@ -22,18 +19,13 @@ from typing import Any, Protocol, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.errors import UserError
-from sound_pipeline.live.events import Event
-from sound_pipeline.live.statistics import SessionStatistics
+from sound_pipeline.events.text import encodable, json_line, one_line, printable, top_scores
+from sound_pipeline.live.tracking import Event
 
 FORMATS = ("text", "jsonl", "csv")
 TOP_CLASSES = 5
 
 CSV_COLUMNS = ("source", "time", "start_seconds", "end_seconds", "label", "score")
-
-# What would break a line in two or steer a terminal: control characters, halves of surrogate
-# pairs (from file names that aren't UTF-8), line and paragraph separators.
-_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,47 +104,6 @@ class Output(Protocol):
         traceback: TracebackType | None,
     ) -> None:
         """Closes it where that isn't done yet, so that a terminal is always left in order."""
-
-
-def make_output(
-    kind: str,
-    labels: Sequence[str],
-    statistics: SessionStatistics,
-    *,
-    windows: bool = False,
-    top: int = TOP_CLASSES,
-) -> Output:
-    """The output for a format: a live view where text goes to a terminal, else lines.
-
-    Args:
-      kind: one of `FORMATS`.
-      labels: the classes, in the order of the scores.
-      statistics: of the session; a live view shows them as they change.
-      windows: whether every window is reported too (JSON lines only).
-      top: how many classes of a window are shown.
-
-    Raises:
-      UserError: no such format, or windows asked of one that has none.
-    """
-    if kind not in FORMATS:
-        raise UserError(f"--format={kind}: no such format; give {', '.join(FORMATS)}")
-    if windows and kind != "jsonl":
-        raise UserError(f"--windows: --format={kind} has events only; give --format=jsonl as well")
-    if kind == "jsonl":
-        return JsonLinesOutput(labels, sys.stdout, windows=windows, top=top)
-    if kind == "csv":
-        return CsvOutput(sys.stdout)
-    if has_screen(sys.stdout, os.environ):
-        # Not above: a tenth of a second that no pipe has to wait for.
-        from sound_pipeline.live.terminal import TerminalView
-
-        return TerminalView(labels, statistics, sys.stdout, top=top)
-    return TextOutput(sys.stdout)
-
-
-def has_screen(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether a stream is a terminal whose cursor can be moved."""
-    return stream.isatty() and environment.get("TERM", "") not in ("dumb", "unknown")
 
 
 class _Lines:
@@ -286,40 +237,6 @@ def window_record(window: WindowResult, labels: Sequence[str], top: int) -> dict
     if window.latency_seconds is not None:
         record["latency_seconds"] = _rounded(window.latency_seconds, 4)
     return record
-
-
-def json_line(record: Mapping[str, Any]) -> str:
-    """A record as one line of ASCII, line feed included."""
-    return json.dumps(record, allow_nan=False) + "\n"
-
-
-def top_scores(
-    scores: npt.NDArray[np.floating], labels: Sequence[str], top: int
-) -> list[tuple[str, float]]:
-    """The `top` classes with the highest scores and those scores, the highest first."""
-    order = np.argsort(-scores, kind="stable")[:top]
-    return [(labels[index], float(scores[index])) for index in order]
-
-
-def printable(text: str) -> str:
-    """A text with escapes for what would break its line in two or steer a terminal."""
-    return "".join(
-        character.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(character) in _UNPRINTABLE
-        else character
-        for character in text
-    )
-
-
-def encodable(text: str, stream: TextIO) -> str:
-    """A text with escapes for what a stream can't encode: not every terminal has UTF-8."""
-    encoding = stream.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def one_line(text: str) -> str:
-    """A message without line breaks or other control characters."""
-    return printable(" ".join(text.split()))
 
 
 def _time(time: datetime | None) -> dict[str, str]:

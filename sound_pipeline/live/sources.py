@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.live.capture import Block, Microphone
+from sound_pipeline.live.microphone.capture import Block, Microphone
 
 _BLOCK_SECONDS = 0.02
 

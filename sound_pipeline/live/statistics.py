@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+from sound_pipeline.events.text import clock_text, latency_text
+
 _SHORTEST_SECONDS = 1e-4
 _LONGEST_SECONDS = 1e3
 _BINS_PER_DECADE = 120
@@ -98,21 +100,6 @@ class SessionStatistics:
             )
             lines.append(f"latency of labels: {', '.join(shares)}")
         return "\n".join(lines)
-
-
-def clock_text(seconds: float) -> str:
-    """A duration as hours, minutes and whole seconds: 1:02:03, or 2:03 within the first hour."""
-    minutes, rest = divmod(int(round(seconds, 3)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def latency_text(seconds: float) -> str:
-    """A latency with the unit and the digits that suit it: 4.1 ms, 63 ms, 12.3 s."""
-    milliseconds = 1000 * seconds
-    if milliseconds < 9.95:
-        return f"{milliseconds:.1f} ms"
-    return f"{milliseconds:.0f} ms" if milliseconds < 999.5 else f"{seconds:.1f} s"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -21,19 +21,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from sound_pipeline.live.events import Event
-from sound_pipeline.live.output import (
-    TOP_CLASSES,
-    Level,
-    Output,
-    WindowResult,
+from sound_pipeline.events.text import (
+    clock_text,
     encodable,
-    event_text,
+    latency_text,
     one_line,
     printable,
     top_scores,
 )
-from sound_pipeline.live.statistics import SessionStatistics, clock_text, latency_text
+from sound_pipeline.live.output import TOP_CLASSES, Level, Output, WindowResult, event_text
+from sound_pipeline.live.statistics import SessionStatistics
+from sound_pipeline.live.tracking import Event
 
 _REDRAW_SECONDS = 0.1
 _WIDEST = 100

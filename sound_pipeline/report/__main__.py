@@ -17,10 +17,10 @@ from pathlib import Path
 
 from absl import flags
 
-from sound_pipeline import programs
 from sound_pipeline.errors import UserError
 from sound_pipeline.report.compare import compare_all, read_runs
 from sound_pipeline.report.compare_tables import to_csv, to_markdown
+from sound_pipeline.system import program
 
 logger = logging.getLogger("sound_pipeline.report")
 
@@ -76,4 +76,4 @@ if __name__ == "__main__":
     # Messages and --help then name what was typed rather than __main__.py.
     sys.argv[0] = _PROGRAM
     define_flags()
-    programs.run(main)
+    program.run(main)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.predictions import Predictions, read_predictions
-from sound_pipeline.significance import McNemar, accuracy_difference_interval, mcnemar
+from sound_pipeline.evaluation.predictions import Predictions, read_predictions
+from sound_pipeline.evaluation.significance import McNemar, accuracy_difference_interval, mcnemar
 
 MOST_RUNS_IN_PAIRS = 5
 """Up to so many runs are compared each with each; of more, the first with each other one."""

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.audio import read_recording
-from sound_pipeline.feature_config import FeatureConfig
-from sound_pipeline.features import image
-from sound_pipeline.predictions import Predictions
-from sound_pipeline.windows import split_windows
+from sound_pipeline.audio.decoding import read_recording
+from sound_pipeline.evaluation.predictions import Predictions
+from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.picture import image
+from sound_pipeline.features.windows import split_windows
 
 LONGEST_SECONDS = 10.0
 """What an excerpt holds of a longer recording."""

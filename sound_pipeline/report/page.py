@@ -53,7 +53,7 @@ def write_page(
 
     Args:
       path: the file to write.
-      figures: the content of metrics.json, see `sound_pipeline.figures`.
+      figures: the content of metrics.json, see `sound_pipeline.evaluation.summary`.
       curves: by fold, 'loss' and, where there was validation, 'validation_loss': a value an epoch.
       mistakes: the most confident first. Their sounds are in the page until they would take more
         than `SOUND_BUDGET_BYTES`; from there on the pictures alone.

@@ -12,9 +12,9 @@ import tensorflow as tf
 from tensorboard.plugins import projector
 from tensorboard.plugins.pr_curve import summary as pr_curve
 
-from sound_pipeline.predictions import Predictions
+from sound_pipeline.embeddings.matrices import Matrix
+from sound_pipeline.evaluation.predictions import Predictions
 from sound_pipeline.report.excerpts import Excerpt
-from sound_pipeline.rows import Matrix
 
 MOST_PROJECTED = 5_000
 """Clips that the projector gets at the most; a browser turns no more of them smoothly."""

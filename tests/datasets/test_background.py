@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sound_pipeline.datasets import BACKGROUND, DatasetConfig, Manifest, load_manifest
+from sound_pipeline.datasets.splits import SplitConfig, make_splits
 from sound_pipeline.errors import UserError
-from sound_pipeline.splits import SplitConfig, make_splits
 from tests.e2e import tiny_data
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from sound_pipeline.audio import decode_bytes
+from sound_pipeline.audio.decoding import decode_bytes
 from sound_pipeline.datasets import Manifest, Recording, load_manifest
 from sound_pipeline.datasets.check import (
     UNKNOWN,

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from sound_pipeline.datasets import DatasetConfig, folders, load_manifest, load_share, loading
+from sound_pipeline.datasets.shares import Share
 from sound_pipeline.datasets.sources import list_recordings
-from sound_pipeline.shares import Share
 from tests.e2e import tiny_data
-from tests.user_errors import error_of
+from tests.helpers.user_errors import error_of
 
 
 def touch(folder: Path, names: Iterable[str]) -> Path:

@@ -14,7 +14,7 @@ import pytest
 
 from sound_pipeline.datasets import DatasetConfig, Manifest, Recording, load_manifest
 from sound_pipeline.errors import UserError
-from tests.user_errors import error_of
+from tests.helpers.user_errors import error_of
 
 URBANSOUND8K_COLUMNS = [
     "slice_file_name",

@@ -12,7 +12,7 @@ import pytest
 from sound_pipeline.datasets import folders
 from sound_pipeline.datasets.folders import files_below, find_files
 from sound_pipeline.errors import UserError
-from sound_pipeline.filesystem import list_folder
+from sound_pipeline.system.filesystem import list_folder
 
 
 def touch(*paths: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sound_pipeline.classifier import SoundClassifier
-from sound_pipeline.export import export_model
-from sound_pipeline.extractors import load_extractor
-from tests import tiny_models
+from sound_pipeline.extractors.loading import load_extractor
+from sound_pipeline.models.classifier import SoundClassifier
+from sound_pipeline.models.export import export_model
 from tests.e2e import programs, tiny_data
+from tests.helpers import tiny_models
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sound_pipeline.demo_sounds import CLASS_NAMES
+from sound_pipeline.demo_data.sounds import CLASS_NAMES
 from tests.e2e import environments, programs
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import tiny_models
 from tests.e2e import environments, programs
+from tests.helpers import tiny_models
 
 pytestmark = pytest.mark.slow
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from sound_pipeline.contents import content_keys
 from sound_pipeline.datasets import DatasetConfig, load_manifest
-from sound_pipeline.embeddings import embed_recordings, open_store
+from sound_pipeline.datasets.content_keys import content_keys
+from sound_pipeline.embeddings.embed import embed_recordings, open_store
 from sound_pipeline.extractors.gabor import GaborExtractor
-from sound_pipeline.feature_config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig
 from tests.e2e import programs
-from tests.sound_folders import write_folder
+from tests.helpers.sound_folders import write_folder
 
 PROGRAM = ("-m", "sound_pipeline.extract")
 

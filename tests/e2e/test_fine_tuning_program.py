@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from sound_pipeline.config import RunConfig, from_json
-from sound_pipeline.fine_tune_config import FineTuneConfig
+from sound_pipeline.config import RunConfig
+from sound_pipeline.fine_tuning.config import FineTuneConfig
+from sound_pipeline.system.json_config import from_json
 from tests.e2e import programs, tiny_data
-from tests.trainable_modules import save_trainable_module
+from tests.helpers.trainable_modules import save_trainable_module
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sound_pipeline.lite_model import LiteModel
+from sound_pipeline.tflite.model import LiteModel
 from tests.e2e import environments, programs, tiny_data
 from tests.e2e.conftest import Run
 

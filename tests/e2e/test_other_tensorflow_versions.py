@@ -12,9 +12,9 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from tests import tiny_models
 from tests.e2e import environments
 from tests.e2e.conftest import GaborModel
+from tests.helpers import tiny_models
 
 pytestmark = pytest.mark.slow
 

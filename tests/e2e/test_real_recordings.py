@@ -17,13 +17,14 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from sound_pipeline.classifier import SoundClassifier
-from sound_pipeline.config import RunConfig, from_json
-from sound_pipeline.extractors import load_extractor
-from sound_pipeline.head import Head
-from sound_pipeline.inference import Model
-from sound_pipeline.lite_model import LiteModel
-from sound_pipeline.resampling import resample
+from sound_pipeline.audio.resampling import resample
+from sound_pipeline.config import RunConfig
+from sound_pipeline.extractors.loading import load_extractor
+from sound_pipeline.heads.head import Head
+from sound_pipeline.models.classifier import SoundClassifier
+from sound_pipeline.models.model import Model
+from sound_pipeline.system.json_config import from_json
+from sound_pipeline.tflite.model import LiteModel
 from tests.e2e import programs, tiny_data
 from tests.live.pulse import PulseAudio
 from tests.live.serving import Serving, is_event

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests import tiny_models
 from tests.e2e import programs
-from tests.level_sounds import write_levels
-from tests.tiny_models import LOUD, QUIET
+from tests.helpers import tiny_models
+from tests.helpers.level_sounds import write_levels
+from tests.helpers.tiny_models import LOUD, QUIET
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from tests import tiny_models
 from tests.e2e import environments, model_server, programs, tiny_data
 from tests.e2e.conftest import GaborModel
+from tests.helpers import tiny_models
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,8 @@ import soundfile
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
-from sound_pipeline.config import RunConfig, from_json
+from sound_pipeline.config import RunConfig
+from sound_pipeline.system.json_config import from_json
 from tests.e2e import programs, tiny_data
 from tests.e2e.conftest import Run
 
@@ -49,18 +50,18 @@ PROMISED_METRICS = {
 # finds the program with some recordings done and some to do.
 STALLED = """
 import runpy, sys, time
-from sound_pipeline import embedding_jobs
+from sound_pipeline.embeddings import jobs
 
-add = embedding_jobs.EmbeddingStore.add
+add = jobs.EmbeddingStore.add
 
 def stall(self, fresh):
     add(self, fresh)
     if fresh:
         time.sleep(3600)
 
-assert embedding_jobs._WRITE_EVERY_SECONDS > 0
-embedding_jobs._WRITE_EVERY_SECONDS = 0
-embedding_jobs.EmbeddingStore.add = stall
+assert jobs._WRITE_EVERY_SECONDS > 0
+jobs._WRITE_EVERY_SECONDS = 0
+jobs.EmbeddingStore.add = stall
 sys.argv[0] = "train.py"
 runpy.run_path("train.py", run_name="__main__")
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests import tiny_models
+from tests.helpers import tiny_models
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.extractors import Extractor, load_extractor
-from sound_pipeline.feature_config import FeatureConfig
-from sound_pipeline.precision import choose_precision, computing_in, this_machine
-from sound_pipeline.windows import WINDOWS_AT_ONCE
+from sound_pipeline.extractors.base import Extractor
+from sound_pipeline.extractors.loading import load_extractor
+from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.windows import WINDOWS_AT_ONCE
+from sound_pipeline.system.precision import choose_precision, computing_in, this_machine
 
 RATE_HZ = 22050
 

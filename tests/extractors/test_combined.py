@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sound_pipeline.classifier import SoundClassifier
 from sound_pipeline.errors import UserError
-from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.combined import CombinedExtractor
-from sound_pipeline.feature_config import FeatureConfig
-from sound_pipeline.joint_head import JointHead, Member, mean_head
-from tests import sounds, tiny_models
-from tests.exported_answers import check_export
+from sound_pipeline.extractors.loading import load_extractor
+from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.heads.head import JointHead, Member, mean_head
+from sound_pipeline.models.classifier import SoundClassifier
+from tests.helpers import sounds, tiny_models
+from tests.helpers.exported_answers import check_export
 
 CONFIG = tiny_models.CONFIG
 RATE_HZ = 22050

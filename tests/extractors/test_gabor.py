@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.gabor import (
     BANDS,
     HEIGHT,
@@ -17,8 +16,9 @@ from sound_pipeline.extractors.gabor import (
     GaborExtractor,
     gabor_filters,
 )
-from sound_pipeline.feature_config import FeatureConfig
-from tests import sounds
+from sound_pipeline.extractors.loading import load_extractor
+from sound_pipeline.features.config import FeatureConfig
+from tests.helpers import sounds
 
 CONFIG = FeatureConfig(window_seconds=1.0)
 SAMPLES = CONFIG.sample_rate_hz

@@ -15,12 +15,12 @@ import pytest
 import tensorflow as tf
 import tensorflow_hub
 
-from sound_pipeline import features
 from sound_pipeline.errors import UserError
-from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.hub_image import HubImageExtractor
-from sound_pipeline.feature_config import FeatureConfig
-from tests import sounds
+from sound_pipeline.extractors.loading import load_extractor
+from sound_pipeline.features import picture
+from sound_pipeline.features.config import FeatureConfig
+from tests.helpers import sounds
 
 CONFIG = FeatureConfig(window_seconds=0.5)
 SAMPLES = round(0.5 * CONFIG.sample_rate_hz)
@@ -343,7 +343,7 @@ def test_multi_feeds_three_spectrograms_and_is_another_extractor(tmp_path: Path)
     plain, three = load_extractor(handle, CONFIG), load_extractor(handle, multi)
     assert plain.fingerprint != three.fingerprint
     waveform, rate = sounds.noise(SAMPLES)[None], tf.constant(CONFIG.sample_rate_hz)
-    expected = features.network_picture(waveform, rate, 32, 32, multi)
+    expected = picture.network_picture(waveform, rate, 32, 32, multi)
     np.testing.assert_array_equal(three.prepare(waveform, rate), expected)
     np.testing.assert_allclose(three(three.prepare(waveform, rate)), expected[:, 5, 7])
 

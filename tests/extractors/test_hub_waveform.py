@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sound_pipeline import resampling
+from sound_pipeline.audio import resampling
 from sound_pipeline.errors import UserError
-from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.hub_image import HubImageExtractor
 from sound_pipeline.extractors.hub_waveform import HubWaveformExtractor
-from sound_pipeline.feature_config import FeatureConfig
-from tests import sounds, tiny_models
-from tests.exported_answers import check_export
+from sound_pipeline.extractors.loading import load_extractor
+from sound_pipeline.features.config import FeatureConfig
+from tests.helpers import sounds, tiny_models
+from tests.helpers.exported_answers import check_export
 
 CONFIG = FeatureConfig(window_seconds=0.5)
 WAVEFORM = tf.TensorSpec([None], tf.float32)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sound_pipeline.extractors import load_extractor
 from sound_pipeline.extractors.gabor import GaborExtractor
+from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.extractors.pieces import PiecesExtractor
-from sound_pipeline.feature_config import FeatureConfig
-from tests import sounds, tiny_models
-from tests.exported_answers import check_export
+from sound_pipeline.features.config import FeatureConfig
+from tests.helpers import sounds, tiny_models
+from tests.helpers.exported_answers import check_export
 
 CONFIG = tiny_models.CONFIG
 RATE_HZ = 22050

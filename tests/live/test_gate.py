@@ -420,7 +420,7 @@ def test_webrtcvad_is_imported_only_where_it_is_needed() -> None:
 @pytest.mark.assets
 @pytest.mark.parametrize(("gain_db", "least"), [(0, 0.99), (-20, 0.95)])
 def test_real_recordings_are_noticed(esc10: Path, gain_db: float, least: float) -> None:
-    """Fold 5, 80 clips, in a room of -55 dBFS; benchmarks/gate.py has all of them."""
+    """Fold 5, 80 clips, in a room of -55 dBFS; benchmarks/live/gate.py has all of them."""
     with (esc10 / "meta" / "esc50.csv").open(newline="") as table:
         files = [row["filename"] for row in csv.DictReader(table) if row["fold"] == "5"]
     assert len(files) == 80

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.export import export_model
-from sound_pipeline.inference import Model
 from sound_pipeline.live.loading import LoadingModel
-from sound_pipeline.model_files import read_info
-from tests import tiny_models
+from sound_pipeline.models.export import export_model
+from sound_pipeline.models.info import read_info
+from sound_pipeline.models.model import Model
+from tests.helpers import tiny_models
 
 RATE = 16000
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.live.events import Event
+from sound_pipeline.events.text import printable
 from sound_pipeline.live.output import (
     CSV_COLUMNS,
     CsvOutput,
@@ -27,10 +27,10 @@ from sound_pipeline.live.output import (
     TextOutput,
     WindowResult,
     event_text,
-    make_output,
-    printable,
 )
+from sound_pipeline.live.outputs import make_output
 from sound_pipeline.live.statistics import SessionStatistics
+from sound_pipeline.live.tracking import Event
 
 ROOT = Path(__file__).parents[2]
 LABELS = ["dog_bark", "siren", "rain"]
@@ -262,7 +262,7 @@ def test_flags_that_do_not_fit(kind: str, windows: bool, message: str) -> None:
 
 def test_lines_need_no_heavy_import() -> None:
     program = (
-        "import sys; from sound_pipeline.live.output import make_output; "
+        "import sys; from sound_pipeline.live.outputs import make_output; "
         "from sound_pipeline.live.statistics import SessionStatistics; "
         "make_output('text', ['a'], SessionStatistics()); "
         "print([name for name in ('tensorflow', 'rich', 'matplotlib') if name in sys.modules])"

@@ -15,14 +15,7 @@ from hypothesis import strategies as st
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.live.gate import FrameState
-from sound_pipeline.live.segments import (
-    Item,
-    Quiet,
-    SegmentConfig,
-    SegmentEnd,
-    Segmenter,
-    Window,
-)
+from sound_pipeline.live.segments import Item, Quiet, SegmentConfig, SegmentEnd, Segmenter, Window
 
 Samples = npt.NDArray[np.float32]
 RATE = 1000

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests import tiny_models
+from tests.helpers import tiny_models
+from tests.helpers.tiny_models import LOUD
 from tests.live.pulse import PulseAudio
 from tests.live.serving import Serving, is_event, is_window
-from tests.tiny_models import LOUD
 
 pytestmark = pytest.mark.slow
 

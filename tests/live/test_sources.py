@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sound_pipeline.errors import UnreadableError
-from sound_pipeline.live.capture import Block, Notice, NoticeKind, Statistics
+from sound_pipeline.live.microphone.capture import Block, Notice, NoticeKind, Statistics
 from sound_pipeline.live.sources import Clock, MicrophoneSource, Replay
 
 RATE = 16000

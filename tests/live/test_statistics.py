@@ -7,13 +7,8 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from sound_pipeline.live.statistics import (
-    LATENCY_TOLERANCE,
-    LatencyHistogram,
-    SessionStatistics,
-    clock_text,
-    latency_text,
-)
+from sound_pipeline.events.text import clock_text, latency_text
+from sound_pipeline.live.statistics import LATENCY_TOLERANCE, LatencyHistogram, SessionStatistics
 
 
 def histogram(latencies: np.ndarray | list[float]) -> LatencyHistogram:

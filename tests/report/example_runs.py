@@ -9,10 +9,10 @@ import numpy as np
 
 from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import DatasetConfig
-from sound_pipeline.feature_config import FeatureConfig
-from sound_pipeline.head_config import HeadConfig
+from sound_pipeline.datasets.splits import SplitConfig
+from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.report.excerpts import Excerpt
-from sound_pipeline.splits import SplitConfig
 
 TEN = (
     "dog",

@@ -18,10 +18,10 @@ import pytest
 from scipy.stats import binomtest
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.predictions import Predictions, write_predictions
+from sound_pipeline.evaluation.predictions import Predictions, write_predictions
+from sound_pipeline.evaluation.significance import accuracy_difference_interval
 from sound_pipeline.report.compare import Run, compare, compare_all, differing, read_runs
 from sound_pipeline.report.compare_tables import to_csv, to_markdown
-from sound_pipeline.significance import accuracy_difference_interval
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("dog", "rain")

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.image import imread
 
 from sound_pipeline.report.confusion import draw_confusion_matrix
-from tests.sound_folders import CLASSES
+from tests.helpers.sound_folders import CLASSES
 
 LONG_NAMES = (
     "air_conditioner",

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sound_pipeline import features
 from sound_pipeline.errors import UserError
-from sound_pipeline.predictions import Predictions
+from sound_pipeline.evaluation.predictions import Predictions
+from sound_pipeline.features import picture
 from sound_pipeline.report.excerpts import (
     LONGEST_SECONDS,
     excerpts,
     most_confident_mistakes,
     one_of_each_class,
 )
-from tests.sound_folders import CLASSES, RATE_HZ, SHORT, clip
-from tests.sounds import Floats, chirp, noise, write_wav
+from tests.helpers.sound_folders import CLASSES, RATE_HZ, SHORT, clip
+from tests.helpers.sounds import Floats, chirp, noise, write_wav
 
 
 def table(
@@ -51,10 +51,10 @@ def assert_shows(picture: np.ndarray, window: Floats, rate_hz: int) -> None:
 
 def seen(window: Floats, rate_hz: int) -> np.ndarray:
     """What the feature path makes of one window: uint8 [299, 299, 3]."""
-    picture = features.coloured_picture(
+    coloured = picture.coloured_picture(
         tf.constant(window[None]), tf.constant(rate_hz), 299, 299, SHORT
     )
-    return np.round(picture[0].numpy() * 255).astype(np.uint8)
+    return np.round(coloured[0].numpy() * 255).astype(np.uint8)
 
 
 def test_most_confident_mistakes_come_first_and_equals_by_row() -> None:

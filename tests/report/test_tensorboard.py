@@ -19,7 +19,7 @@ import soundfile
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sound_pipeline.predictions import Predictions
+from sound_pipeline.evaluation.predictions import Predictions
 from sound_pipeline.report import tensorboard
 from sound_pipeline.report.excerpts import Excerpt
 from sound_pipeline.report.tensorboard import write_tensorboard

@@ -1,0 +1,1 @@
+"""Bytes to a waveform: in the graph, whole, or block by block."""

@@ -1,0 +1,107 @@
+"""Recordings decoded block by block: WAV files by the steps of `wav`, all else by libsndfile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from sound_pipeline.audio import libsndfile, wav_header
+from sound_pipeline.audio.wav import (
+    WavHeader,
+    decode_frames,
+    decode_wav,
+    is_wav,
+    not_finite_reason,
+    read_header,
+)
+
+Floats = npt.NDArray[np.float32]
+
+# Op by op, the walk through a file's chunks would take several times as long.
+_decode_whole = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
+_decode_slice = tf.function(decode_frames)
+
+
+def decoded_blocks(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]]:
+    """Decodes a recording to mono by whichever decoder can, in constant memory.
+
+    Args:
+      file: open for reading, at its start, and stays so.
+      length: of the file, in bytes.
+      block_bytes: how much of a WAV file is read at a time.
+
+    Yields:
+      samples: float32 [n], the mean over the channels; -1..1 for integer encodings.
+      sample_rate_hz: the same for all; at least one block comes.
+
+    Raises:
+      UndecodableError: it can't be decoded, or some sample was no number.
+    """
+    head = file.read(12)
+    if not head:
+        raise libsndfile.UndecodableError("the file is empty")
+    file.seek(0)
+    in_graph = None
+    if is_wav(tf.constant(head)):
+        in_graph = _whole(file) if length <= block_bytes else _sliced(file, length, block_bytes)
+    if in_graph is None:
+        file.seek(0)
+        in_graph = libsndfile.mono_blocks(file)
+    yield from in_graph
+
+
+def _whole(file: BinaryIO) -> Iterator[tuple[Floats, int]] | None:
+    """A WAV file as one block; None where its encoding is not decoded in-graph."""
+    waveform, rate, reason, unsupported = _decode_whole(tf.constant(file.read()))
+    if unsupported.numpy():
+        return None
+    _check(reason)
+    return iter([(waveform.numpy(), int(rate))])
+
+
+def _sliced(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]] | None:
+    """A WAV file as many blocks; None where its encoding is not decoded in-graph."""
+    header = read_header(_reader(file), tf.constant(length, tf.int64))
+    if header.unsupported_encoding.numpy():
+        return None
+    _check(header.reason)
+    return _slices(file, header, block_bytes)
+
+
+def _slices(file: BinaryIO, header: WavHeader, block_bytes: int) -> Iterator[tuple[Floats, int]]:
+    rate, frame_bytes = int(header.fmt.sample_rate_hz), int(header.fmt.frame_bytes)
+    frames_left, at_once = int(header.frames), max(1, block_bytes // frame_bytes)
+    not_finite = 0
+    file.seek(int(header.start))
+    while frames_left:
+        contents = file.read(min(at_once, frames_left) * frame_bytes)
+        frames = len(contents) // frame_bytes
+        if not frames:
+            raise libsndfile.UndecodableError("the file became shorter while it was read")
+        frames_left -= frames
+        samples, bad = _decode_slice(
+            tf.constant(contents[: frames * frame_bytes]), header.fmt, header.encoding
+        )
+        # They are counted to the end: the reason is that of the whole file.
+        not_finite += int(bad)
+        if not not_finite:
+            yield samples.numpy(), rate
+    if not_finite:
+        _check(not_finite_reason(tf.constant(not_finite)))
+
+
+def _check(reason: tf.Tensor) -> None:
+    if text := reason.numpy():  # asked of NumPy: an op would take ten times as long
+        raise libsndfile.UndecodableError(text.decode())
+
+
+def _reader(file: BinaryIO) -> wav_header.Read:
+    def read(at: tf.Tensor | int, size: int) -> tf.Tensor:
+        file.seek(int(at))
+        return tf.constant(file.read(size))
+
+    return read

@@ -1,0 +1,114 @@
+"""A recording read block by block, however long it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from sound_pipeline.audio import libsndfile
+from sound_pipeline.errors import UnreadableError
+from sound_pipeline.system.filesystem import open_binary, stamp
+
+Floats = npt.NDArray[np.float32]
+# An open file, its length and how much to read at a time, to blocks and their rate.
+Decode = Callable[[BinaryIO, int, int], Iterator[tuple[Floats, int]]]
+
+BLOCK_BYTES = 1 << 22
+"""Of a WAV file that are read at a time; a shorter one is a block of its own."""
+
+
+class Recording:
+    """An open recording. As a context it closes the file at its end.
+
+    Attributes:
+      path: the file.
+      sample_rate_hz: its rate.
+      size_bytes: the file's length.
+      blocks: float32 [n] each, n > 0: the mean over the channels, -1..1 for integer encodings.
+        Raises UnreadableError where the rest can't be decoded, or some sample was no number.
+    """
+
+    def __init__(self, path: str, decode: Decode, block_bytes: int) -> None:
+        """Opens the file and decodes its first block.
+
+        Args:
+          path: a recording, told apart by content.
+          decode: what decodes it.
+          block_bytes: how much is read at a time, about.
+
+        Raises:
+          UnreadableError: it can't be opened or decoded.
+        """
+        self.path = path
+        try:
+            path.encode()
+            self._file = open_binary(path)
+        except UnicodeEncodeError as error:
+            raise UnreadableError(repr(path), "the file name is not UTF-8: rename it") from error
+        except OSError as error:
+            raise UnreadableError(path, error.strerror or str(error)) from error
+        try:
+            self.size_bytes = stamp(path)[0]
+            decoded = self._reported(decode(self._file, self.size_bytes, block_bytes))
+            first, self.sample_rate_hz = next(decoded)
+        except BaseException:
+            self._file.close()
+            raise
+        self.blocks: Iterator[Floats] = self._blocks(first, decoded)
+
+    @property
+    def position_bytes(self) -> int:
+        """How far into the file the decoder is."""
+        return self._file.tell()
+
+    def __enter__(self) -> Recording:
+        """The recording itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def _reported(self, decoded: Iterator[tuple[Floats, int]]) -> Iterator[tuple[Floats, int]]:
+        try:
+            yield from decoded
+        except libsndfile.UndecodableError as error:
+            raise UnreadableError(self.path, str(error)) from error
+        except OSError as error:
+            raise UnreadableError(self.path, error.strerror or str(error)) from error
+
+    @staticmethod
+    def _blocks(first: Floats, decoded: Iterator[tuple[Floats, int]]) -> Iterator[Floats]:
+        yield first
+        for samples, _ in decoded:
+            yield samples
+
+
+def open_recording(path: str, block_bytes: int = BLOCK_BYTES) -> Recording:
+    """Opens a recording of any kind; see `Recording`."""
+    # Here, because it imports TensorFlow, which takes seconds and isn't on small devices.
+    from sound_pipeline.audio.block_decoding import decoded_blocks
+
+    return Recording(path, decoded_blocks, block_bytes)
+
+
+def open_without_tensorflow(path: str, block_bytes: int = BLOCK_BYTES) -> Recording:
+    """Opens a recording of a kind that libsndfile knows; see `Recording`."""
+
+    def decode(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]]:
+        return libsndfile.mono_blocks(file)
+
+    return Recording(path, decode, block_bytes)

@@ -1,0 +1,365 @@
+"""WAV files decoded inside the TensorFlow graph, with core ops alone.
+
+The chunks of the file are walked in a `tf.while_loop` and its samples read with
+`tf.io.decode_raw`, so the same function works eagerly, in `tf.data` and `tf.map_fn`, and in a
+SavedModel that is loaded where this package is not installed. It never raises: bytes that can't
+be decoded come back with the reason in words. Sample values are those of libsndfile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from sound_pipeline.audio import g711, wav_header
+from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.audio.wav_header import is_wav
+
+__all__ = [
+    "MAX_CHANNELS",
+    "DecodedAudio",
+    "WavHeader",
+    "decode_frames",
+    "decode_wav",
+    "is_wav",
+    "not_finite_reason",
+    "read_header",
+]
+
+MAX_CHANNELS = 32
+
+_PCM, _FLOAT, _A_LAW, _MU_LAW = 0x0001, 0x0003, 0x0006, 0x0007
+
+_NAMES = {
+    _PCM: "PCM",
+    0x0002: "Microsoft ADPCM",
+    _FLOAT: "IEEE float",
+    _A_LAW: "A-law",
+    _MU_LAW: "mu-law",
+    0x0010: "OKI ADPCM",
+    0x0011: "IMA ADPCM",
+    0x0014: "G.723 ADPCM",
+    0x0031: "GSM 6.10",
+    0x0040: "G.721 ADPCM",
+    0x0050: "MPEG",
+    0x0055: "MP3",
+    0x0064: "G.726 ADPCM",
+    0x0092: "AC-3",
+    0x00FF: "AAC",
+    0x0161: "Windows Media Audio",
+    0x674F: "Vorbis",
+    0xF1AC: "FLAC",
+}
+
+
+class DecodedAudio(NamedTuple):
+    """One recording, or why there is none.
+
+    Attributes:
+        waveform: float32 [samples], the mean over the channels, -1..1 for integer encodings;
+            empty where there is a reason. TensorFlow flushes subnormal floats to zero.
+        sample_rate_hz: int32 scalar; 0 where there is a reason.
+        reason: string scalar, one line for the user; '' where the recording was decoded.
+        unsupported_encoding: bool scalar, True where the reason is only that the samples are in
+            an encoding that is not decoded in-graph, so that another decoder may read them.
+    """
+
+    waveform: tf.Tensor
+    sample_rate_hz: tf.Tensor
+    reason: tf.Tensor
+    unsupported_encoding: tf.Tensor
+
+
+class _Check(NamedTuple):
+    """A condition for decoding, and what to say where it fails."""
+
+    holds: tf.Tensor
+    message: Callable[[], tf.Tensor]
+    is_of_encoding: bool = False
+
+
+class WavHeader(NamedTuple):
+    """What a WAV file says of its samples, or why they can't be decoded.
+
+    Attributes:
+        fmt: their format; without meaning where there is a reason.
+        encoding: int64 scalar, which of the decoders is theirs.
+        start: int64 scalar, the byte at which they start.
+        frames: int64 scalar, how many whole frames the file has.
+        reason: string scalar, one line for the user; '' where they can be decoded.
+        unsupported_encoding: bool scalar, as in `DecodedAudio`.
+    """
+
+    fmt: wav_header.Format
+    encoding: tf.Tensor
+    start: tf.Tensor
+    frames: tf.Tensor
+    reason: tf.Tensor
+    unsupported_encoding: tf.Tensor
+
+
+# Everything below is graph code already: AutoGraph could only slow its tracing down. This one is
+# traced once in a process, however many graphs it is part of.
+@partial(tf.function, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+def decode_wav(contents: tf.Tensor) -> DecodedAudio:
+    """Decodes one WAV file to mono.
+
+    Read are integer PCM of 8 (unsigned), 16, 24 and 32 bits, floats of 32 and 64 bits, A-law and
+    mu-law, of 1 to 32 channels and 1 to 384 kHz, by format tag or by the sub-format GUID of
+    EXTENSIBLE, in RIFF, RF64 and BW64 files below 2 GiB. Samples of fewer bits than the bytes
+    that hold them are left-justified, as the specification has them. The sizes in the file are
+    never trusted: see `wav_header.find_data` for a truncated or streamed file.
+
+    Args:
+        contents: string scalar, the whole file.
+
+    Returns:
+        The recording, or the reason why there is none; no contents raise an error.
+    """
+    # The bytes are in host memory: where there is a GPU, no step of the walk should hop to it.
+    with tf.name_scope("decode_wav"), tf.device("/device:CPU:0"):
+        contents = tf.ensure_shape(tf.convert_to_tensor(contents, tf.string), [])
+        # tf.strings.length counts in int32 and wraps: there may be bytes beyond what it says.
+        length = tf.cast(tf.strings.length(contents), tf.int64)
+        is_short = tf.equal(tf.strings.substr(contents, tf.maximum(length, 0), 1), "")
+        known = tf.where(is_short, length, 0)
+        header = read_header(wav_header.bytes_of(contents), known)
+        too_long = tf.constant("WAV: files of 2 GiB or more are not decoded")
+        header = header._replace(reason=tf.where(is_short, header.reason, too_long))
+
+        def decode() -> DecodedAudio:
+            size = header.frames * header.fmt.frame_bytes
+            waveform, not_finite = decode_frames(
+                tf.strings.substr(contents, header.start, size), header.fmt, header.encoding
+            )
+            is_fit = tf.equal(not_finite, 0)
+            return DecodedAudio(
+                waveform=waveform[: tf.where(is_fit, tf.size(waveform), 0)],
+                sample_rate_hz=tf.where(is_fit, tf.cast(header.fmt.sample_rate_hz, tf.int32), 0),
+                reason=tf.where(is_fit, "", not_finite_reason(not_finite)),
+                unsupported_encoding=tf.constant(False),
+            )
+
+        def explain() -> DecodedAudio:
+            return DecodedAudio(
+                waveform=tf.zeros([0]),
+                sample_rate_hz=tf.constant(0),
+                reason=header.reason,
+                unsupported_encoding=header.unsupported_encoding,
+            )
+
+        decoded = DecodedAudio(*tf.cond(tf.equal(header.reason, ""), decode, explain))
+        decoded.waveform.set_shape([None])
+        return decoded
+
+
+@tf.autograph.experimental.do_not_convert
+def read_header(read: wav_header.Read, length: tf.Tensor) -> WavHeader:
+    """Reads all of a WAV file but its samples, in-graph or eagerly.
+
+    Args:
+        read: reads the file.
+        length: int64 scalar, its bytes.
+    """
+    chunks = wav_header.find_chunks(read, length)
+    fmt = wav_header.read_format(read, length, chunks)
+    data = wav_header.find_data(read, length, chunks)
+    frames = data.size // tf.maximum(fmt.frame_bytes, 1)
+    is_decoder = tf.equal(
+        tf.constant([tag * 65536 + size for tag, size in _DECODERS], tf.int64),
+        fmt.tag * 65536 + fmt.sample_bytes,
+    )
+    # In the order in which the messages make sense: the first that fails is the one told.
+    checks = [
+        *_file_checks(read, length, chunks),
+        *_format_checks(fmt, tf.reduce_any(is_decoder)),
+        _Check(data.is_known, lambda: tf.constant("the ds64 chunk is missing or broken")),
+        _Check(frames > 0, lambda: tf.constant("the data chunk holds no audio frame")),
+    ]
+    holds = tf.stack([check.holds for check in checks])
+    first = tf.argmin(tf.cast(holds, tf.int32))
+
+    def explain() -> tuple[tf.Tensor, tf.Tensor]:
+        reason = "WAV: " + tf.stack([check.message() for check in checks])[first]
+        return reason, tf.constant([check.is_of_encoding for check in checks])[first]
+
+    reason, unsupported = tf.cond(
+        tf.reduce_all(holds), lambda: (tf.constant(""), tf.constant(False)), explain
+    )
+    encoding = tf.argmax(tf.cast(is_decoder, tf.int32))
+    return WavHeader(fmt, encoding, data.start, frames, reason, unsupported)
+
+
+def not_finite_reason(count: tf.Tensor) -> tf.Tensor:
+    """Why a recording with so many samples that are no numbers is not decoded."""
+    return tf.strings.format("WAV: {} sample(s) are not finite", count)
+
+
+def _file_checks(
+    read: wav_header.Read, length: tf.Tensor, chunks: wav_header.Chunks
+) -> list[_Check]:
+    def missing_chunk() -> tf.Tensor:
+        name = tf.where(tf.equal(chunks.starts[0], 0), "fmt", "data")
+        limit = f" among the first {wav_header.MAX_CHUNKS}"
+        return tf.strings.join(
+            ["there is no ", name, " chunk", tf.where(chunks.gave_up, limit, "")]
+        )
+
+    return [
+        _Check(tf.not_equal(length, 0), lambda: tf.constant("the file is empty")),
+        _Check(
+            length >= 12,
+            lambda: tf.strings.format("a file of {} bytes is too short for a header", length),
+        ),
+        _Check(is_wav(read(0, 12)), lambda: tf.constant("no RIFF, RF64 or BW64 WAVE header")),
+        _Check(tf.reduce_all(chunks.starts > 0), missing_chunk),
+    ]
+
+
+def _format_checks(fmt: wav_header.Format, has_decoder: tf.Tensor) -> list[_Check]:
+    return [
+        _Check(fmt.is_whole, lambda: tf.constant("the fmt chunk is truncated")),
+        _Check(has_decoder & fmt.is_tagged, lambda: _name_encoding(fmt), is_of_encoding=True),
+        _Check(
+            (fmt.channels >= 1) & (fmt.channels <= MAX_CHANNELS),
+            lambda: tf.strings.format(f"{{}} channels are not 1 to {MAX_CHANNELS}", fmt.channels),
+        ),
+        _Check(
+            (fmt.sample_rate_hz >= MIN_SAMPLE_RATE_HZ) & (fmt.sample_rate_hz <= MAX_SAMPLE_RATE_HZ),
+            lambda: tf.strings.format(
+                f"a sample rate of {{}} Hz is not {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}",
+                fmt.sample_rate_hz,
+            ),
+        ),
+        _Check(
+            tf.equal(fmt.frame_bytes, fmt.channels * fmt.sample_bytes),
+            lambda: tf.strings.format(
+                "a block alignment of {} bytes is not {} channel(s) of {} bits",
+                (fmt.frame_bytes, fmt.channels, fmt.sample_bits),
+            ),
+        ),
+    ]
+
+
+def _name_encoding(fmt: wav_header.Format) -> tf.Tensor:
+    """Says that the samples are in an encoding without a decoder, and in which."""
+    tag_names = tf.where(
+        tf.equal(tf.constant(list(_NAMES), tf.int64), fmt.tag),
+        [f" ({name})" for name in _NAMES.values()],
+        "",
+    )
+    tag = tf.strings.join(["format tag 0x", _hex(fmt.tag), tf.strings.reduce_join(tag_names)])
+    tags = tf.constant([tag for tag, _ in _DECODERS], tf.int64)
+    bits = tf.strings.format(" with {} bits", fmt.sample_bits)
+    tag = tf.strings.join([tag, tf.where(tf.reduce_any(tf.equal(tags, fmt.tag)), bits, "")])
+    # A GUID is written as one long and two short numbers, then eight bytes in their order.
+    swapped = fmt.guid_words % 256 * 256 + fmt.guid_words // 256
+    words = [fmt.guid_words[i] for i in (1, 0, 2, 3)] + [swapped[i] for i in (4, 5, 6, 7)]
+    guid = [
+        tf.strings.join([_hex(word), mark])
+        for word, mark in zip(words, ("", "-", "-", "-", "-", "", "", ""), strict=True)
+    ]
+    what = tf.where(fmt.is_tagged, tag, tf.strings.join(["sub-format ", *guid]))
+    return tf.strings.join([what, " is not decoded in-graph"])
+
+
+def _hex(word: tf.Tensor) -> tf.Tensor:
+    """The four hexadecimal digits of an int64 scalar of 16 bits."""
+    places = tf.constant([4096, 256, 16, 1], tf.int64)
+    return tf.strings.reduce_join(tf.gather(list("0123456789ABCDEF"), word // places % 16))
+
+
+@tf.autograph.experimental.do_not_convert
+def decode_frames(
+    data: tf.Tensor, fmt: wav_header.Format, encoding: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes whole frames, all of a recording's or some.
+
+    Args:
+        data: string scalar, the bytes of the frames.
+        fmt: their format, which is consistent.
+        encoding: int64 scalar, the place of their decoder in `_DECODERS`.
+
+    Returns:
+        waveform: float32 [frames], the mean over the channels.
+        not_finite: int64 scalar, how many samples of all channels are no numbers.
+    """
+    samples = tf.switch_case(
+        tf.cast(encoding, tf.int32), [partial(decode, data) for decode in _DECODERS.values()]
+    )
+    not_finite = tf.cond(
+        tf.equal(fmt.tag, _FLOAT),
+        lambda: tf.math.count_nonzero(~tf.math.is_finite(samples)),
+        lambda: tf.constant(0, tf.int64),
+    )
+    mono = tf.switch_case(
+        tf.cast(tf.minimum(fmt.channels, 3) - 1, tf.int32),
+        [lambda: samples, partial(_mix_two, samples), partial(_mix, samples, fmt.channels)],
+    )
+    return mono, not_finite
+
+
+def _mix_two(samples: tf.Tensor) -> tf.Tensor:
+    left, right = tf.unstack(tf.reshape(samples, [-1, 2]), axis=1)
+    # Halved first: the sum of two large floats need not be finite.
+    return 0.5 * left + 0.5 * right
+
+
+def _mix(samples: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
+    frames = tf.reshape(tf.cast(samples, tf.float64), tf.stack([-1, channels]))
+    return tf.cast(tf.reduce_mean(frames, axis=1), tf.float32)
+
+
+def _decode_8_bit(data: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.io.decode_raw(data, tf.uint8), tf.float32) * 2.0**-7 - 1.0
+
+
+def _decode_16_bit(data: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.io.decode_raw(data, tf.int16), tf.float32) * 2.0**-15
+
+
+def _decode_24_bit(data: tf.Tensor) -> tf.Tensor:
+    # Every sum of these is a multiple of 2**-23 below 1, so exact. Not a matrix product: that
+    # would be rounded to bfloat16 where automatic mixed precision is on.
+    low, middle, high = tf.unstack(tf.reshape(tf.io.decode_raw(data, tf.uint8), [-1, 3]), axis=1)
+    return (
+        tf.cast(low, tf.float32) * 2.0**-23
+        + tf.cast(middle, tf.float32) * 2.0**-15
+        + tf.cast(tf.bitcast(high, tf.int8), tf.float32) * 2.0**-7
+    )
+
+
+def _decode_32_bit(data: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.io.decode_raw(data, tf.int32), tf.float32) * 2.0**-31
+
+
+def _decode_float32(data: tf.Tensor) -> tf.Tensor:
+    return tf.io.decode_raw(data, tf.float32)
+
+
+def _decode_float64(data: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.io.decode_raw(data, tf.float64), tf.float32)
+
+
+def _decode_a_law(data: tf.Tensor) -> tf.Tensor:
+    return tf.gather(g711.a_law_table(), tf.cast(tf.io.decode_raw(data, tf.uint8), tf.int32))
+
+
+def _decode_mu_law(data: tf.Tensor) -> tf.Tensor:
+    return tf.gather(g711.mu_law_table(), tf.cast(tf.io.decode_raw(data, tf.uint8), tf.int32))
+
+
+# By format tag and bytes of a sample.
+_DECODERS: dict[tuple[int, int], Callable[[tf.Tensor], tf.Tensor]] = {
+    (_PCM, 1): _decode_8_bit,
+    (_PCM, 2): _decode_16_bit,
+    (_PCM, 3): _decode_24_bit,
+    (_PCM, 4): _decode_32_bit,
+    (_FLOAT, 4): _decode_float32,
+    (_FLOAT, 8): _decode_float64,
+    (_A_LAW, 1): _decode_a_law,
+    (_MU_LAW, 1): _decode_mu_law,
+}

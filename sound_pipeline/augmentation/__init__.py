@@ -1,0 +1,1 @@
+"""Changed copies of recordings to train on."""

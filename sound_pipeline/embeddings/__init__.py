@@ -1,0 +1,1 @@
+"""Embeddings made once and kept; shards of a data set."""

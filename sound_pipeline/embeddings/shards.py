@@ -1,0 +1,224 @@
+"""Shares of a data set to shards, and shards to the store that training reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sound_pipeline.datasets.content_keys import Keys, content_keys
+from sound_pipeline.datasets.shares import Share
+from sound_pipeline.embeddings.jobs import Job, check_readable, embed_missing, open_store
+from sound_pipeline.embeddings.matrices import Floats
+from sound_pipeline.embeddings.shard_files import (
+    MADE_BY,
+    Entry,
+    is_whole,
+    read_entry,
+    read_shard,
+    shares_in,
+    write_shard,
+)
+from sound_pipeline.embeddings.store import EmbeddingStore
+from sound_pipeline.errors import UserError
+from sound_pipeline.extractors.base import Extractor
+
+logger = logging.getLogger(__name__)
+
+# A store is quicker to search the fewer parts it has; a merge that is killed loses one of them.
+_PART_BYTES = 256 << 20
+_MOST_NAMED = 5
+
+
+def embed_share(
+    paths: Sequence[str],
+    share: Share,
+    extractor: Extractor,
+    cache_dir: Path,
+    shards_dir: Path,
+    precision: str = "float32",
+    data_service: str = "",
+) -> Path:
+    """Embeds a share of the recordings and writes its shard, unless that is there already.
+
+    A recording's embedding doesn't depend on how the recordings are divided, since a window's
+    doesn't on what it is in a batch with: batches have one shape (see `window_batches`), and
+    tests/extractors/test_batches.py holds the extractors to it.
+
+    Args:
+      paths: the share's recordings, as `load_share` lists them.
+      share: which it is.
+      extractor: makes the embeddings.
+      cache_dir: where they are kept meanwhile, to go on after a kill.
+      shards_dir: gets a folder of shards for each way of making embeddings.
+      precision: what the extractor computes in.
+      data_service: see `embed_recordings`.
+
+    Returns:
+      The TFRecord file.
+
+    Raises:
+      UserError: a folder can't be used.
+    """
+    store = open_store(cache_dir, extractor, precision)
+    directory = shards_dir / store.directory.name
+    keys = content_keys(paths, cache_dir)
+    entry = read_entry(directory, share)
+    if entry and _matches(entry, keys) and is_whole(directory, entry):
+        logger.info("shard %s is there already", share)
+        return directory / entry.records
+    # How many may be unreadable is for the merge to say, which sees all.
+    job = Job(extractor, precision, store, data_service=data_service)
+    kept, unreadable = embed_missing(paths, keys, job)
+    entry = write_shard(directory, share, keys, kept, unreadable, store.made_by)
+    return directory / entry.records
+
+
+def merge_shares(
+    paths: Sequence[str],
+    extractor: Extractor,
+    cache_dir: Path,
+    shards_dir: Path,
+    precision: str,
+    max_bad_clips: float,
+) -> int:
+    """Fills the store that training reads with what all shares hold.
+
+    Args:
+      paths: all recordings, in the order in which they were divided.
+      extractor: made the embeddings.
+      cache_dir: of the store.
+      shards_dir: as of `embed_share`.
+      precision: what the extractor computed in.
+      max_bad_clips: share of the recordings that may be unreadable.
+
+    Returns:
+      How many recordings have embeddings now.
+
+    Raises:
+      UserError: shards are missing, damaged, of other recordings or made in another way; too many
+        recordings can't be read.
+    """
+    store = open_store(cache_dir, extractor, precision)
+    directory = shards_dir / store.directory.name
+    shares = shares_in(directory)
+    if not shares:
+        raise UserError(_nothing(shards_dir, store))
+    _check_complete(directory, shares)
+    keys = content_keys(paths, cache_dir)
+    entries = _checked_entries(directory, shares, keys)
+    unreadable = {
+        int(entry.share.positions(len(paths))[position]): why
+        for entry in entries
+        for position, why in entry.unreadable.items()
+    }
+    check_readable(paths, unreadable, max_bad_clips)
+    for position, why in sorted(unreadable.items()):
+        logger.warning("skipped %s: %s", paths[position], why)
+    wanted, first = np.unique(keys, return_index=True)
+    is_done = store.find(keys).is_kept[first]
+    for entry in entries:
+        _add_shard(store, directory, entry, wanted, is_done)
+    merged = int(store.find(keys).is_kept.sum())
+    if merged + len(unreadable) != len(paths):
+        raise UserError(
+            f"{directory}: {len(paths) - merged - len(unreadable)} recordings are in no shard "
+            "though their shards name them; delete the folder and make the shards again"
+        )
+    return merged
+
+
+def _add_shard(
+    store: EmbeddingStore,
+    directory: Path,
+    entry: Entry,
+    wanted: Keys,
+    is_done: npt.NDArray[np.bool_],
+) -> None:
+    """Adds what a shard holds and a store doesn't: of the keys, ascending, those not done yet."""
+    fresh: dict[bytes, Floats] = {}
+    size = 0
+    for key, rows in read_shard(directory, entry):
+        place = np.searchsorted(wanted, key)
+        if is_done[place]:
+            continue
+        is_done[place] = True
+        fresh[key] = rows
+        size += rows.nbytes
+        if size > _PART_BYTES:
+            store.add(fresh)
+            fresh, size = {}, 0
+    store.add(fresh)
+
+
+def _check_complete(directory: Path, shares: Sequence[Share]) -> None:
+    """Raises UserError unless the shares are all of one division."""
+    of = sorted({share.of for share in shares})
+    if len(of) > 1:
+        raise UserError(
+            f"{directory}: shards of {' and of '.join(map(str, of))}, which overlap; delete those "
+            "of one division"
+        )
+    there = {share.number for share in shares}
+    missing = [Share(n, of[0]) for n in range(1, of[0] + 1) if n not in there]
+    if missing:
+        raise UserError(
+            f"{directory}: {len(missing)} of {of[0]} shards are missing; run --shard="
+            + _some([str(share) for share in missing])
+        )
+
+
+def _checked_entries(directory: Path, shares: Sequence[Share], keys: Keys) -> list[Entry]:
+    """The entries of all shares, without their keys, which are those of the recordings.
+
+    Raises:
+      UserError: they are not, or an entry is damaged.
+    """
+    entries, stale = [], []
+    for share in shares:
+        entry = read_entry(directory, share)
+        if entry is None or not _matches(entry, keys[share.positions(len(keys))]):
+            stale.append(str(share))
+        else:
+            entries.append(dataclasses.replace(entry, keys=()))
+    if stale:
+        raise UserError(
+            f"{directory}: {len(stale)} of {len(shares)} shards are of other recordings than the "
+            f"data set has now, or in another order; run again --shard={_some(stale)}"
+        )
+    return entries
+
+
+def _matches(entry: Entry, keys: Keys) -> bool:
+    """Whether a shard is of these contents, in this order."""
+    return list(entry.keys) == keys.astype(str).tolist()
+
+
+def _nothing(shards_dir: Path, store: EmbeddingStore) -> str:
+    """What to say where there is no shard made as a store's embeddings are."""
+    others = sorted(shards_dir.glob(f"*/{MADE_BY}"))
+    if not others:
+        return (
+            f"--shards_dir={shards_dir}: holds no shards; run extract --shard=1/N and so on first"
+        )
+    wanted, other = json.loads(store.made_by), json.loads(others[0].read_text(encoding="utf-8"))
+    differing = [
+        f"{name} {other.get(name)!r} rather than {value!r}"
+        for name, value in wanted.items()
+        if other.get(name) != value
+    ]
+    return (
+        f"--shards_dir={shards_dir}: holds no shards of this configuration, but "
+        f"{others[0].parent} has some with {'; '.join(differing)}; give the flags that they were "
+        "made with"
+    )
+
+
+def _some(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _MOST_NAMED} more" if len(words) > _MOST_NAMED else ""
+    return ", ".join(words[:_MOST_NAMED]) + more

@@ -1,0 +1,174 @@
+"""Embeddings on disk, keyed by the content they are of and by all that made them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import uuid
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sound_pipeline.datasets.content_keys import Keys
+from sound_pipeline.embeddings.matrices import Floats, Rows, RowsOnDisk
+from sound_pipeline.errors import UserError, first_line
+
+# What float16 can't hold is kept in float32: numbers over 65,504, and rows so small that even
+# their largest number would lose digits.
+_SMALLEST_NORMAL = float(np.finfo(np.float16).smallest_normal)
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Kept:
+    """Where a store keeps the embeddings of some contents.
+
+    Attributes:
+      parts: the files.
+      part: int32 [contents], which of them; -1 for a content that isn't kept.
+      start: int64 [contents], the row of its first window.
+      windows: int32 [contents], how many rows it has.
+    """
+
+    parts: list[RowsOnDisk]
+    part: npt.NDArray[np.int32]
+    start: npt.NDArray[np.int64]
+    windows: npt.NDArray[np.int32]
+
+    @property
+    def is_kept(self) -> npt.NDArray[np.bool_]:
+        """Which contents are kept: bool [contents]."""
+        return self.part >= 0
+
+    def rows(
+        self,
+        contents: npt.NDArray[np.integer],
+        first: npt.NDArray[np.integer],
+        count: npt.NDArray[np.integer],
+    ) -> Rows:
+        """Some windows of each of some contents, one content after the other.
+
+        Args:
+          contents: [n], positions of contents that are kept.
+          first: [n], the first window of each to take.
+          count: [n], how many to take.
+        """
+        ends = np.cumsum(count)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - count, count)
+        row = np.repeat(self.start[contents] + first, count) + within
+        part = np.repeat(self.part[contents], count)
+        return Rows(self.parts, part, row, self.parts[0].shape[1] if self.parts else 0)
+
+
+class EmbeddingStore:
+    """A folder of embeddings made in one way, in float16 where that loses nothing that matters.
+
+    Every write makes a new part under a name of its own: first NAME.npy, the rows, then NAME.npz,
+    whose they are, written aside and renamed. Readers see whole parts only, and several processes
+    may add to one store.
+
+    Attributes:
+      directory: of this store's parts alone.
+      made_by: all that decides what the embedding of a content is, as JSON.
+    """
+
+    def __init__(self, directory: Path, made_by: Mapping[str, Any]) -> None:
+        """Opens or makes the store.
+
+        Args:
+          directory: holds stores of all kinds.
+          made_by: all that decides what the embedding of a content is; JSON values.
+
+        Raises:
+          UserError: the directory can't be written.
+        """
+        self.made_by = json.dumps(made_by, sort_keys=True, indent=2)
+        self.directory = directory / hashlib.sha256(self.made_by.encode()).hexdigest()[:24]
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            aside = self.directory / f"made_by.json.{uuid.uuid4().hex}.partial"
+            aside.write_text(self.made_by, encoding="utf-8")
+            aside.replace(self.directory / "made_by.json")
+        except OSError as error:
+            raise UserError(
+                f"--cache_dir={directory}: {error.strerror}; give a directory that can be written"
+            ) from error
+
+    def find(self, keys: Keys) -> Kept:
+        """Where the embeddings of some contents are; a key may be asked for twice.
+
+        Raises:
+          UserError: a part of the store is damaged.
+        """
+        wanted, inverse = np.unique(keys, return_inverse=True)
+        part = np.full(len(wanted), -1, np.int32)
+        start = np.zeros(len(wanted), np.int64)
+        windows = np.zeros(len(wanted), np.int32)
+        parts: list[RowsOnDisk] = []
+        for index in sorted(self.directory.glob("*.npz")):
+            rows, names, counts = _read_part(index)
+            place = np.minimum(np.searchsorted(wanted, names), len(wanted) - 1)
+            found = np.flatnonzero(wanted[place] == names) if len(wanted) else np.zeros(0, int)
+            if not len(found):
+                continue
+            part[place[found]] = len(parts)
+            start[place[found]] = (np.cumsum(counts) - counts)[found]
+            windows[place[found]] = counts[found]
+            parts.append(rows)
+        return Kept(parts, part[inverse], start[inverse], windows[inverse])
+
+    def add(self, embeddings: Mapping[bytes, Floats]) -> None:
+        """Keeps embeddings: float32 [windows, D] by content key."""
+        # In what format a content is kept must not depend on what it was added with.
+        halves = {
+            key: half for key, rows in embeddings.items() if (half := compact(rows)) is not rows
+        }
+        rest = {key: rows for key, rows in embeddings.items() if key not in halves}
+        for some in (halves, rest):
+            if some:
+                self._add_part(some)
+
+    def _add_part(self, embeddings: Mapping[bytes, npt.NDArray[np.floating]]) -> None:
+        part = self.directory / f"{uuid.uuid4().hex}.npz"
+        aside = part.with_suffix(".partial")
+        np.save(part.with_suffix(".npy"), np.concatenate(list(embeddings.values())))
+        with aside.open("wb") as file:
+            np.savez(
+                file,
+                keys=np.array(list(embeddings)),
+                windows=np.array([len(rows) for rows in embeddings.values()], np.int32),
+            )
+        aside.rename(part)
+
+
+def _read_part(index: Path) -> tuple[RowsOnDisk, Keys, npt.NDArray[np.int32]]:
+    """The rows of a part, the keys they belong to, and how many of them belong to each."""
+    try:
+        with np.load(index) as columns:
+            names, counts = columns["keys"], columns["windows"]
+        rows = RowsOnDisk(index.with_suffix(".npy"))
+        if len(rows) != counts.sum():
+            raise ValueError(f"{len(rows)} rows, {counts.sum()} expected")
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{index}: it or its .npy is damaged ({first_line(error)}); delete it, what it held "
+            "is then computed again"
+        ) from error
+    return rows, names, counts
+
+
+def compact(values: Floats) -> npt.NDArray[np.floating]:
+    """The embeddings of a content [windows, D] in float16; themselves if numbers would be lost.
+
+    What comes out stays as it is when it is made float32 and compacted again.
+    """
+    largest = np.abs(values).max(axis=1, initial=0.0)
+    fits = np.isfinite(values).all() and largest.max(initial=0.0) <= _LARGEST
+    if fits and ((largest == 0) | (largest >= _SMALLEST_NORMAL)).all():
+        return values.astype(np.float16)
+    return values

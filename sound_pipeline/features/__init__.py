@@ -1,0 +1,1 @@
+"""Waveform to windows to log-mel spectrograms to images."""

@@ -1,0 +1,137 @@
+"""Log-mel spectrogram to coloured image: pure functions of core TensorFlow ops."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from sound_pipeline.errors import UserError
+from sound_pipeline.features.banded_matrix import banded_resize
+from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.log_mel import log_mel
+
+IMAGE_SIZE = 299
+"""Height and width of `image`, in pixels: what Inception v3 takes."""
+
+
+def picture(spectrogram: tf.Tensor, height: int, width: int, config: FeatureConfig) -> tf.Tensor:
+    """A log-mel spectrogram as a grey picture: time to the right, low frequencies at the bottom.
+
+    Args:
+      spectrogram: float32 [batch, frames, mel_bands] from `log_mel`.
+      height: rows of the picture.
+      width: columns of the picture.
+      config: gives the floor.
+
+    Returns:
+      float32 [batch, height, width], 0 at the floor to 1 at the loudest cell.
+    """
+    unit = 1.0 - spectrogram / config.floor_db
+    rows = resize_matrix(config.mel_bands, height)[::-1]  # row 0, the top, is the highest band
+    columns = resize_matrix(config.frames, width)
+    # Resizing the scalar spectrogram costs a fraction of resizing three channels.
+    return banded_resize(unit, rows, columns)
+
+
+def colour(grey: tf.Tensor, colormap: str) -> tf.Tensor:
+    """Colours a grey picture through a matplotlib colormap's table of colours.
+
+    Args:
+      grey: float32 [batch, height, width], 0..1.
+      colormap: a matplotlib colormap's name.
+
+    Returns:
+      float32 [batch, height, width, 3], RGB, 0..1, as `matplotlib.colormaps[colormap](grey)`.
+    """
+    table = colormap_table(colormap)
+    # matplotlib's own rule: equal bins, the top edge in the last.
+    index = tf.cast(tf.minimum(grey * len(table), len(table) - 1.0), tf.int32)
+    # As tf.gather, whose kernel takes half as long again for rows of three numbers.
+    return tf.gather_nd(tf.constant(table), index[..., tf.newaxis])
+
+
+def coloured_picture(
+    waveform: tf.Tensor, sample_rate_hz: tf.Tensor, height: int, width: int, config: FeatureConfig
+) -> tf.Tensor:
+    """Windows to pictures in a colormap's colours: `log_mel`, `picture` and `colour` in turn.
+
+    Args:
+      waveform: float32 [batch, samples], -1..1; finite, exactly `window_samples` long.
+      sample_rate_hz: int32 scalar, Hz, of every window in the batch.
+      height: rows of the picture.
+      width: columns of the picture.
+      config: the features.
+
+    Returns:
+      float32 [batch, height, width, 3], RGB, 0..1.
+    """
+    grey = picture(log_mel(waveform, sample_rate_hz, config), height, width, config)
+    return colour(grey, config.colormap)
+
+
+def network_picture(
+    waveform: tf.Tensor, sample_rate_hz: tf.Tensor, height: int, width: int, config: FeatureConfig
+) -> tf.Tensor:
+    """Windows to what an image network sees, as `config.image_channels` says.
+
+    Either a `coloured_picture`, or the grey pictures of spectrograms with frames of different
+    lengths as its three channels: the same centres of frames and mel bands, but the first channel
+    resolves time finest, the last frequency (Palanisamy et al. 2020, arXiv:2007.11154).
+
+    Args:
+      waveform: float32 [batch, samples], -1..1; finite, exactly `window_samples` long.
+      sample_rate_hz: int32 scalar, Hz, of every window in the batch.
+      height: rows of the picture.
+      width: columns of the picture.
+      config: the features.
+
+    Returns:
+      float32 [batch, height, width, 3], 0..1.
+    """
+    if config.image_channels == "colormap":
+        return coloured_picture(waveform, sample_rate_hz, height, width, config)
+    channels = []
+    for seconds in config.channel_frame_seconds:
+        resolved = dataclasses.replace(config, image_channels="colormap", frame_seconds=seconds)
+        spectrogram = log_mel(waveform, sample_rate_hz, resolved)
+        channels.append(picture(spectrogram, height, width, resolved))
+    return tf.stack(channels, axis=-1)
+
+
+def image(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
+    """Windows as people look at them: uint8 [batch, 299, 299, 3], RGB; see `coloured_picture`."""
+    coloured = coloured_picture(waveform, sample_rate_hz, IMAGE_SIZE, IMAGE_SIZE, config)
+    return tf.cast(tf.round(coloured * 255.0), tf.uint8)
+
+
+def colormap_table(name: str) -> npt.NDArray[np.float32]:
+    """The colours of a matplotlib colormap, mostly 256: float32 [colours, 3], RGB, 0..1.
+
+    Raises:
+      UserError: matplotlib has no such colormap.
+    """
+    if name not in matplotlib.colormaps:
+        nearest = difflib.get_close_matches(name, matplotlib.colormaps, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else "give magma, viridis or gray, say"
+        raise UserError(f"--colormap={name}: matplotlib has no such colormap; {hint}")
+    colours = matplotlib.colormaps[name]
+    return np.asarray(colours(np.arange(colours.N))[:, :3], np.float32)
+
+
+def resize_matrix(size: int, new_size: int) -> npt.NDArray[np.float32]:
+    """Linear resampling of one axis as a matrix: float32 [new_size, size].
+
+    Pixel centres at half integers, edges repeated; when shrinking, the triangle filter widens so
+    that every input counts: the weights of `tf.image.resize(..., "bilinear", antialias=True)`.
+    """
+    scale = size / new_size
+    support = max(scale, 1.0)
+    centre = (np.arange(new_size) + 0.5) * scale - 0.5
+    distance = np.abs(np.arange(size) - centre[:, None]) / support
+    weights = np.maximum(0.0, 1.0 - distance)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

@@ -1,0 +1,1 @@
+"""An extractor's network trained further on the recordings."""

@@ -1,0 +1,1 @@
+"""The classifier on embeddings: fitted, calibrated, combined."""

@@ -1,0 +1,40 @@
+"""Mixtures of two examples, to learn from beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sound_pipeline.embeddings.matrices import Matrix, Mixed
+from sound_pipeline.heads.objective import Lesson
+from sound_pipeline.heads.standardised_rows import Standardised
+
+
+def with_mixtures(rows: Matrix, lesson: Lesson, alpha: float, seed: int) -> list[Lesson]:
+    """A lesson and as many mixtures of its examples, which weigh together what it weighed alone.
+
+    Every example is mixed with another, drawn by weight; what is wanted of a mixture is the same
+    mixture of their labels (Zhang et al.: mixup: Beyond empirical risk minimization, 2018). There
+    they take the place of the examples and are drawn anew for every batch; here they are drawn
+    once, since L-BFGS minimises one function.
+
+    Args:
+      rows: the lesson's embeddings as they were before they were standardised.
+      lesson: examples, none of which is a mixture.
+      alpha: shares are drawn from the beta distribution with this for both of its parameters: 1
+        draws all alike, less draws mostly one example or the other.
+      seed: of what is drawn.
+    """
+    random = np.random.default_rng(seed)
+    count = len(lesson.labels)
+    chance = lesson.weights.astype(np.float64)
+    partner = random.choice(count, count, p=chance / chance.sum())
+    share = random.beta(alpha, alpha, count).astype(np.float32)
+    half = lesson.weights / np.float32(2)
+    mixtures = Lesson(
+        Standardised(Mixed(rows, partner, share), like=lesson.inputs),
+        lesson.labels,
+        half,
+        lesson.labels[partner],
+        share,
+    )
+    return [lesson._replace(weights=half), mixtures]

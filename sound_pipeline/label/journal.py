@@ -1,0 +1,229 @@
+"""What a run has found, kept so that one that was killed goes on and nothing stale is reused."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sound_pipeline.errors import UserError
+from sound_pipeline.events.find_events import Event
+from sound_pipeline.events.text import top_scores
+
+Floats = npt.NDArray[np.float32]
+
+_VERSION = 1
+
+
+class EventRow(NamedTuple):
+    """An event as it is written, with its digits.
+
+    Attributes:
+      start_seconds: three decimals.
+      end_seconds: likewise.
+      label: one of the model's, or "unknown".
+      score: four decimals.
+      others: the likeliest other labels and their scores, the highest first.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    label: str
+    score: float
+    others: tuple[tuple[str, float], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What was found in a recording.
+
+    Attributes:
+      path: as the user named it.
+      events: in the order of time.
+      reason: why there is no event; empty where there is one.
+      error: why it could not be read; empty where it could.
+      seconds: how much sound was looked at.
+      sample_rate_hz: its rate; 0 where it could not be read.
+    """
+
+    path: str
+    events: tuple[EventRow, ...] = ()
+    reason: str = ""
+    error: str = ""
+    seconds: float = 0.0
+    sample_rate_hz: int = 0
+
+
+def event_row(event: Event, labels: Sequence[str], top: int) -> EventRow:
+    """An event as it is written, with `top` labels in all."""
+    ranked = top_scores(np.array(event.scores), labels, top)
+    others = [(label, round(score, 4)) for label, score in ranked if label != event.label]
+    return EventRow(
+        round(event.start_seconds, 3),
+        round(event.end_seconds, 3),
+        event.label,
+        round(event.score, 4),
+        tuple(others[: top - 1]),
+    )
+
+
+class Identity(NamedTuple):
+    """What tells one version of a file from another."""
+
+    size: int
+    modified_ns: int
+
+
+def identity(path: str) -> Identity:
+    """Of a file as it is now; zeros where there is none any more."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return Identity(0, 0)
+    return Identity(status.st_size, status.st_mtime_ns)
+
+
+class Journal:
+    """Results on disk, added to group by group.
+
+    The first line says what decides the results (the model, the flags). Of the others, lists hold
+    the results of a group of recordings, and objects what the model has said so far of a group
+    that takes long. What a killed run leaves behind of a line is dropped.
+
+    Attributes:
+      path: the file.
+      is_continued: whether there was one for the same model and flags.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        """Reads what there is; writes nothing.
+
+        Args:
+          path: the file.
+          key: decides whether its results may be used.
+        """
+        self.path = path
+        self._header = json.dumps({"journal": _VERSION, "key": key}).encode() + b"\n"
+        self._done: dict[str, tuple[Identity, Result]] = {}
+        self._answers: dict[str, list[Floats]] = {}
+        self._size = 0
+        self._file: BinaryIO | None = None
+        try:
+            contents = path.read_bytes()
+        except OSError:
+            contents = b""
+        self.is_continued = contents.startswith(self._header)
+        if self.is_continued:
+            self._load(contents)
+
+    def __contains__(self, path: str) -> bool:
+        """Whether there is a result of a recording of this name, as it was."""
+        return path in self._done
+
+    def result(self, path: str, now: Identity) -> Result | None:
+        """What was found in a recording; None where it isn't known, or the file has changed."""
+        known, result = self._done.get(path, (None, None))
+        return result if known == now else None
+
+    def open(self) -> None:
+        """Makes the file ready to be added to: the old one if it is continued, else a new one.
+
+        Raises:
+          UserError: it can't be written.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.is_continued:
+                self._file = open(self.path, "r+b")  # noqa: SIM115
+                self._file.truncate(self._size)
+                self._file.seek(self._size)
+            else:
+                self._file = open(self.path, "wb")  # noqa: SIM115
+                self._write(self._header)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def add(self, results: Sequence[tuple[Identity, Result]]) -> None:
+        """Adds the results of a group, all or, where the program is killed, none.
+
+        Raises:
+          UserError: it can't be written.
+        """
+        line = json.dumps([[*known, *dataclasses.astuple(result)] for known, result in results])
+        try:
+            self._write(line.encode() + b"\n")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def answers(self, group: str) -> list[Floats]:
+        """What the model said of the first batches of a group."""
+        return self._answers.get(group, [])
+
+    def add_answers(self, group: str, answers: Sequence[Floats]) -> None:
+        """Adds what the model said of a group's next batches: float32 [batch, classes] each.
+
+        Raises:
+          UserError: it can't be written.
+        """
+        parts = [
+            [base64.b64encode(part.astype("<f4").tobytes()).decode(), len(part)] for part in answers
+        ]
+        try:
+            self._write(json.dumps({"group": group, "answers": parts}).encode() + b"\n")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file:
+            self._file.close()
+
+    def _write(self, line: bytes) -> None:
+        assert self._file is not None
+        self._file.write(line)
+        self._file.flush()
+
+    def _unwritable(self, error: OSError) -> UserError:
+        return UserError(
+            f"{self.path} cannot be written ({error.strerror}): name another --output or "
+            "--output_dir, or mend that and run again, to go on from here"
+        )
+
+    def _load(self, contents: bytes) -> None:
+        self._size = len(self._header)
+        for line in contents[self._size :].splitlines(keepends=True):
+            try:
+                records = json.loads(line) if line.endswith(b"\n") else None
+            except ValueError:
+                records = None
+            if records is None:
+                break  # cut off when a run was killed; nothing comes after it
+            if isinstance(records, dict):
+                parts = [_parse_answers(*part) for part in records["answers"]]
+                self._answers.setdefault(records["group"], []).extend(parts)
+            else:
+                self._answers.clear()  # a group is complete, and with it what was said of it
+                for record in records:
+                    known, result = _parse(record)
+                    self._done[result.path] = known, result
+            self._size += len(line)
+
+
+def _parse(record: list[Any]) -> tuple[Identity, Result]:
+    size, modified_ns, path, events, *rest = record
+    rows = tuple(
+        EventRow(start, end, label, score, tuple((name, value) for name, value in others))
+        for start, end, label, score, others in events
+    )
+    return Identity(size, modified_ns), Result(path, rows, *rest)
+
+
+def _parse_answers(encoded: str, rows: int) -> Floats:
+    return np.frombuffer(base64.b64decode(encoded), "<f4").reshape(rows, -1)

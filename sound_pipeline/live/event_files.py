@@ -1,0 +1,291 @@
+"""Events kept on disk: each one's sound and picture, and a line in events.jsonl.
+
+Everything is written under another name first and renamed when it is whole.
+"""
+
+from __future__ import annotations
+
+import collections
+import io
+import itertools
+import os
+import shutil
+import unicodedata
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from sound_pipeline.errors import UserError
+from sound_pipeline.events.text import json_line
+from sound_pipeline.live.output import event_record
+from sound_pipeline.live.tracking import Event
+
+LONGEST_SECONDS = 60.0
+EVENTS_FILE = "events.jsonl"
+
+# Some hundred seconds of sound: with less room, the first events already would not fit.
+_LEAST_FREE_BYTES = 16 * 2**20
+# A label's and a recording's share of a file name, which most systems limit to 255 bytes.
+_LONGEST_PART_BYTES = 90
+_PARTIAL = ".partial"
+
+
+class _Block(NamedTuple):
+    """Samples of a stream, and where they lie in it."""
+
+    start: int
+    samples: npt.NDArray[np.float32]
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.samples)
+
+
+Picture = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.uint8]]
+
+
+class EventAudio:
+    """The latest sound of a stream, and the beginnings of the events that go on.
+
+    Bounded: besides the last `history_seconds`, it holds the first `longest_seconds` of every
+    event marked within that time, however long that event goes on.
+    """
+
+    def __init__(
+        self,
+        sample_rate_hz: int,
+        *,
+        longest_seconds: float = LONGEST_SECONDS,
+        history_seconds: float = 30.0,
+    ) -> None:
+        """Starts with nothing.
+
+        Args:
+          sample_rate_hz: of the stream.
+          longest_seconds: of one event's sound; what comes after is not kept.
+          history_seconds: how long an event may have gone on before it is marked first, and may be
+            awaited after it was marked last: more than the time in which events are merged.
+        """
+        self._longest = round(longest_seconds * sample_rate_hz)
+        self._history = round(history_seconds * sample_rate_hz)
+        self._end = 0
+        self._recent: collections.deque[_Block] = collections.deque()
+        self._older: list[_Block] = []  # of events only
+        self._marks: dict[int, int] = {}  # an event's start: where the stream was when marked
+
+    @property
+    def held_samples(self) -> int:
+        """How many samples are held."""
+        return sum(len(block.samples) for block in (*self._older, *self._recent))
+
+    def add(self, start: int, samples: npt.NDArray[np.float32]) -> None:
+        """Takes the next block of the stream.
+
+        Args:
+          start: its position, in samples from the start of the stream; at the end of the block
+            before, or later where samples were lost.
+          samples: float32 [n], mono; not to be changed afterwards.
+        """
+        self._recent.append(_Block(start, samples))
+        self._end = start + len(samples)
+        oldest = self._end - self._history
+        marks = {first: last for first, last in self._marks.items() if last >= oldest}
+        if len(marks) < len(self._marks):
+            self._marks = marks
+            self._older = [block for block in self._older if self._is_marked(block)]
+        while self._recent and self._recent[0].end <= oldest:
+            block = self._recent.popleft()
+            if self._is_marked(block):
+                self._older.append(block)
+
+    def mark(self, start: int) -> None:
+        """Says where an event that goes on has started; again and again while it does."""
+        self._marks[start] = self._end
+
+    def cut(self, start: int, end: int) -> npt.NDArray[np.float32]:
+        """The sound from one position to another: float32 [n], `longest_seconds` at most.
+
+        What was lost on the way, or isn't held any more, is silence.
+        """
+        cut = np.zeros(max(0, min(end - start, self._longest)), np.float32)
+        for block in (*self._older, *self._recent):
+            first, last = max(block.start, start), min(block.end, start + len(cut))
+            if first < last:
+                cut[first - start : last - start] = block.samples[
+                    first - block.start : last - block.start
+                ]
+        return cut
+
+    def _is_marked(self, block: _Block) -> bool:
+        return any(block.start < mark + self._longest and mark < block.end for mark in self._marks)
+
+
+class EventSaver:
+    """Writes events to a folder: NAME.wav, NAME.png and a line in events.jsonl for each.
+
+    The picture is what the model sees of the sound's first window; a model that draws none leaves
+    NAME.png out. NAME is the start and the label: `20251103T130307.120Z_dog_bark` by the clock
+    (UTC, which has no hour twice), or `yard_000012.340_dog_bark` within the recording yard.wav.
+    Names sort by time; where one is taken, the next is `..._dog_bark-2`.
+    """
+
+    def __init__(
+        self, directory: Path, picture: Picture | None, notice: Callable[[str], None]
+    ) -> None:
+        """Makes sure that the folder can be written.
+
+        Args:
+          directory: made where it doesn't exist; may hold earlier events.
+          picture: float32 [n] and its rate in Hz to uint8 [height, width, 3]; None to save none.
+          notice: takes what the person should know. A full disk later on ends nothing: events
+            are not saved until there is room again.
+
+        Raises:
+          UserError: the folder can't be written, or its disk is full.
+        """
+        self._directory = directory
+        self._picture = picture
+        self._notice = notice
+        self._unsaved = 0
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            _end_last_line(directory / EVENTS_FILE)
+            free = shutil.disk_usage(directory).free
+        except OSError as error:
+            reason = error.strerror or error
+            message = f"--save_events={directory}: can't be written: {reason}; give another folder"
+            raise UserError(message) from error
+        if free < _LEAST_FREE_BYTES:
+            raise UserError(
+                f"--save_events={directory}: only {free / 2**20:.0f} MiB are free on its disk; "
+                "make room, or give another folder"
+            )
+
+    def save(
+        self,
+        event: Event,
+        samples: npt.NDArray[np.float32],
+        sample_rate_hz: int,
+        source: str,
+        time: datetime | None = None,
+    ) -> bool:
+        """Writes an event: 16-bit WAV, PNG and record.
+
+        Args:
+          event: it.
+          samples: float32 [n], -1..1, its sound, or the beginning of that; beyond is clipped.
+          sample_rate_hz: the sound's rate.
+          source: the recording's path, or the microphone's name.
+          time: the clock's time at the event's start, with its zone; None without a clock.
+
+        Returns:
+          Whether that succeeded; if not, a notice says why, once until it succeeds again.
+        """
+        sound = io.BytesIO()
+        soundfile.write(sound, samples, sample_rate_hz, format="WAV", subtype="PCM_16")
+        picture = self._picture and _png(self._picture(samples, sample_rate_hz))
+        try:
+            self._write(event, source, time, sound.getvalue(), picture)
+        except OSError as error:
+            if not self._unsaved:
+                self._notice(
+                    f"--save_events={self._directory}: {error.strerror or error}; "
+                    "events are not saved until that is mended"
+                )
+            self._unsaved += 1
+            return False
+        if self._unsaved:
+            self._notice(f"events are saved again; not saved: {self._unsaved}")
+            self._unsaved = 0
+        return True
+
+    def _write(
+        self, event: Event, source: str, time: datetime | None, sound: bytes, picture: bytes | None
+    ) -> None:
+        """Writes the files and the record, or nothing."""
+        name, sound_partial = self._reserve(_name(event, source, time))
+        picture_partial = self._directory / f".{name}.png{_PARTIAL}"
+        sound_file, picture_file = (self._directory / f"{name}{end}" for end in (".wav", ".png"))
+        record = {
+            **event_record(event, source, time),
+            "audio": sound_file.name,
+            "picture": None if picture is None else picture_file.name,
+        }
+        try:
+            sound_partial.write_bytes(sound)
+            if picture is not None:
+                picture_partial.write_bytes(picture)
+                os.replace(picture_partial, picture_file)
+            os.replace(sound_partial, sound_file)
+            self._append(json_line(record).encode("ascii"))
+        except BaseException:
+            for path in (sound_partial, picture_partial, sound_file, picture_file):
+                path.unlink(missing_ok=True)
+            raise
+
+    def _reserve(self, name: str) -> tuple[str, Path]:
+        """The first free form of a name, and the file that keeps it from others meanwhile."""
+        for number in itertools.count(1):
+            numbered = name if number == 1 else f"{name}-{number}"
+            partial = self._directory / f".{numbered}.wav{_PARTIAL}"
+            try:
+                # Whoever makes this file, of several programs even, has the name.
+                partial.touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            if not any((self._directory / f"{numbered}{end}").exists() for end in (".wav", ".png")):
+                return numbered, partial
+            partial.unlink()
+        raise AssertionError("numbers don't end")
+
+    def _append(self, line: bytes) -> None:
+        """Appends a line, or nothing: half a line would spoil the next one too."""
+        with (self._directory / EVENTS_FILE).open("ab", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            try:
+                while line:
+                    line = line[file.write(line) :]
+            except BaseException:
+                file.truncate(size)
+                raise
+
+
+def _png(picture: npt.NDArray[np.uint8]) -> bytes:
+    # Here, because it takes a third of a second, and most sessions save nothing.
+    from matplotlib.image import imsave
+
+    file = io.BytesIO()
+    imsave(file, picture, format="png")
+    return file.getvalue()
+
+
+def _name(event: Event, source: str, time: datetime | None) -> str:
+    label = _safe(event.label)
+    if time is None:
+        return f"{_safe(Path(source).stem)}_{event.start_seconds:010.3f}_{label}"
+    utc = time.astimezone(timezone.utc)
+    return f"{utc:%Y%m%dT%H%M%S}.{utc.microsecond // 1000:03}Z_{label}"
+
+
+def _safe(text: str) -> str:
+    """A text as part of a file name on any system: letters, marks, digits, `-` and `_`."""
+    kept = (
+        character if character in "-_" or unicodedata.category(character)[0] in "LMN" else "_"
+        for character in unicodedata.normalize("NFC", text)
+    )
+    part = "".join(kept).encode()[:_LONGEST_PART_BYTES].decode(errors="ignore")
+    return part.strip("-_") or "event"
+
+
+def _end_last_line(path: Path) -> None:
+    """Makes the file where there is none; ends its last line where a crash has cut that short."""
+    with path.open("a+b") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")

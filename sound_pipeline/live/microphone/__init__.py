@@ -1,0 +1,1 @@
+"""The capturing process and what keeps it alive."""

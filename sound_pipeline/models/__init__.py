@@ -1,0 +1,1 @@
+"""The whole path as one module: exported, and loaded again."""

@@ -1,0 +1,171 @@
+"""The exported SavedModel: raw waveforms in, scores out, nothing but core TensorFlow ops inside."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.audio.wav import decode_wav
+from sound_pipeline.features import log_mel, picture
+from sound_pipeline.features.windows import split_windows
+from sound_pipeline.models.classifier import SoundClassifier
+from sound_pipeline.models.info import LABELS_FILE, METADATA_FILE, WINDOW_SIGNATURE
+
+_BATCH = tf.TensorSpec([None, None], tf.float32, "waveform")
+_ONE = tf.TensorSpec([None], tf.float32, "waveform")
+_RATE = tf.TensorSpec([], tf.int32, "sample_rate")
+_FILES = tf.TensorSpec([None], tf.string, "wav")
+
+
+# Everything is graph code already: AutoGraph would only make tracing it take twice as long.
+def _graph(*specs: tf.TensorSpec) -> Callable[[Callable[..., Any]], Any]:
+    return partial(tf.function, input_signature=list(specs) or None, autograph=False)
+
+
+def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[str, Any]) -> None:
+    """Writes a SavedModel that loads in any TensorFlow 2 without this package.
+
+    In Python the loaded object is called as `model(waveform, sample_rate=None)` and has
+    `labels`, `sample_rate`, `window_seconds` and `min_score`. Signatures: `serving_default`,
+    `with_rate`, `recording`, `wav`, `embedding`, `spectrogram`, `window`; see docs/saved_model.md.
+
+    Args:
+      classifier: what to export.
+      directory: must not exist; its parent must.
+      metadata: JSON values for `assets.extra/model.json`, beside those about the model itself.
+    """
+    names = [label.decode() for label in classifier.labels.numpy()]
+    with tempfile.TemporaryDirectory() as aside:
+        labels_file = Path(aside, LABELS_FILE)  # saving copies it into the model
+        labels_file.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        module = _Exported(classifier, tf.saved_model.Asset(str(labels_file)))
+        tf.saved_model.save(module, str(directory), signatures=module.signature_functions())
+    extra = directory / METADATA_FILE
+    extra.parent.mkdir()
+    about = {
+        "labels": names,
+        "sample_rate_hz": int(classifier.sample_rate),
+        "window_seconds": float(classifier.window_seconds),
+        "min_score": float(classifier.min_score),
+        "config": {"features": dataclasses.asdict(classifier.config)},
+        "gains_from_less": classifier.extractor.gains_from_less,
+    }
+    text = json.dumps(about | metadata, indent=2) + "\n"
+    extra.write_text(text, encoding="utf-8")
+
+
+class _Exported(tf.Module):
+    """What a loaded model looks like from outside."""
+
+    def __init__(self, classifier: SoundClassifier, labels_file: tf.saved_model.Asset) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.labels = classifier.labels
+        self._names = tuple(classifier.labels.numpy())
+        self.sample_rate = classifier.sample_rate
+        self.window_seconds = classifier.window_seconds
+        self.min_score = classifier.min_score
+        self.labels_file = labels_file
+        samples = int(log_mel.window_samples(classifier.config, classifier.sample_rate))
+        self.window = _graph(tf.TensorSpec([1, samples], tf.float32, "waveform"))(self._window)
+        # A loaded function takes the dtypes it was traced with and no others: those that audio
+        # libraries and NumPy give are all welcome.
+        for samples in (tf.float32, tf.float64):
+            for rate in (tf.int32, tf.int64, None):
+                self.__call__.get_concrete_function(
+                    tf.TensorSpec([None, None], samples, "waveform"),
+                    None if rate is None else tf.TensorSpec([], rate, "sample_rate"),
+                )
+
+    @_graph()
+    def __call__(
+        self, waveform: tf.Tensor, sample_rate: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Waveforms [batch, samples] at a rate (the model's own if None) to named answers."""
+        # Checked before the cast, which would wrap a rate beyond 32 bits round into the range.
+        rate = self.sample_rate if sample_rate is None else _checked(sample_rate)
+        return self.with_rate(tf.cast(waveform, tf.float32), tf.cast(rate, tf.int32))
+
+    @_graph(_BATCH)
+    def serving_default(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.with_rate(waveform, self.sample_rate)
+
+    # The others call this one, so that the graph holds the classifier once for all of them.
+    @_graph(_BATCH, _RATE)
+    def with_rate(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores = self.classifier.scores(waveform, _checked(sample_rate))
+        best = tf.argmax(scores, axis=1)
+        return {
+            "scores": scores,
+            # A constant: Keras 3 copies the variables that a layer reads, and can't save strings.
+            "label": tf.gather(tf.constant(self._names), best),
+            "score": tf.reduce_max(scores, axis=1),
+        }
+
+    @_graph(_ONE, _RATE)
+    def recording(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores, start_seconds = self.classifier.window_scores(waveform, _checked(sample_rate))
+        return {"scores": scores, "start_seconds": start_seconds}
+
+    @_graph(_FILES)
+    def wav(self, wav: tf.Tensor) -> dict[str, tf.Tensor]:
+        def answer(contents: tf.Tensor) -> dict[str, tf.Tensor]:
+            decoded = decode_wav(contents)
+            readable = tf.debugging.Assert(tf.equal(decoded.reason, ""), [decoded.reason])
+            with tf.control_dependencies([readable]):
+                waveform = tf.identity(decoded.waveform)
+                rate = tf.identity(decoded.sample_rate_hz)
+            return {name: value[0] for name, value in self.with_rate(waveform[None], rate).items()}
+
+        return tf.map_fn(
+            answer,
+            wav,
+            fn_output_signature={
+                "scores": tf.TensorSpec([self.classifier.head.classes], tf.float32),
+                "label": tf.TensorSpec([], tf.string),
+                "score": tf.TensorSpec([], tf.float32),
+            },
+        )
+
+    @_graph(_BATCH, _RATE)
+    def embedding(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"embedding": self.classifier.embedding(waveform, _checked(sample_rate))}
+
+    @_graph(_BATCH, _RATE)
+    def spectrogram(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        rate = _checked(sample_rate)
+        config = self.classifier.config
+        first = split_windows(waveform, rate, config).waveform[:, 0]
+        return {"image": picture.image(first, rate, config)}
+
+    def _window(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"scores": self.classifier.full_window_scores(waveform)}
+
+    def signature_functions(self) -> dict[str, Any]:
+        return {
+            "serving_default": self.serving_default,
+            "with_rate": self.with_rate,
+            "recording": self.recording,
+            "wav": self.wav,
+            "embedding": self.embedding,
+            "spectrogram": self.spectrogram,
+            WINDOW_SIGNATURE: self.window,
+        }
+
+
+def _checked(sample_rate: tf.Tensor) -> tf.Tensor:
+    """The rate, where a spectrogram can be made at it."""
+    in_range = (sample_rate >= MIN_SAMPLE_RATE_HZ) & (sample_rate <= MAX_SAMPLE_RATE_HZ)
+    message = f"sample_rate must lie between {MIN_SAMPLE_RATE_HZ} and {MAX_SAMPLE_RATE_HZ} Hz, not"
+    with tf.control_dependencies([tf.debugging.Assert(in_range, [message, sample_rate])]):
+        # Clipped for TensorFlow's shape inference: it computes with a constant rate before the
+        # assertion is run, and would stop at an absurd one with words of its own.
+        return tf.clip_by_value(sample_rate, MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ)

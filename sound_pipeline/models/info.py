@@ -1,0 +1,120 @@
+"""What an exported model says of itself beside the graph; read without TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sound_pipeline.errors import UserError
+from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.system.json_config import from_mapping
+
+LABELS_FILE = "labels.txt"
+METADATA_FILE = Path("assets.extra", "model.json")
+WINDOW_SIGNATURE = "window"
+"""The signature of a SavedModel that a .tflite file is made of."""
+LITE_SUFFIX = ".tflite"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a program must know of a model before it is loaded.
+
+    Attributes:
+      labels: the names of the classes, in the order of the scores.
+      window_seconds: the sound that one picture shows.
+      min_score: the score under which an answer is better not given.
+      features: what it hears and how recordings are cut for it.
+      gains_from_less: whether computing in less than float32 can make it faster.
+    """
+
+    labels: tuple[str, ...]
+    window_seconds: float
+    min_score: float
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    gains_from_less: bool = False
+
+
+def is_lite(path: Path) -> bool:
+    """Whether a path names a .tflite file, not the folder of a SavedModel."""
+    return path.suffix.lower() == LITE_SUFFIX
+
+
+def read_info(path: Path) -> ModelInfo:
+    """Checks that a path holds an exported model, and reads what it says of itself.
+
+    Args:
+      path: the folder of a SavedModel, or a .tflite file.
+
+    Raises:
+      UserError: it holds none, or another program's, or an older version's.
+    """
+    _check_lite(path) if is_lite(path) else _check_saved_model(path)
+    try:
+        values = read_metadata(path)
+        return ModelInfo(
+            tuple(values["labels"]),
+            float(values["window_seconds"]),
+            float(values["min_score"]),
+            from_mapping(FeatureConfig, values["config"]["features"]),
+            bool(values["gains_from_less"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
+        raise UserError(
+            f"model {path}: {METADATA_FILE.name} is damaged or of another version ({error!r}); "
+            "export the model again with train.py"
+        ) from error
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata that `export_model` wrote, of a SavedModel or of a .tflite file made of it."""
+    if is_lite(path):
+        with zipfile.ZipFile(path) as files:
+            text = files.read(METADATA_FILE.name).decode()
+    else:
+        text = (path / METADATA_FILE).read_text(encoding="utf-8")
+    values: dict[str, Any] = json.loads(text)
+    return values
+
+
+def _check_saved_model(directory: Path) -> None:
+    if not (directory / "saved_model.pb").is_file():
+        inner = directory / "saved_model"
+        hint = f"did you mean {inner}?" if inner.is_dir() else "train one with train.py"
+        raise UserError(f"model {directory}: holds no SavedModel; {hint}")
+    if not (directory / METADATA_FILE).is_file():
+        raise UserError(
+            f"model {directory}: is a SavedModel, but not one exported by sound_pipeline; give "
+            "the saved_model folder of a run"
+        )
+
+
+def _check_lite(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(
+            f"model {path}: no such file; python -m sound_pipeline.tflite RUN/saved_model makes one"
+        )
+    try:
+        with zipfile.ZipFile(path) as files:
+            files.getinfo(METADATA_FILE.name)
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        raise UserError(
+            f"model {path}: is cut off, or not made by sound_pipeline; make it again with "
+            "python -m sound_pipeline.tflite RUN/saved_model"
+        ) from error
+
+
+def fingerprint(directory: Path) -> str:
+    """What tells a model from all others: a hash of its files, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(directory).as_posix()}\0".encode())
+        with path.open("rb") as file:
+            while contents := file.read(1 << 20):
+                digest.update(contents)
+        digest.update(str(path.stat().st_size).encode())
+    return digest.hexdigest()

@@ -1,0 +1,177 @@
+"""An exported model, loaded and ready to answer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from sound_pipeline.audio.reader import open_recording
+from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.errors import UserError, check, first_line
+from sound_pipeline.events.find_events import Event, LabelConfig, WindowScores, find_events
+from sound_pipeline.events.min_scores import MinScores
+from sound_pipeline.features.config import FeatureConfig, with_window_hop
+from sound_pipeline.features.windows import stream_windows
+from sound_pipeline.models.info import ModelInfo, read_info
+from sound_pipeline.models.window_scores import Answer, Batches, Rows, mean_power
+from sound_pipeline.system.precision import choose_precision, computing_in, this_machine
+
+Floats = npt.NDArray[np.float32]
+
+Sound = str | os.PathLike[str] | tuple[npt.ArrayLike, int]
+"""A recording's path, or its waveform [samples], -1..1, and sample rate in Hz."""
+
+
+class Model:
+    """A loaded model.
+
+    Attributes:
+      info: its labels, window and suggested minimum score.
+      choice: what scores are computed in, and why.
+    """
+
+    def __init__(self, directory: Path, precision: str = "float32") -> None:
+        """Loads the model.
+
+        Args:
+          directory: what `export_model` wrote, such as runs/demo/saved_model.
+          precision: what scores are computed in; one of `PRECISIONS`.
+
+        Raises:
+          UserError: the directory holds no model of this package, or the machine can't compute
+            in that precision.
+        """
+        self.info: ModelInfo = read_info(directory)
+        self.choice = choose_precision(precision, this_machine(), self.info.gains_from_less)
+        try:
+            self._loaded = tf.saved_model.load(str(directory))
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise UserError(f"model {directory}: does not load: {first_line(error)}") from error
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the scores."""
+        return self.info.labels
+
+    def label(
+        self,
+        sound: Sound,
+        *,
+        min_score: float | Mapping[str, float] | None = None,
+        unknown: bool = False,
+        hop_seconds: float | None = None,
+    ) -> list[Event]:
+        """The events of a recording of any length, in constant memory for a file.
+
+        Args:
+          sound: a path, or a waveform and its rate.
+          min_score: the score that labels need, 0..1, or that of some labels, the others needing
+            what the model suggests; None: what the model suggests.
+          unknown: whether to report sound that no label has enough score for, as "unknown".
+          hop_seconds: from window to window; None: as in training.
+
+        Returns:
+          Events in the order of time; see `sound_pipeline.events.find_events.find_events`.
+
+        Raises:
+          UserError: the recording can't be read, or an argument is out of range.
+        """
+        by_label = min_score if isinstance(min_score, Mapping) else {}
+        default = min_score if isinstance(min_score, int | float) else self.info.min_score
+        config = LabelConfig(MinScores(default, by_label), report_unknown=unknown)
+        windows = self.windows(sound, hop_seconds=hop_seconds)
+        return find_events(windows, self.labels, config)[0]
+
+    def windows(self, sound: Sound, *, hop_seconds: float | None = None) -> WindowScores:
+        """The scores of every window of a recording; arguments and errors as in `label`."""
+        features = with_window_hop(self.info.features, hop_seconds)
+        return self._ask(sound, features, self.batch_scores).as_scores(features)
+
+    def embed(self, sound: Sound) -> Floats:
+        """The mean embedding of a recording's windows: float32 [D].
+
+        Windows that are quiet beside the loudest are left out, as in training.
+
+        Args:
+          sound: a path, or a waveform and its rate.
+
+        Raises:
+          UserError: the recording can't be read.
+        """
+        features = self.info.features
+        rows = self._ask(sound, features, self.batch_embeddings)
+        audible = np.stack(rows.answers)[rows.is_audible(features)]
+        return np.asarray(audible.mean(axis=0))
+
+    def scores(self, waveform: Floats, sample_rate_hz: int) -> Floats:
+        """The score of every class: float32 [classes], which sum to 1.
+
+        Args:
+          waveform: float32 [samples], -1..1; padded with silence where shorter than a window.
+          sample_rate_hz: its rate.
+        """
+        return np.asarray(self.batch_scores(waveform[np.newaxis], sample_rate_hz)[0])
+
+    def batch_scores(self, waveforms: Floats | tf.Tensor, sample_rate_hz: int) -> Floats:
+        """`scores` of several waveforms of one length: [batch, samples] to [batch, classes]."""
+        return self._call("with_rate", "scores", waveforms, sample_rate_hz)
+
+    def batch_embeddings(self, waveforms: Floats | tf.Tensor, sample_rate_hz: int) -> Floats:
+        """Embeddings of several waveforms of one length: [batch, samples] to [batch, D]."""
+        return self._call("embedding", "embedding", waveforms, sample_rate_hz)
+
+    def picture(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
+        """The first window in the colours of the model's colormap: uint8 [299, 299, 3], RGB."""
+        pictures = self._call("spectrogram", "image", waveform[np.newaxis], sample_rate_hz)
+        return np.asarray(pictures[0], np.uint8)
+
+    def signature(self, name: str) -> Any:
+        """One of the exported functions; docs/saved_model.md has them."""
+        return self._loaded.signatures[name]
+
+    def _call(
+        self, signature: str, name: str, waveforms: Floats | tf.Tensor, sample_rate_hz: int
+    ) -> Floats:
+        # Around every call: the switch acts on the thread that calls, which need not be this one.
+        with computing_in(self.choice.precision):
+            answer = self.signature(signature)(
+                waveform=tf.convert_to_tensor(waveforms, tf.float32),
+                sample_rate=tf.constant(sample_rate_hz),
+            )
+        return np.asarray(answer[name].numpy())
+
+    @staticmethod
+    def _ask(sound: Sound, features: FeatureConfig, answer: Answer) -> Rows:
+        rows = Rows()
+        with contextlib.ExitStack() as open_things:
+            if isinstance(sound, tuple):
+                blocks, rate = _checked(*sound)
+            else:
+                recording = open_things.enter_context(open_recording(os.fspath(sound)))
+                blocks, rate = recording.blocks, recording.sample_rate_hz
+            batches = open_things.enter_context(Batches(answer))
+            for window in stream_windows(blocks, rate, features):
+                batches.add(window, rate, mean_power(window.waveform), rows)
+            batches.finish()
+        return rows
+
+
+def _checked(waveform: npt.ArrayLike, sample_rate_hz: int) -> tuple[Iterator[Floats], int]:
+    """A waveform as one block, and its rate; raises UserError where they are none."""
+    samples, rate = np.asarray(waveform, np.float32), int(sample_rate_hz)
+    check(
+        samples.ndim == 1 and samples.size > 0,
+        f"the waveform has shape {list(samples.shape)}: give the samples of one channel",
+    )
+    check(
+        MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ,
+        f"a sample rate of {rate} Hz is not {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}",
+    )
+    return iter([samples]), rate

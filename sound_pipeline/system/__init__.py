@@ -1,0 +1,1 @@
+"""Files, memory, devices, number formats, and what every program does."""

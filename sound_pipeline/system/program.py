@@ -1,0 +1,182 @@
+"""What every program of the package shares: flags, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+import tqdm
+from absl import app, flags
+from absl import logging as absl_logging
+
+from sound_pipeline.errors import UserError
+from sound_pipeline.system.filesystem import plugins_loaded
+from sound_pipeline.system.precision import PRECISIONS
+
+T = TypeVar("T")
+
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+
+
+def run(main: Callable[[list[str]], int | None]) -> NoReturn:
+    """Parses absl flags and runs `main`, turning user errors into one line on stderr.
+
+    Args:
+      main: takes the arguments left over after the flags, the program's name first; what it
+        returns is the exit status (None for 0).
+    """
+    # TensorFlow's start-up chatter (CUDA factories, CPU features) would bury the messages that
+    # matter; what goes wrong in it still arrives as a Python exception.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Keras 2, which the package uses anyway, in place of Keras 3, which TensorFlow would import
+    # beside it: a fifth of the time until it is there.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    # TensorFlow's own store of memory. Tensors of megabytes come and go with every batch, and the C
+    # library gives them back to the system each time, which zeroes the pages when they come again.
+    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
+    program = os.path.basename(sys.argv[0])
+    _fill_closed_streams()
+    _show_shared_flags()
+
+    def guarded(arguments: list[str]) -> int | None:
+        # TensorFlow's own remarks, made through absl, stay out of the program's messages.
+        absl_logging.set_verbosity(absl_logging.ERROR)
+        messages = logging.getLogger("sound_pipeline")
+        messages.setLevel(logging.INFO)
+        messages.propagate = False
+        messages.addHandler(_Messages())
+        try:
+            status = main(arguments)
+            if sys.stdout:
+                sys.stdout.flush()
+            return status
+        except UserError as error:
+            return _fail(program, str(error))
+        except BrokenPipeError:
+            # Whoever reads the output (head, say) has had enough. What is still buffered must go
+            # somewhere when the interpreter exits.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_ERROR
+        except KeyboardInterrupt:
+            print(f"{program}: interrupted", file=sys.stderr)
+            return EXIT_INTERRUPTED
+
+    def parse(arguments: list[str]) -> list[str]:
+        try:
+            return list(flags.FLAGS(arguments))
+        except flags.Error as error:
+            sys.exit(_fail(program, f"{_one_line(error)}; --help lists the flags"))
+
+    try:
+        app.run(guarded, flags_parser=parse)
+    except SystemExit as ended:
+        if plugins_loaded():
+            _end_at_once(ended.code)
+        raise
+    raise AssertionError("absl.app.run does not return")
+
+
+def command() -> str:
+    """What the user typed, as it can be typed again in a shell."""
+    return shlex.join(["python", *sys.argv])
+
+
+def define_precision(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines --precision, for the programs that compute with an extractor."""
+    flags.DEFINE_enum(
+        "precision",
+        "auto",
+        PRECISIONS,
+        "What the extractor computes in. auto: bfloat16 on CPUs or float16 on GPUs that have "
+        "units for it, where the extractor gains from them, else float32.",
+        flag_values=values,
+    )
+
+
+def no_arguments(arguments: list[str]) -> None:
+    """Raises UserError where words follow the flags of a program that takes none."""
+    if len(arguments) > 1:
+        raise UserError(f"unexpected argument {arguments[1]!r}: flags start with --")
+
+
+def integers(flag: str, words: list[str]) -> tuple[int, ...]:
+    """The whole numbers of a list flag.
+
+    Raises:
+      UserError: a word is none.
+    """
+    return _parsed(flag, words, int, "a whole number; give some like 1,2")
+
+
+def numbers(flag: str, words: list[str]) -> tuple[float, ...]:
+    """The numbers of a list flag.
+
+    Raises:
+      UserError: a word is none.
+    """
+    return _parsed(flag, words, float, "a number; give some like 0.5,1")
+
+
+def _parsed(flag: str, words: list[str], parse: Callable[[str], T], kind: str) -> tuple[T, ...]:
+    values = []
+    for word in words:
+        try:
+            values.append(parse(word))
+        except ValueError:
+            raise UserError(f"--{flag}: {word!r} is not {kind}") from None
+    return tuple(values)
+
+
+def _end_at_once(status: object) -> NoReturn:
+    """Ends the program without its C++ libraries' farewells.
+
+    tensorflow-io's file systems abort the process there, once they have been used: a program that
+    did all it was told to would end as one that crashed.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream:
+            stream.flush()
+    os._exit(status if isinstance(status, int) else EXIT_ERROR if status else 0)
+
+
+def _show_shared_flags() -> None:
+    """Lets --help, which shows a program's own flags, show those it shares with others too."""
+    for module, shared in flags.FLAGS.flags_by_module_dict().items():
+        if module.startswith("sound_pipeline."):
+            for flag in shared:
+                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+
+
+def _fill_closed_streams() -> None:
+    """Opens what the caller closed of the standard streams, to nothing.
+
+    Else the next files opened, the results among them, would take their places and get what
+    libraries print. `sys.stdout` stays None: a program with nowhere to write must say so.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        if descriptor == 2:
+            sys.stderr = open(descriptor, "w", closefd=False)  # noqa: SIM115
+    os.close(descriptor)
+
+
+class _Messages(logging.Handler):
+    """Prints the package's messages above a progress bar, should there be one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.tqdm.write(self.format(record), file=sys.stderr)
+
+
+def _fail(program: str, message: str) -> int:
+    print(f"{program}: error: {message}", file=sys.stderr)
+    return EXIT_ERROR
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

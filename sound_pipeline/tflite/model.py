@@ -1,0 +1,82 @@
+"""An exported .tflite model, loaded and ready to answer, without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sound_pipeline.audio.resampling import resample
+from sound_pipeline.errors import UserError, first_line
+from sound_pipeline.models.info import ModelInfo, read_info, read_metadata
+from sound_pipeline.system.stderr import without_remarks
+
+Floats = npt.NDArray[np.float32]
+
+# A window of so many samples more than the model takes is still one: lengths are rounded twice.
+_ROUNDING_SAMPLES = 2
+
+
+class LiteModel:
+    """A loaded model; the same to its caller as `inference.Model`, but for its limits.
+
+    It looks at one window at its own sample rate; sound of another rate is resampled first.
+
+    Attributes:
+      info: its labels, window and suggested minimum score.
+    """
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        """Loads the model.
+
+        Args:
+          path: a .tflite file of `sound_pipeline.tflite`.
+          threads: processor cores that a call uses; 0 for all.
+
+        Raises:
+          UserError: the file holds no model of this package, or a library is missing.
+        """
+        self.info: ModelInfo = read_info(path)
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise UserError(
+                f"model {path}: needs ai-edge-litert ({error}); pip install ai-edge-litert"
+            ) from error
+        self._path = path
+        self._rate = int(read_metadata(path)["sample_rate_hz"])
+        try:
+            with without_remarks():
+                self._interpreter = Interpreter(
+                    model_path=str(path), num_threads=threads or os.cpu_count()
+                )
+                self._interpreter.allocate_tensors()
+            self._answer = self._interpreter.get_signature_runner()
+            (waveform,) = self._interpreter.get_input_details()
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"model {path}: does not load: {first_line(error)}") from error
+        self._samples = int(waveform["shape"][1])
+
+    def scores(self, waveform: Floats, sample_rate_hz: int) -> Floats:
+        """The score of every class: float32 [classes], which sum to 1.
+
+        Args:
+          waveform: float32 [samples], -1..1, of one window at the most; padded with silence where
+            shorter.
+          sample_rate_hz: its rate.
+
+        Raises:
+          ValueError: the waveform is longer than a window.
+        """
+        waveform = resample(waveform, sample_rate_hz, self._rate)
+        if len(waveform) > self._samples + _ROUNDING_SAMPLES:
+            raise ValueError(f"{len(waveform)} samples; a window has {self._samples}")
+        window = np.zeros((1, self._samples), np.float32)
+        window[0, : len(waveform)] = waveform[: self._samples]
+        return np.asarray(self._answer(waveform=window)["scores"][0])
+
+    def picture(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
+        """Always raises UserError: the file has no room for a second graph."""
+        raise UserError(f"model {self._path}: makes no pictures; the saved_model does")

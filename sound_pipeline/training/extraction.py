@@ -1,0 +1,178 @@
+"""The networks of a run: as they came, or fine-tuned for each part of the data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sound_pipeline.augmentation.copies import Copies, backgrounds_beside
+from sound_pipeline.config import RunConfig
+from sound_pipeline.datasets import Manifest
+from sound_pipeline.datasets.splits import Split
+from sound_pipeline.embeddings.embed import Embeddings, embed_by_each
+from sound_pipeline.errors import UserError
+from sound_pipeline.extractors.base import Extractor
+from sound_pipeline.extractors.loading import join_extractors, load_extractor
+from sound_pipeline.fine_tuning.tuner import FineTuner, Tuned
+from sound_pipeline.system.devices import Devices
+from sound_pipeline.system.precision import choose_precision, this_machine
+
+logger = logging.getLogger(__name__)
+
+FINAL = "final model"
+"""What is tuned on everything is called."""
+
+
+class Embedded(NamedTuple):
+    """An extractor and what it makes of all recordings of a data set.
+
+    Attributes:
+      extractor: one, or several as one.
+      precisions: what each of its parts computes in.
+      embeddings: of the recordings, in the manifest's order.
+    """
+
+    extractor: Extractor
+    precisions: tuple[str, ...]
+    embeddings: Embeddings
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """Makes a run's extractor, goes on training it, and embeds the recordings by it.
+
+    Attributes:
+      config: all that decides the result.
+      manifest: the recordings.
+      splits: the parts that networks are fine-tuned for.
+      cache_dir: where embeddings and fine-tuned weights are kept.
+      devices: what computes.
+    """
+
+    config: RunConfig
+    manifest: Manifest
+    splits: Sequence[Split]
+    cache_dir: Path
+    devices: Devices
+
+    def as_it_is(self) -> Embedded:
+        """The extractor that a run names, and what it makes of the recordings untuned.
+
+        With `config.augmented_copies` also of changed copies of the recordings.
+
+        Raises:
+          UserError: the extractor can't be used, or not as configured; recordings can't be read.
+        """
+        config = self.config
+        with self.devices.extraction.scope():
+            extractor = load_extractor(config.extractor, config.features, config.image_size)
+        if config.export_tflite and not extractor.for_small_devices:
+            raise UserError(
+                "--export_tflite: TensorFlow Lite can't resample, which a module that takes "
+                f"waveforms needs, in --extractor={config.extractor}; leave one of the two out"
+            )
+        if config.fine_tune:
+            for part in extractor.parts:
+                self._tuner.check(part)
+        logger.info(
+            "%s: %d recordings of %d classes; extractor %s",
+            self.manifest.name,
+            len(self.manifest.recordings),
+            len(self.manifest.classes),
+            config.extractor,
+        )
+        machine = this_machine()
+        precisions = []
+        for part in extractor.parts:
+            choice = choose_precision(config.precision, machine, part.gains_from_less)
+            logger.info("%s: computing in %s: %s", part.handle, choice.precision, choice.why)
+            precisions.append(choice.precision)
+        # What the chief has embedded the others find in the cache.
+        if not self.devices.is_chief:
+            self.devices.wait_for_all()
+        embedded = self._embedded(extractor, tuple(precisions))
+        if self.devices.is_chief:
+            self.devices.wait_for_all()
+        return embedded
+
+    def fine_tuned(self, base: Embedded) -> dict[str, list[Tuned]]:
+        """Fine-tunes the extractor for each split, on its training part, and then on everything.
+
+        On everything there is nothing left to watch: it is for as many epochs as did best in the
+        median of the splits.
+
+        Args:
+          base: of `as_it_is`.
+
+        Returns:
+          What each part of the extractor became, by the name of the split; FINAL for everything.
+
+        Raises:
+          UserError: see `FineTuner.tune`.
+        """
+        tuner = self._tuner
+        parts = list(zip(base.extractor.parts, base.embeddings.parts, base.precisions, strict=True))
+        tuned = {
+            split.name: [
+                tuner.tune(part, frozen, split.train, split.validation, precision, split.name)
+                for part, frozen, precision in parts
+            ]
+            for split in self.splits
+        }
+        everything = np.arange(len(self.manifest.recordings))
+        nothing = np.zeros(0, np.int64)
+        final = []
+        for number, (part, frozen, precision) in enumerate(parts):
+            did_best = [of_split[number].epochs for of_split in tuned.values()]
+            epochs = round(float(np.median(did_best)))
+            final.append(tuner.tune(part, frozen, everything, nothing, precision, FINAL, epochs))
+        return tuned | {FINAL: final}
+
+    def as_tuned(self, tuned: Sequence[Tuned], base: Embedded) -> Embedded:
+        """What an extractor became by fine-tuning, and what it makes of the recordings now.
+
+        Args:
+          tuned: a value of `fine_tuned`.
+          base: of `as_it_is`.
+
+        Raises:
+          UserError: what was learned is damaged; a recording has changed.
+        """
+        with self.devices.extraction.scope():
+            extractor = join_extractors([self._tuner.extractor(part) for part in tuned])
+        return self._embedded(extractor, base.precisions)
+
+    @property
+    def _tuner(self) -> FineTuner:
+        config = self.config
+        assert config.fine_tune is not None
+        return FineTuner(
+            self.manifest,
+            config.features,
+            config.image_size,
+            config.fine_tune,
+            config.head,
+            self.cache_dir,
+            self.devices,
+            config.augmentation if config.augmented_copies else None,
+        )
+
+    def _embedded(self, extractor: Extractor, precisions: tuple[str, ...]) -> Embedded:
+        config = self.config
+        beside = backgrounds_beside(self.manifest, self.splits)
+        with self.devices.extraction.scope():
+            embeddings = embed_by_each(
+                self.manifest.paths,
+                extractor.parts,
+                self.cache_dir,
+                config.max_bad_clips,
+                precisions,
+                Copies(config.augmented_copies, config.augmentation, beside),
+                self.devices.data_service,
+            )
+        return Embedded(extractor, precisions, embeddings)

@@ -1,0 +1,354 @@
+"""Log-mel spectrograms against librosa, pictures against TensorFlow's and matplotlib's own."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import librosa
+import matplotlib
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sound_pipeline.errors import UserError
+from sound_pipeline.features import log_mel as log_mel_module
+from sound_pipeline.features import picture
+from sound_pipeline.features.config import FeatureConfig
+from tests.helpers import sounds
+
+CONFIG = FeatureConfig()
+RATE = CONFIG.sample_rate_hz
+SAMPLES = round(CONFIG.window_seconds * RATE)
+SHORT = FeatureConfig(window_seconds=2.0)
+
+Floats = sounds.Floats
+
+
+def log_mel(waveform: Floats, rate_hz: int = RATE, config: FeatureConfig = CONFIG) -> Floats:
+    """One window's spectrogram: [frames, mel_bands]."""
+    values: Floats = log_mel_module.log_mel(waveform[None], tf.constant(rate_hz), config).numpy()[0]
+    return values
+
+
+def librosas_log_mel(waveform: Floats, config: FeatureConfig = CONFIG) -> Floats:
+    power = librosa.feature.melspectrogram(
+        y=waveform,
+        sr=config.sample_rate_hz,
+        n_fft=config.frame_length,
+        hop_length=round(config.hop_seconds * config.sample_rate_hz),
+        n_mels=config.mel_bands,
+        fmin=config.min_hz,
+        fmax=config.max_hz,
+    )
+    decibels: Floats = librosa.power_to_db(power, ref=np.max, top_db=-config.floor_db)
+    return decibels.T
+
+
+def one_bright_cell(frame: int, band: int) -> Floats:
+    spectrogram = np.full((1, CONFIG.frames, CONFIG.mel_bands), CONFIG.floor_db, np.float32)
+    spectrogram[0, frame, band] = 0.0
+    return spectrogram
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "seconds", "samples"),
+    [(22050, 4.0, 88200), (16000, 4.0, 64000), (44100, 0.96, 42336), (11025, 0.5, 5512)],
+)
+def test_window_samples(rate_hz: int, seconds: float, samples: int) -> None:
+    config = FeatureConfig(window_seconds=seconds)
+    result = sounds.eager_and_mapped(
+        lambda rate: log_mel_module.window_samples(config, rate), rate_hz
+    )
+    assert result == samples
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "waveform",
+    [
+        pytest.param(sounds.noise(SAMPLES), id="noise"),
+        pytest.param(sounds.chirp(SAMPLES, RATE, 10_500), id="chirp"),
+        pytest.param(sounds.clicks(SAMPLES, 5_000), id="clicks"),
+        pytest.param(sounds.clicks(SAMPLES, SAMPLES), id="one click"),
+        pytest.param(sounds.tone(440, SAMPLES, RATE), id="tone"),
+    ],
+)
+def test_log_mel_is_librosas(waveform: Floats) -> None:
+    ours = sounds.eager_and_mapped(
+        lambda waveforms, rate: log_mel_module.log_mel(waveforms, rate, CONFIG),
+        waveform[None],
+        RATE,
+        tolerance=1e-3,
+    )
+    assert ours.shape == (1, CONFIG.frames, CONFIG.mel_bands)
+    assert ours.dtype == np.float32
+    assert np.abs(ours[0] - librosas_log_mel(waveform)).max() < 1e-3
+
+
+def test_log_mel_is_librosas_with_other_settings() -> None:
+    config = FeatureConfig(
+        sample_rate_hz=16000,
+        window_seconds=1.5,
+        frame_seconds=0.064,
+        hop_seconds=0.0625,
+        mel_bands=40,
+        min_hz=60.0,
+        max_hz=7000.0,
+        floor_db=-50.0,
+    )
+    waveform = sounds.noise(24000) + sounds.tone(1234, 24000, 16000)
+    difference = log_mel(waveform, 16000, config) - librosas_log_mel(waveform, config)
+    assert np.abs(difference).max() < 1e-3
+
+
+@pytest.mark.assets
+def test_log_mel_of_recordings_is_librosas(esc10: Path) -> None:
+    recordings = sorted((esc10 / "audio").glob("*.wav"))
+    compared = 0
+    for recording in recordings[::45]:
+        samples, rate_hz = soundfile.read(recording, dtype="float32")
+        waveform = librosa.resample(samples, orig_sr=rate_hz, target_sr=RATE)[:SAMPLES]
+        assert np.abs(log_mel(waveform) - librosas_log_mel(waveform)).max() < 1e-3, recording
+        compared += 1
+    assert compared >= 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("top_hz", "rates_hz"),
+    [
+        (7_500, (16000, 24000, 32000, 44100, 48000, 96000, 192000)),
+        (10_000, (24000, 32000, 44100, 48000, 96000, 192000)),
+    ],
+)
+def test_log_mel_is_the_same_at_every_rate(top_hz: float, rates_hz: tuple[int, ...]) -> None:
+    reference = log_mel(sounds.continuous_sound(RATE, 2.0, top_hz), RATE, SHORT)
+    # A picture that were all floor would agree with itself.
+    assert (reference > SHORT.floor_db + 20).mean() > 0.6
+    for rate_hz in rates_hz:
+        there = log_mel(sounds.continuous_sound(rate_hz, 2.0, top_hz), rate_hz, SHORT)
+        assert there.shape == reference.shape
+        difference = np.abs(there - reference)
+        high = np.percentile(difference, 99)
+        print(f"{top_hz:.0f} Hz at {rate_hz} Hz: mean {difference.mean():.4f}, 99 % {high:.3f} dB")
+        assert difference.mean() < 0.1
+        assert high < 0.5
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 48000, 96000])
+def test_sounds_under_the_reference_are_as_dark_at_every_rate(rate_hz: int) -> None:
+    faint = [
+        log_mel(sounds.tone(440, 2 * hz, hz, level=5e-5), hz, SHORT)[3:-3].max(axis=1)
+        for hz in (RATE, rate_hz)
+    ]
+    assert -30 < faint[0].max() < -3
+    np.testing.assert_allclose(faint[1], faint[0], rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("rate_hz", [1_000, 11_025, 44_056, 384_000])
+def test_odd_rates_give_the_same_shape(rate_hz: int) -> None:
+    config = FeatureConfig(window_seconds=0.5)
+    tone = sounds.tone(300, round(0.5 * rate_hz), rate_hz)
+    spectrogram = log_mel(tone, rate_hz, config)
+    assert spectrogram.shape == (config.frames, config.mel_bands)
+    at_reference = log_mel(sounds.tone(300, round(0.5 * RATE), RATE), RATE, config)
+    steady = slice(3, -3)
+    loudest = at_reference[steady].argmax(axis=1)
+    assert np.abs(spectrogram[steady].argmax(axis=1) - loudest).max() <= 1
+
+
+def test_each_window_has_its_own_reference() -> None:
+    loud = sounds.noise(SAMPLES)
+    both = log_mel_module.log_mel(np.stack([loud, 0.05 * loud]), RATE, CONFIG).numpy()
+    np.testing.assert_allclose(both[1], both[0], atol=1e-3)
+
+
+def test_digital_silence_is_black() -> None:
+    spectrogram = log_mel(np.zeros(SAMPLES, np.float32))
+    # The least power, -100 dB, lies 80 dB under the reference of -20 dB.
+    np.testing.assert_array_equal(spectrogram, CONFIG.floor_db)
+    grey = picture.picture(spectrogram[None], 100, 100, CONFIG)
+    np.testing.assert_array_equal(grey, 0.0)
+    darkest = picture.colormap_table(CONFIG.colormap)[0]
+    coloured = picture.colour(grey, CONFIG.colormap)
+    np.testing.assert_array_equal(coloured, np.broadcast_to(darkest, coloured.shape))
+
+
+@pytest.mark.parametrize("offset", [0.001, 0.1, 1.0])
+def test_a_constant_offset_lights_its_own_corner_alone(offset: float) -> None:
+    spectrogram = log_mel(np.full(SAMPLES, offset, np.float32))
+    assert np.isfinite(spectrogram).all()
+    # Bright are the lowest bands, and the ends, where the offset sets in and stops.
+    assert spectrogram[5:-5, 2:].max() < -75
+    assert (spectrogram > -60).mean() < 0.04
+
+
+@pytest.mark.parametrize("lowest", [-1, 0])
+def test_dither_is_dark(lowest: int) -> None:
+    steps = np.random.default_rng(0).integers(lowest, 2, SAMPLES)
+    dither = (steps / 32768).astype(np.float32)
+    spectrogram = log_mel(dither)
+    assert np.isfinite(spectrogram).all()
+    # Its mean level; and no cell reaches the upper half of the colours, but where the offset of
+    # half a step sets in and stops.
+    assert spectrogram.mean() < -50
+    assert spectrogram[5:-5, 2:].max() < -40
+    assert spectrogram.max() < -35
+    unreferenced = log_mel(dither, config=FeatureConfig(reference_floor_db=-100.0))
+    assert unreferenced.max() == 0
+
+
+def test_the_reference_floor_leaves_sounds_alone() -> None:
+    without = FeatureConfig(reference_floor_db=-100.0)
+    for waveform in (sounds.noise(SAMPLES, level=0.01), sounds.tone(440, SAMPLES, RATE, 0.001)):
+        np.testing.assert_array_equal(log_mel(waveform), log_mel(waveform, config=without))
+
+
+@pytest.mark.parametrize(
+    ("size", "new_size"),
+    [(173, 299), (128, 299), (128, 150), (173, 120), (150, 40), (7, 7), (1, 5), (300, 2), (5, 1)],
+)
+def test_resize_is_tensorflows(size: int, new_size: int) -> None:
+    values = np.random.default_rng(0).random((size, 3)).astype(np.float32)
+    theirs = tf.image.resize(values[:, None], [new_size, 1], "bilinear", antialias=True)
+    ours = picture.resize_matrix(size, new_size)
+    assert ours.shape == (new_size, size)
+    # TensorFlow places its pixels in float32.
+    np.testing.assert_allclose(ours @ values, theirs[:, 0], rtol=0, atol=3e-5)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 600), st.integers(1, 600))
+def test_resize_weighs_and_keeps_a_constant(size: int, new_size: int) -> None:
+    weights = picture.resize_matrix(size, new_size)
+    assert (weights >= 0).all()
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
+    # Every input counts: no sound falls between two pixels.
+    assert (weights.sum(axis=0) > 0).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(299, 299), (150, 120), (64, 500)])
+def test_picture_is_the_turned_spectrogram_resized(height: int, width: int) -> None:
+    random = np.random.default_rng(0)
+    shape = (2, CONFIG.frames, CONFIG.mel_bands)
+    spectrogram = random.uniform(CONFIG.floor_db, 0, shape).astype(np.float32)
+    grey = sounds.eager_and_mapped(
+        lambda decibels: picture.picture(decibels, height, width, CONFIG), spectrogram
+    )
+    turned = 1 + spectrogram.transpose(0, 2, 1)[:, ::-1, :, None] / 80
+    resized = tf.image.resize(turned, [height, width], "bilinear", antialias=True)
+    np.testing.assert_allclose(grey, resized[..., 0], rtol=0, atol=3e-5)
+
+
+@pytest.mark.parametrize(
+    ("frame", "band", "corner"),
+    [
+        (0, 0, (298, 0)),
+        (0, CONFIG.mel_bands - 1, (0, 0)),
+        (CONFIG.frames - 1, 0, (298, 298)),
+        (CONFIG.frames - 1, CONFIG.mel_bands - 1, (0, 298)),
+    ],
+)
+def test_low_is_at_the_bottom_and_late_to_the_right(
+    frame: int, band: int, corner: tuple[int, int]
+) -> None:
+    grey = picture.picture(one_bright_cell(frame, band), 299, 299, CONFIG).numpy()[0]
+    assert np.unravel_index(grey.argmax(), grey.shape) == corner
+    assert grey[corner] == pytest.approx(1.0)
+    assert grey.min() == 0.0
+
+
+def test_a_late_low_tone_is_seen_bottom_right() -> None:
+    waveform = sounds.tone(200, SAMPLES, RATE)
+    waveform[: SAMPLES // 2] = 0.0
+    grey = picture.picture(log_mel(waveform)[None], 100, 100, CONFIG).numpy()[0]
+    quarters = grey.reshape(2, 50, 2, 50).mean(axis=(1, 3))
+    assert quarters.argmax() == 3
+
+
+COLORMAPS = ["magma", "viridis", "gray", "jet", "twilight", "tab10"]
+
+
+@pytest.mark.parametrize("name", COLORMAPS)
+def test_colour_is_matplotlibs(name: str) -> None:
+    grey = np.random.default_rng(0).random((2, 20, 30)).astype(np.float32)
+    grey[0, 0, :2] = 0.0, 1.0
+    # Just under 1, and where resizing rounded to just over it.
+    grey[0, 0, 2:4] = np.nextafter(np.float32(1), np.float32([0, 2]))
+    coloured = sounds.eager_and_mapped(lambda values: picture.colour(values, name), grey)
+    assert coloured.shape == (2, 20, 30, 3)
+    expected = matplotlib.colormaps[name](np.minimum(grey, 1))[..., :3]
+    np.testing.assert_allclose(coloured, expected, atol=1e-7)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=50))
+def test_colour_bins_are_matplotlibs(values: list[float]) -> None:
+    grey = np.array(values, np.float32)[None, None]
+    expected = matplotlib.colormaps["magma"](grey)[..., :3]
+    np.testing.assert_allclose(picture.colour(grey, "magma"), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("magna", "magma"), ("?", "viridis")])
+def test_an_unknown_colormap_names_the_flag(name: str, hint: str) -> None:
+    with pytest.raises(UserError) as caught:
+        picture.colormap_table(name)
+    message = str(caught.value)
+    assert message.startswith(f"--colormap={name}: ")
+    assert hint in message
+    assert "\n" not in message
+
+
+@pytest.mark.slow
+def test_multi_is_librosas_spectrogram_at_three_frame_lengths() -> None:
+    multi = dataclasses.replace(CONFIG, image_channels="multi")
+    waveform = sounds.chirp(SAMPLES, RATE, 9_000) + sounds.clicks(SAMPLES, 20_000)
+    height, width = CONFIG.mel_bands, CONFIG.frames
+    found = sounds.eager_and_mapped(
+        lambda waveforms, rate: picture.network_picture(waveforms, rate, height, width, multi),
+        waveform[None],
+        RATE,
+        tolerance=1e-4,
+    )
+    assert found.shape == (1, height, width, 3)
+    assert found.dtype == np.float32
+    for channel, frame_length in enumerate((1024, 2048, 4096)):
+        power = librosa.feature.melspectrogram(
+            y=waveform, sr=RATE, n_fft=frame_length, hop_length=512, n_mels=CONFIG.mel_bands
+        )
+        expected = 1 + librosa.power_to_db(power, ref=np.max, top_db=80)[::-1] / 80
+        assert np.abs(found[0, ..., channel] - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 44100])
+def test_multi_is_the_same_at_every_rate(rate_hz: int) -> None:
+    multi = dataclasses.replace(SHORT, image_channels="multi")
+    there, reference = (
+        picture.network_picture(
+            sounds.continuous_sound(hz, 2.0, 7_500)[None], tf.constant(hz), 100, 100, multi
+        ).numpy()
+        for hz in (rate_hz, RATE)
+    )
+    assert np.abs(there - reference).mean() < 0.1 / 80
+    assert np.ptp(reference, axis=(0, 1, 2)).min() > 0.95, "too dark to be told apart"
+    grey = picture.picture(
+        log_mel_module.log_mel(
+            sounds.continuous_sound(RATE, 2.0, 7_500)[None], tf.constant(RATE), SHORT
+        ),
+        100,
+        100,
+        SHORT,
+    )
+    np.testing.assert_array_equal(reference[..., 1], grey)
+
+
+def test_by_default_a_network_sees_the_coloured_picture() -> None:
+    waveform, rate = sounds.noise(SAMPLES)[None], tf.constant(RATE)
+    np.testing.assert_array_equal(
+        picture.network_picture(waveform, rate, 32, 48, CONFIG),
+        picture.coloured_picture(waveform, rate, 32, 48, CONFIG),
+    )

@@ -1,0 +1,244 @@
+"""Recordings cut into windows, and answers put together again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.windows import split_windows, stream_windows
+from sound_pipeline.heads.combining import combine_windows
+from tests.helpers import sounds
+
+RATE = 1000
+CONFIG = FeatureConfig(window_seconds=1.0, window_overlap=0.5)
+APART = FeatureConfig(window_seconds=1.0, window_overlap=0.0)
+
+Floats = sounds.Floats
+
+
+def cut(waveform: Floats, config: FeatureConfig = CONFIG) -> tuple[Floats, np.ndarray, np.ndarray]:
+    """Of one recording: waveform [windows, samples], audible [windows], starts [windows]."""
+    windows, audible, starts = sounds.eager_and_mapped(
+        lambda batch, rate: split_windows(batch, rate, config), waveform[None], RATE
+    )
+    assert windows.shape[0] == 1
+    assert windows.shape[2] == 1000
+    assert audible.shape == windows.shape[:2]
+    assert starts.shape == windows.shape[1:2]
+    return windows[0], audible[0], starts
+
+
+@pytest.mark.parametrize("samples", [0, 1, 999])
+def test_a_shorter_recording_is_padded_at_its_end(samples: int) -> None:
+    waveform = sounds.noise(samples)
+    windows, audible, starts = cut(waveform)
+    assert starts.tolist() == [0]
+    assert audible.tolist() == [True]
+    np.testing.assert_array_equal(windows[0, :samples], waveform)
+    assert not windows[0, samples:].any()
+
+
+@pytest.mark.parametrize(
+    ("samples", "starts"),
+    [
+        (1000, [0]),
+        (1049, [0]),  # less than a tenth of the hop of 500 samples is left out
+        (1051, [0, 51]),
+        (1500, [0, 500]),
+        (1549, [0, 549]),
+        (1551, [0, 500, 551]),
+        (2000, [0, 500, 1000]),
+        (2300, [0, 500, 1000, 1300]),
+    ],
+)
+def test_the_last_window_ends_with_the_recording(samples: int, starts: list[int]) -> None:
+    waveform = sounds.noise(samples)
+    windows, _, found = cut(waveform)
+    assert found.tolist() == starts
+    for window, start in zip(windows, starts, strict=True):
+        np.testing.assert_array_equal(window, waveform[start : start + 1000])
+
+
+@pytest.mark.parametrize(
+    ("samples", "starts"),
+    [
+        (1099, [0]),
+        (1101, [0, 101]),
+        (2000, [0, 1000]),
+        (2099, [0, 1099]),  # 99 samples lie between the two
+        (2101, [0, 1000, 1101]),
+        (3050, [0, 1000, 2050]),
+    ],
+)
+def test_without_overlap_a_gap_may_lie_before_the_last_window(
+    samples: int, starts: list[int]
+) -> None:
+    waveform = sounds.noise(samples)
+    windows, _, found = cut(waveform, APART)
+    assert found.tolist() == starts
+    for window, start in zip(windows, starts, strict=True):
+        np.testing.assert_array_equal(window, waveform[start : start + 1000])
+
+
+@settings(max_examples=25, deadline=None)
+@given(samples=st.integers(1000, 6000), overlap=st.sampled_from([0.0, 0.3, 0.5, 0.9]))
+def test_windows_hold_every_sample_but_a_remainder(samples: int, overlap: float) -> None:
+    config = FeatureConfig(window_seconds=1.0, window_overlap=overlap)
+    waveform = np.arange(1, samples + 1, dtype=np.float32)
+    windows, _, starts = split_windows(waveform[None], tf.constant(RATE), config)
+    hop = 1000 * (1 - overlap)
+    steps = np.diff(starts)
+    assert starts[0] == 0
+    assert len(starts) <= 1 + math.ceil((samples - 1000) / hop)
+    np.testing.assert_allclose(steps[:-1], hop, atol=1)
+    assert (steps <= 1.1 * hop + 1).all()
+    missing = np.setdiff1d(waveform, windows)
+    assert len(missing) <= 0.1 * hop + 1
+    if len(starts) == 1:
+        # Only a lone window may leave out the end.
+        np.testing.assert_array_equal(missing, waveform[1000:])
+    else:
+        assert starts[-1] == samples - 1000
+        gap = waveform[starts[-2] + 1000 : starts[-1]]
+        np.testing.assert_array_equal(missing, gap)
+        assert overlap == 0 or not len(gap)
+
+
+def test_hops_that_are_no_whole_number_of_samples_do_not_drift() -> None:
+    config = FeatureConfig(window_seconds=1.0, window_overlap=0.6665)
+    _, _, starts = cut(sounds.noise(20_000), config)
+    expected = np.minimum(np.round(np.arange(len(starts)) * 333.5), 19_000)
+    np.testing.assert_array_equal(starts, expected)
+    assert starts[-1] == 19_000
+
+
+def test_a_batch_is_cut_like_its_recordings() -> None:
+    batch = sounds.noise(3 * 2300).reshape(3, 2300)
+    batch[1] *= np.linspace(0, 1, 2300, dtype=np.float32) ** 8
+    windows, audible, starts = split_windows(batch, tf.constant(RATE), CONFIG)
+    assert len(np.unique(audible)) == 2
+    for number, waveform in enumerate(batch):
+        alone = cut(waveform)
+        np.testing.assert_array_equal(windows[number], alone[0])
+        np.testing.assert_array_equal(audible[number], alone[1])
+        np.testing.assert_array_equal(starts, alone[2])
+
+
+def test_windows_quiet_beside_the_loudest_are_not_audible() -> None:
+    levels_db = [-29.0, 0.0, -31.0, -90.0, -math.inf]
+    waveform = np.concatenate(
+        [10 ** (level / 20) * sounds.tone(100, 1000, RATE) for level in levels_db]
+    ).astype(np.float32)
+    _, audible, _ = cut(waveform, APART)
+    assert audible.tolist() == [True, True, False, False, False]
+    # What counts is the level beside the loudest, not the level.
+    _, quieter, _ = cut(waveform * np.float32(1e-3), APART)
+    assert quieter.tolist() == audible.tolist()
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-30])
+def test_in_silence_every_window_is_audible(level: float) -> None:
+    _, audible, _ = cut(np.full(3000, level, np.float32), APART)
+    assert audible.tolist() == [True, True, True]
+
+
+def test_samples_that_are_not_finite_count_as_zero() -> None:
+    waveform = sounds.noise(3000)
+    waveform[[5, 1500, 2999]] = np.nan, np.inf, -np.inf
+    windows, audible, _ = cut(waveform, APART)
+    cleaned = np.where(np.isfinite(waveform), waveform, 0)
+    np.testing.assert_array_equal(windows.ravel(), cleaned)
+    assert audible.all()
+
+
+def test_absurdly_loud_samples_are_limited() -> None:
+    waveform = np.full(1000, 3e38, np.float32)
+    waveform[500:] *= -1
+    windows, audible, _ = cut(waveform)
+    assert np.isfinite(np.square(windows).sum())
+    assert audible.all()
+    np.testing.assert_array_equal(np.sign(windows[0]), np.sign(waveform))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 4), min_size=1, max_size=5),
+    classes=st.integers(2, 6),
+    seed=st.integers(0, 999),
+)
+def test_combined_windows_are_the_normalised_geometric_mean(
+    counts: list[int], classes: int, seed: int
+) -> None:
+    logits = np.random.default_rng(seed).normal(0, 5, (sum(counts), classes)).astype(np.float32)
+    recording = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
+    probabilities = np.exp(logits.astype(np.float64))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    means = np.stack(
+        [
+            np.prod(probabilities[recording == number], axis=0) ** (1 / count)
+            for number, count in enumerate(counts)
+        ]
+    )
+    combined = combine_windows(logits, recording)
+    np.testing.assert_allclose(combined, means / means.sum(axis=1, keepdims=True), atol=1e-5)
+
+
+def test_one_window_keeps_its_answer_and_a_sure_one_weighs_more() -> None:
+    logits = np.array([[2.0, 0.0], [8.0, 0.0], [0.0, 1.0]], np.float32)
+    combined = sounds.eager_and_mapped(combine_windows, logits, np.int32([0, 1, 1]))
+    np.testing.assert_allclose(combined[0], tf.nn.softmax(logits[0]), atol=1e-6)
+    assert combined[1, 0] > 0.9
+    np.testing.assert_allclose(combined.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.slow
+@given(
+    samples=st.integers(0, 6000),
+    overlap=st.sampled_from([0.0, 0.3, 0.5, 0.75, 0.95]),
+    rate=st.sampled_from([1000, 1001, 1237]),
+    block=st.sampled_from([1, 99, 500, 1000, 2500, 6000]),
+)
+@settings(max_examples=150, deadline=None)
+def test_streamed_windows_are_those_of_the_whole(
+    samples: int, overlap: float, rate: int, block: int
+) -> None:
+    config = FeatureConfig(window_seconds=1.0, window_overlap=overlap)
+    waveform = sounds.noise(samples, seed=samples)
+    whole = split_windows(tf.constant(waveform[None]), tf.constant(rate), config)
+    blocks = np.split(waveform, range(block, samples, block))
+    streamed = list(stream_windows(blocks, rate, config))
+    assert [window.start for window in streamed] == whole.starts.numpy().tolist()
+    np.testing.assert_array_equal([w.waveform for w in streamed], whole.waveform[0])
+    for window in streamed:
+        assert window.end == min(window.start + rate, samples)
+
+
+def test_streaming_keeps_little_and_waits_for_little() -> None:
+    """A window comes as soon as it can't be the last: a tenth of a hop after its end."""
+    taken = 0
+
+    def blocks() -> Iterator[Floats]:
+        nonlocal taken
+        while taken < 100:
+            taken += 1
+            yield sounds.noise(50)
+
+    for index, window in enumerate(stream_windows(blocks(), RATE, CONFIG)):
+        assert window.waveform.base is None or window.waveform.base.size <= 1600
+        if index < 8:
+            assert taken * 50 == window.end + 100
+
+
+def test_streamed_samples_are_made_finite_and_limited() -> None:
+    waveform = sounds.noise(1000)
+    waveform[[3, 5, 7]] = np.nan, np.inf, 1e30
+    whole = split_windows(tf.constant(waveform[None]), tf.constant(RATE), CONFIG)
+    (window,) = stream_windows([waveform], RATE, CONFIG)
+    np.testing.assert_array_equal(window.waveform, whole.waveform[0, 0])

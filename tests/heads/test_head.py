@@ -1,0 +1,49 @@
+"""Heads that answer together: the weighted mean of what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import log_softmax
+
+from sound_pipeline.heads.head import Head, JointHead, Member, mean_head
+
+
+def random_head(size: int, seed: int, classes: int = 4) -> Head:
+    random = np.random.default_rng(seed)
+    layer = (random.normal(size=(size, classes)), random.normal(size=classes))
+    head = Head(
+        random.normal(size=size).astype("f4"),
+        random.uniform(1, 2, size).astype("f4"),
+        [tuple(values.astype("f4") for values in layer)],
+    )
+    head.temperature.assign(random.uniform(0.5, 2))
+    return head
+
+
+def embeddings(size: int) -> np.ndarray:
+    return np.random.default_rng(9).normal(size=(6, size)).astype("f4")
+
+
+def test_each_looks_at_its_columns_and_counts_by_its_weight() -> None:
+    first, second = random_head(3, 0), random_head(5, 1)
+    joint = JointHead([Member(first, (0, 3), 0.75), Member(second, (3, 8), 0.25)])
+    assert joint.classes == 4
+    values = embeddings(8)
+    expected = 0.75 * log_softmax(first(values[:, :3]), axis=1)
+    expected = expected + 0.25 * log_softmax(second(values[:, 3:]), axis=1)
+    np.testing.assert_allclose(joint(values), expected, atol=1e-5)
+    joint.temperature.assign(2.5)
+    np.testing.assert_allclose(joint(values), expected / 2.5, atol=1e-5)
+
+
+def test_the_mean_of_heads_that_look_at_everything() -> None:
+    heads = [random_head(5, seed) for seed in range(3)]
+    values = embeddings(5)
+    expected = np.mean([log_softmax(head(values), axis=1) for head in heads], axis=0)
+    np.testing.assert_allclose(mean_head(heads, 5)(values), expected, atol=1e-5)
+
+
+def test_all_weights_are_its_variables() -> None:
+    heads = [random_head(5, seed) for seed in range(2)]
+    joint = mean_head(heads, 5)
+    assert len(joint.variables) == 1 + sum(len(head.variables) for head in heads)

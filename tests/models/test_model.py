@@ -1,0 +1,218 @@
+"""Exported models loaded again: their answers, and what is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+from sound_pipeline import load_model
+from sound_pipeline.errors import UserError
+from sound_pipeline.features.windows import split_windows
+from sound_pipeline.models import model as model_module
+from sound_pipeline.models.export import export_model
+from sound_pipeline.models.info import METADATA_FILE, ModelInfo, read_info
+from sound_pipeline.models.model import Model
+from sound_pipeline.system.precision import Machine
+from tests.helpers import tiny_models
+from tests.helpers.tiny_models import CONFIG, LABELS
+
+pytestmark = pytest.mark.slow
+
+RATE = 16000
+OTHER_VERSION = json.dumps(
+    {
+        "labels": ["a"],
+        "window_seconds": 1,
+        "min_score": 0,
+        "config": {"features": {"a_setting_to_come": 1}},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("run") / "saved_model"
+    classifier = tiny_models.random_classifier(tiny_models.LoudnessExtractor(CONFIG))
+    classifier.min_score.assign(0.375)
+    export_model(classifier, directory, {})
+    return directory
+
+
+def test_knows_what_it_is(directory: Path) -> None:
+    expected = ModelInfo(tuple(LABELS), CONFIG.window_seconds, 0.375, CONFIG)
+    assert Model(directory).info == read_info(directory) == expected
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.5, 1.7])
+def test_scores_and_pictures_are_those_of_the_signatures(directory: Path, seconds: float) -> None:
+    random = np.random.default_rng(0)
+    waveform = random.normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
+    model, loaded = Model(directory), tf.saved_model.load(str(directory))
+    scores = model.scores(waveform, RATE)
+    assert scores.shape == (len(LABELS),) and scores.dtype == np.float32
+    np.testing.assert_allclose(scores, loaded(waveform[None], RATE)["scores"][0], atol=1e-6)
+    picture = model.picture(waveform, RATE)
+    assert picture.shape == (299, 299, 3) and picture.dtype == np.uint8
+    image = loaded.signatures["spectrogram"](
+        waveform=tf.constant(waveform[None]), sample_rate=tf.constant(RATE)
+    )["image"]
+    np.testing.assert_array_equal(picture, image[0])
+
+
+def test_computes_in_what_was_chosen_for_the_machine(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+
+    @contextlib.contextmanager
+    def noted(precision: str) -> Iterator[None]:
+        used.append(precision)
+        yield
+
+    monkeypatch.setattr(model_module, "computing_in", noted)
+    machine = Machine(frozenset({"avx512_bf16"}))
+    monkeypatch.setattr(model_module, "this_machine", lambda: machine)
+    shutil.copytree(directory, tmp_path / "copy")
+    about = json.loads((directory / METADATA_FILE).read_text()) | {"gains_from_less": True}
+    (tmp_path / "copy" / METADATA_FILE).write_text(json.dumps(about))
+    for folder, asked, expected in (
+        (directory, "auto", "float32"),
+        (directory, "bfloat16", "bfloat16"),
+        (tmp_path / "copy", "auto", "bfloat16"),
+        (tmp_path / "copy", "float32", "float32"),
+    ):
+        model = Model(folder, asked)
+        assert model.choice.precision == expected
+        model.scores(np.zeros(RATE, np.float32), RATE)
+        assert used.pop() == expected and not used
+    with pytest.raises(UserError, match="--precision=float16: "):
+        Model(directory, "float16")
+
+
+def test_a_folder_without_a_model_is_refused(directory: Path, tmp_path: Path) -> None:
+    for nothing in (tmp_path, tmp_path / "gone"):
+        with pytest.raises(UserError, match=r"holds no SavedModel; train one with train\.py"):
+            read_info(nothing)
+    with pytest.raises(UserError, match=f"did you mean {directory}"):
+        read_info(directory.parent)
+
+
+@pytest.mark.parametrize("keep", [0, 11, -1])
+def test_a_broken_model_is_refused(directory: Path, tmp_path: Path, keep: int) -> None:
+    """All of the graph but nothing of the weights (-1), or no graph."""
+    (tmp_path / "saved_model.pb").write_bytes((directory / "saved_model.pb").read_bytes()[:keep])
+    shutil.copytree(directory / METADATA_FILE.parent, tmp_path / METADATA_FILE.parent)
+    with pytest.raises(UserError, match="does not load") as error:
+        Model(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", json.dumps({"labels": 3}), OTHER_VERSION])
+def test_damaged_metadata_is_refused(directory: Path, tmp_path: Path, content: str) -> None:
+    shutil.copytree(directory, tmp_path / "copy")
+    (tmp_path / "copy" / METADATA_FILE).write_text(content)
+    with pytest.raises(UserError, match="export the model again") as error:
+        read_info(tmp_path / "copy")
+    assert "\n" not in str(error.value)
+
+
+def test_other_savedmodels_are_refused(tmp_path: Path) -> None:
+    handle = tiny_models.save_picture_module(tmp_path / "module")
+    with pytest.raises(UserError, match="not one exported by sound_pipeline"):
+        read_info(Path(handle))
+
+
+def sound(seconds: float, seed: int = 0) -> np.ndarray:
+    """Noise whose level goes up and down, with a second of faint noise in it."""
+    random = np.random.default_rng(seed)
+    samples = random.normal(0, 0.1, round(seconds * RATE)) * np.abs(
+        np.sin(np.arange(round(seconds * RATE)) / RATE)
+    )
+    samples[2 * RATE : 3 * RATE] *= 1e-3
+    return samples.astype(np.float32)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 0.52, 7.3, 20.0])
+def test_windows_are_those_of_the_recording_signature(
+    directory: Path, tmp_path: Path, seconds: float
+) -> None:
+    waveform = sound(seconds)
+    expected = tf.saved_model.load(str(directory)).signatures["recording"](
+        waveform=tf.constant(waveform), sample_rate=tf.constant(RATE)
+    )
+    split = split_windows(tf.constant(waveform[None]), tf.constant(RATE), CONFIG)
+    assert bool(np.all(split.audible)) == (seconds < 3)
+    model = Model(directory)
+    soundfile.write(tmp_path / "a.wav", waveform, RATE, subtype="FLOAT")
+    for source in ((waveform, RATE), tmp_path / "a.wav"):
+        found = model.windows(source)
+        np.testing.assert_allclose(found.scores, expected["scores"], atol=1e-6)
+        np.testing.assert_allclose(
+            found.starts / RATE, expected["start_seconds"].numpy(), rtol=1e-6
+        )
+        np.testing.assert_array_equal(found.is_audible, split.audible[0])
+        assert found.sample_rate_hz == RATE
+        assert found.ends[-1] <= len(waveform) and found.ends[0] == min(len(waveform), RATE // 2)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 7.3, 20.0])
+def test_embeddings_are_those_of_the_signature(directory: Path, seconds: float) -> None:
+    waveform = sound(seconds)
+    expected = tf.saved_model.load(str(directory)).signatures["embedding"](
+        waveform=tf.constant(waveform[None]), sample_rate=tf.constant(RATE)
+    )["embedding"][0]
+    embedding = Model(directory).embed((waveform, RATE))
+    assert embedding.dtype == np.float32 and embedding.shape == (10,)
+    np.testing.assert_allclose(embedding, expected, rtol=1e-5)
+
+
+def test_events_of_files_and_waveforms(tmp_path: Path) -> None:
+    model = load_model(tiny_models.export_loudness_model(tmp_path / "saved_model"))
+    assert model.labels == ("quiet", "loud")
+    time = np.arange(4 * RATE) / RATE
+    level = np.where(time < 2, tiny_models.LOUD, tiny_models.QUIET) * np.sqrt(2)
+    waveform = (level * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", waveform, RATE, subtype="FLOAT")
+    events = model.label(tmp_path / "a.wav")
+    assert events == model.label((waveform, RATE)) == model.label((waveform.tolist(), RATE))
+    assert [event.label for event in events] == ["loud", "quiet"]
+    loud, quiet = events
+    assert loud.start_seconds == 0 and quiet.end_seconds == 4
+    assert loud.end_seconds == quiet.start_seconds == pytest.approx(2, abs=0.3)
+    assert max(loud.scores) == loud.score > 0.9
+    middle = (tiny_models.LOUD + tiny_models.QUIET) / np.sqrt(2)
+    between = (waveform * (middle / level), RATE)
+    assert model.label(between) != []
+    assert model.label(between, min_score=0.95) == []
+    assert model.label(between, min_score={"quiet": 0.95, "loud": 0.95}) == []
+    (unsure,) = model.label(between, min_score=0.95, unknown=True)
+    assert unsure.label == "unknown"
+    assert len(model.windows((waveform, RATE), hop_seconds=0.25).starts) == 15
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "words"),
+    [
+        ("gone.wav", {}, "gone.wav: No such file"),
+        ((np.zeros((2, 100)), RATE), {}, r"shape \[2, 100\]"),
+        ((np.zeros(0), RATE), {}, r"shape \[0\]"),
+        ((np.zeros(100), 10), {}, "10 Hz"),
+        ((np.zeros(100), RATE), {"hop_seconds": 0.6}, "--hop_seconds=0.6: give 0.025"),
+        ((np.zeros(100), RATE), {"min_score": 2}, "--min_score=2"),
+        ((np.zeros(100), RATE), {"min_score": {"cat": 0.2}}, "no label 'cat'"),
+    ],
+)
+def test_what_cannot_be_labelled(
+    directory: Path, source: Any, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        Model(directory).label(source, **options)
