@@ -87,7 +87,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "save_events",
         "",
-        "Folder for each event's sound and picture (a .tflite model draws none).",
+        "Folder for each event's sound and image (a .tflite model draws none).",
     )
 
 
@@ -206,8 +206,8 @@ class Session:
     def _listen(self, source: Source, model: LoadingModel, output: Output) -> None:
         saver = None
         if self._values.save_events:
-            picture = None if self._is_lite else model.picture
-            saver = EventSaver(Path(self._values.save_events), picture, output.notice)
+            image = None if self._is_lite else model.image
+            saver = EventSaver(Path(self._values.save_events), image, output.notice)
         listen(source, model, self._config, output, self._statistics, saver)
 
     def _output(self) -> Output:

@@ -2,7 +2,7 @@
 
     train.py --dataset=esc50 --data_dir=ESC-50-master --evaluate=folds --output_dir=runs/esc50
 
-Recordings become log-mel pictures, pictures embeddings (kept on disk, so the next run is quick),
+Recordings become log-mel images, images embeddings (kept on disk, so the next run is quick),
 and a classifier on the embeddings is trained and tested as --evaluate says. A final one, trained
 on everything, is exported to OUTPUT_DIR/saved_model: raw waveforms in, labels out. Results are in
 OUTPUT_DIR/report.html, to look at, and OUTPUT_DIR/metrics.json.
@@ -217,8 +217,8 @@ def main(arguments: list[str]) -> None:
         return
     low, high = figures["accuracy_interval"]
     split = figures["split"]
-    if "leaked_share" in figures:
-        split += f": {figures['leaked_share']:.1%} of tested recordings have a source trained on"
+    if "leaked_fraction" in figures:
+        split += f": {figures['leaked_fraction']:.1%} of tested recordings have a source trained on"
     print(
         f"accuracy {figures['accuracy']:.4f}, 95% interval {low:.3f}-{high:.3f} "
         f"({split}; {figures['clips']} recordings), macro F1 {figures['macro_f1']:.4f}; "

@@ -27,10 +27,10 @@ class RunConfig:
       dataset: which recordings.
       split: how they are divided.
       features: what the model hears.
-      extractor: `gabor`, or the URL or path of a TF Hub module for pictures or waveforms; several
+      extractor: `gabor`, or the URL or path of a TF Hub module for images or waveforms; several
         separated by commas.
       head: the classifier.
-      image_size: height and width of the picture for modules that take any; 0 for 299.
+      image_size: height and width of the image for modules that take any; 0 for 299.
       max_bad_clips: share of the recordings that may be unreadable before the run stops.
       export_tflite: formats of `lite_formats.LITE_FORMATS` to write the model in too.
       precision: what the extractor computes in; "auto" for the fastest format that the machine

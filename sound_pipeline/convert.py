@@ -38,6 +38,7 @@ from sound_pipeline.datasets import AUDIO_SUFFIXES
 from sound_pipeline.datasets.folders import files_below
 from sound_pipeline.errors import UserError
 from sound_pipeline.system import program
+from sound_pipeline.system.arrays import Floats
 
 logger = logging.getLogger("sound_pipeline.convert")
 
@@ -55,7 +56,7 @@ CONVERTED, COPIED, KEPT, FAILED = "converted", "copied", "there already", "not c
 
 
 @dataclass(frozen=True)
-class Job:
+class Conversion:
     """One file to write.
 
     Attributes:
@@ -69,7 +70,7 @@ class Job:
     is_audio: bool
 
 
-def plan(source: str, target: str) -> list[Job]:
+def plan(source: str, target: str) -> list[Conversion]:
     """What there is to do, whether or not some of it has been done.
 
     Args:
@@ -89,10 +90,10 @@ def plan(source: str, target: str) -> list[Job]:
         raise UserError(f"{target}: name a file that ends in .wav, or a folder that exists")
     if os.path.exists(target) and os.path.samefile(source, target):
         raise UserError(f"{target} is the recording itself: name another file or folder")
-    return [Job(source, target, is_audio=True)]
+    return [Conversion(source, target, is_audio=True)]
 
 
-def _plan_folder(source: str, target: str) -> list[Job]:
+def _plan_folder(source: str, target: str) -> list[Conversion]:
     if os.path.exists(target) and not os.path.isdir(target):
         raise UserError(f"{target} is a file, but {source} a folder: name a folder to write to")
     inner, outer = Path(target).resolve(), Path(source).resolve()
@@ -113,13 +114,13 @@ def _plan_folder(source: str, target: str) -> list[Job]:
                 raise UserError(
                     f"{before} and {path} would both become {written}: rename one of them"
                 )
-        jobs.append(Job(path, written, is_audio))
+        jobs.append(Conversion(path, written, is_audio))
     if not any(job.is_audio for job in jobs):
         raise UserError(f"{source}: no audio file below this folder ({', '.join(AUDIO_SUFFIXES)})")
     return jobs
 
 
-def pcm(samples: libsndfile.Floats, bits: int) -> bytes:
+def pcm(samples: Floats, bits: int) -> bytes:
     """Encodes samples as little-endian integers, as WAV holds them.
 
     Args:
@@ -160,7 +161,7 @@ def write_wav(source: str, target: str, bits: int) -> None:
                 wav.writeframesraw(encoded)
 
 
-def run(job: Job, bits: int) -> tuple[str, str]:
+def run(job: Conversion, bits: int) -> tuple[str, str]:
     """Does one job, if it hasn't been done.
 
     Args:
@@ -186,7 +187,7 @@ def run(job: Job, bits: int) -> tuple[str, str]:
         return FAILED, str(error)
 
 
-def convert(jobs: Sequence[Job], bits: int) -> Counter[str]:
+def convert(jobs: Sequence[Conversion], bits: int) -> Counter[str]:
     """Does all jobs, side by side, with a progress bar; names on the log what fails.
 
     Args:
@@ -219,7 +220,7 @@ def convert(jobs: Sequence[Job], bits: int) -> Counter[str]:
     return outcomes
 
 
-def _is_done(job: Job, bits: int) -> bool:
+def _is_done(job: Conversion, bits: int) -> bool:
     try:
         if os.path.getmtime(job.target) < os.path.getmtime(job.source):
             return False

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from absl import flags
 
-from sound_pipeline.datasets import load_manifest, load_share
-from sound_pipeline.datasets.shares import parse_share
+from sound_pipeline.datasets import load_manifest, load_shard
+from sound_pipeline.datasets.shares import parse_shard
 from sound_pipeline.embeddings import flags as embedding_flags
 from sound_pipeline.errors import check
 from sound_pipeline.system import program
@@ -40,23 +40,23 @@ def main(arguments: list[str]) -> None:
     program.no_arguments(arguments)
     values = flags.FLAGS
     check(bool(values.shard) != values.merge, "give --shard, such as --shard=3/64, or --merge")
-    share = parse_share(values.shard) if values.shard else None
+    share = parse_shard(values.shard) if values.shard else None
     dataset, features = embedding_flags.dataset(values), embedding_flags.features(values)
-    paths = load_share(dataset, share) if share else load_manifest(dataset).paths
+    paths = load_shard(dataset, share) if share else load_manifest(dataset).paths
     shards_dir = Path(values.shards_dir).expanduser()
     cache_dir = embedding_flags.cache_dir(values)
     # After all that can be wrong with flags and files: TensorFlow takes seconds to import.
-    from sound_pipeline.embeddings.shards import embed_share, merge_shares
+    from sound_pipeline.embeddings.shards import embed_shard, merge_shards
     from sound_pipeline.extractors.loading import load_extractor
     from sound_pipeline.system.precision import choose_precision, this_machine
 
     machine = this_machine()
     handles = embedding_flags.extractor(values)
     for extractor in load_extractor(handles, features, values.image_size).parts:
-        choice = choose_precision(values.precision, machine, extractor.gains_from_less)
+        choice = choose_precision(values.precision, machine, extractor.benefits_from_low_precision)
         logger.info("%s: computing in %s: %s", extractor.handle, choice.precision, choice.why)
         if share:
-            written = embed_share(
+            written = embed_shard(
                 paths,
                 share,
                 extractor,
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
             )
             print(written)
         else:
-            merged = merge_shares(
+            merged = merge_shards(
                 paths, extractor, cache_dir, shards_dir, choice.precision, values.max_bad_clips
             )
             print(f"{extractor.handle}: {merged} recordings merged into {cache_dir}")

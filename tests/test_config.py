@@ -14,7 +14,12 @@ from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import DatasetConfig
 from sound_pipeline.datasets.splits import SplitConfig
 from sound_pipeline.errors import UserError
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import (
+    FeatureConfig,
+    SpectrogramConfig,
+    WindowConfig,
+    read_features,
+)
 from sound_pipeline.fine_tuning.config import FineTuneConfig
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.system.json_config import from_json, from_mapping, to_json
@@ -22,7 +27,11 @@ from sound_pipeline.system.json_config import from_json, from_mapping, to_json
 RUN = RunConfig(
     dataset=DatasetConfig(dataset="csv", data_dir="sounds", manifest="sounds.csv"),
     split=SplitConfig(evaluate="holdout", test_folds=(2, 4), seed=7),
-    features=FeatureConfig(window_seconds=0.96, mel_bands=64, max_hz=7999.5, pieces=(1, 3)),
+    features=FeatureConfig(
+        windows=WindowConfig(seconds=0.96),
+        spectrogram=SpectrogramConfig(mel_bands=64, max_hz=7999.5),
+        pieces=(1, 3),
+    ),
     extractor="gabor",
     head=HeadConfig(hidden_units=32, l2=1 / 3, mixup=0.4, tune=True),
     image_size=224,
@@ -59,7 +68,9 @@ def test_the_parts_of_a_run_are_rebuilt_as_they_were() -> None:
 
 
 def test_what_the_file_leaves_out_is_the_default() -> None:
-    assert from_mapping(FeatureConfig, {"mel_bands": 40}) == FeatureConfig(mel_bands=40)
+    assert from_mapping(FeatureConfig, {"spectrogram": {"mel_bands": 40}}) == FeatureConfig(
+        spectrogram=SpectrogramConfig(mel_bands=40)
+    )
 
 
 @pytest.mark.parametrize("place", ["", "features", "head", "split", "dataset", "augmentation"])
@@ -73,7 +84,7 @@ def test_an_unknown_field_is_named(place: str) -> None:
 
 def test_a_bad_value_in_a_file_is_refused() -> None:
     values = json.loads(to_json(RUN))
-    values["features"]["mel_bands"] = 3
+    values["features"]["spectrogram"]["mel_bands"] = 3
     with pytest.raises(UserError, match="--mel_bands=3"):
         from_mapping(RunConfig, values)
 
@@ -81,41 +92,75 @@ def test_a_bad_value_in_a_file_is_refused() -> None:
 @pytest.mark.parametrize(
     ("values", "flag"),
     [
-        ({"sample_rate_hz": 999}, "--sample_rate=999"),
-        ({"sample_rate_hz": 384_001}, "--sample_rate=384001"),
-        ({"window_seconds": 0.09}, "--window_seconds=0.09"),
-        ({"window_seconds": 61.0}, "--window_seconds=61"),
-        ({"window_seconds": math.nan}, "--window_seconds=nan"),
-        ({"window_overlap": -0.1}, "--window_overlap=-0.1"),
-        ({"window_overlap": 1.0}, "--window_overlap=1"),
-        ({"quiet_window_db": 0.0}, "quiet_window_db=0"),
-        ({"hop_seconds": 0.0}, "--hop_seconds=0"),
-        ({"hop_seconds": 0.2, "frame_seconds": 0.1}, "--frame_seconds=0.1"),
-        ({"frame_seconds": 1.1}, "--frame_seconds=1.1"),
+        ({"sample_rate_hz": 999}, "spectrogram.sample_rate_hz=999"),
+        ({"sample_rate_hz": 384_001}, "spectrogram.sample_rate_hz=384001"),
+        ({"hop_seconds": 0.0}, "spectrogram.hop_seconds=0"),
+        ({"hop_seconds": 0.2, "frame_seconds": 0.1}, "spectrogram.frame_seconds=0.1"),
+        ({"frame_seconds": 1.1}, "spectrogram.frame_seconds=1.1"),
         ({"mel_bands": 7}, "--mel_bands=7"),
         ({"mel_bands": 513}, "--mel_bands=513"),
-        ({"min_hz": -1.0}, "--min_hz=-1"),
-        ({"min_hz": 500.0, "max_hz": 500.0}, "--max_hz=500"),
-        ({"max_hz": 11026.0}, "--max_hz=11026"),
-        ({"max_hz": math.nan}, "--max_hz=nan"),
+        ({"min_hz": -1.0}, "spectrogram.min_hz=-1"),
+        ({"min_hz": 500.0, "max_hz": 500.0}, "spectrogram.max_hz=500"),
+        ({"max_hz": 11026.0}, "spectrogram.max_hz=11026"),
+        ({"max_hz": math.nan}, "spectrogram.max_hz=nan"),
         ({"image_channels": "three"}, "--image_channels=three"),
         ({"image_channels": "multi", "hop_seconds": 0.05}, "--image_channels=multi"),
         ({"image_channels": "multi", "frame_seconds": 0.6}, "--image_channels=multi"),
+        ({"floor_db": 0.0}, "--floor_db=0"),
+        ({"floor_db": -201.0}, "--floor_db=-201"),
+        ({"floor_db": math.nan}, "--floor_db=nan"),
+        ({"reference_floor_db": -math.inf}, "spectrogram.reference_floor_db=-inf"),
+        ({"reference_floor_db": math.nan}, "spectrogram.reference_floor_db=nan"),
+    ],
+)
+def test_spectrogram_values_out_of_range_name_their_flag(values: dict[str, Any], flag: str) -> None:
+    message = message_of(SpectrogramConfig, **values)
+    assert flag in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
+        ({"seconds": 0.09}, "--window_seconds=0.09"),
+        ({"seconds": 61.0}, "--window_seconds=61"),
+        ({"seconds": math.nan}, "--window_seconds=nan"),
+        ({"overlap": -0.1}, "--window_overlap=-0.1"),
+        ({"overlap": 1.0}, "--window_overlap=1"),
+        ({"quiet_db": 0.0}, "windows.quiet_db=0"),
+    ],
+)
+def test_window_values_out_of_range_name_their_flag(values: dict[str, Any], flag: str) -> None:
+    assert flag in message_of(WindowConfig, **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
         ({"pieces": ()}, "--pieces="),
         ({"pieces": (0, 1)}, "--pieces=0,1"),
         ({"pieces": (2, 1)}, "--pieces=2,1"),
         ({"pieces": (1, 41)}, "--pieces=41"),
-        ({"floor_db": 0.0}, "--floor_db=0"),
-        ({"floor_db": -201.0}, "--floor_db=-201"),
-        ({"floor_db": math.nan}, "--floor_db=nan"),
-        ({"reference_floor_db": -math.inf}, "reference_floor_db=-inf"),
-        ({"reference_floor_db": math.nan}, "reference_floor_db=nan"),
+        ({"beginning_seconds": (0.5, 0.2)}, "--beginning_seconds=0.5,0.2"),
     ],
 )
 def test_feature_values_out_of_range_name_their_flag(values: dict[str, Any], flag: str) -> None:
-    message = message_of(FeatureConfig, **values)
-    assert flag in message
-    assert "\n" not in message
+    assert flag in message_of(FeatureConfig, **values)
+
+
+def test_features_of_version_0_1_are_read() -> None:
+    flat = {"window_seconds": 2.0, "window_overlap": 0.25, "quiet_window_db": -20.0}
+    flat |= {"mel_bands": 40, "beginning_seconds": [0.2], "pieces": [1, 2], "colormap": "gray"}
+    expected = FeatureConfig(
+        windows=WindowConfig(seconds=2.0, overlap=0.25, quiet_db=-20.0),
+        spectrogram=SpectrogramConfig(mel_bands=40, colormap="gray"),
+        beginning_seconds=(0.2,),
+        pieces=(1, 2),
+    )
+    assert read_features(flat) == expected
+    assert read_features(json.loads(to_json(expected))) == expected
+    with pytest.raises(UserError, match="no field window_minutes"):
+        read_features({"window_minutes": 1})
 
 
 @pytest.mark.parametrize(
@@ -162,8 +207,14 @@ def test_run_values_out_of_range_name_their_flag(values: dict[str, Any], flag: s
 
 
 def test_the_edges_of_the_ranges_are_taken() -> None:
-    FeatureConfig(window_seconds=0.1, window_overlap=0.0, mel_bands=8, floor_db=-200.0)
-    FeatureConfig(window_seconds=60.0, window_overlap=0.95, mel_bands=512, max_hz=11025.0)
+    FeatureConfig(
+        windows=WindowConfig(seconds=0.1, overlap=0.0),
+        spectrogram=SpectrogramConfig(mel_bands=8, floor_db=-200.0),
+    )
+    FeatureConfig(
+        windows=WindowConfig(seconds=60.0, overlap=0.95),
+        spectrogram=SpectrogramConfig(mel_bands=512, max_hz=11025.0),
+    )
     HeadConfig(l2=0.0, label_smoothing=0.0, epochs=1, patience=1, class_weights="none")
     dataclasses.replace(RUN, image_size=0, max_bad_clips=1.0)
     dataclasses.replace(RUN, ensemble_folds=True, split=SplitConfig("grouped"))
@@ -171,8 +222,12 @@ def test_the_edges_of_the_ranges_are_taken() -> None:
 
 def test_the_reference_is_librosas_default() -> None:
     config = FeatureConfig()
-    assert (config.frame_length, config.bins, config.frames) == (2048, 1025, 173)
-    assert config.window_hop_seconds == 2.0
+    assert (config.spectrogram.frame_length, config.spectrogram.bins, config.frames) == (
+        2048,
+        1025,
+        173,
+    )
+    assert config.windows.hop_seconds == 2.0
 
 
 @pytest.mark.parametrize(
@@ -183,6 +238,7 @@ def test_frames_of_hops_that_floats_cannot_hold(
     window_seconds: float, hop_seconds: float, frames: int
 ) -> None:
     config = FeatureConfig(
-        window_seconds=window_seconds, hop_seconds=hop_seconds, frame_seconds=0.5
+        windows=WindowConfig(seconds=window_seconds),
+        spectrogram=SpectrogramConfig(hop_seconds=hop_seconds, frame_seconds=0.5),
     )
     assert config.frames == frames

@@ -21,7 +21,7 @@ import tensorflow as tf
 from sound_pipeline import convert
 from sound_pipeline.audio import libsndfile
 from sound_pipeline.audio.wav import decode_wav
-from sound_pipeline.convert import CONVERTED, COPIED, FAILED, KEPT, Job, pcm, plan, write_wav
+from sound_pipeline.convert import CONVERTED, COPIED, FAILED, KEPT, Conversion, pcm, plan, write_wav
 from sound_pipeline.datasets import DatasetConfig, Manifest, load_manifest
 from tests.helpers.user_errors import error_of
 
@@ -206,9 +206,11 @@ def test_public_layouts_stay_loadable(tmp_path: Path, dataset: str) -> None:
 def test_one_recording(tmp_path: Path) -> None:
     source = write(tmp_path / "a.flac")
     (tmp_path / "out").mkdir()
-    assert plan(source, str(tmp_path / "b.wav")) == [Job(source, str(tmp_path / "b.wav"), True)]
+    assert plan(source, str(tmp_path / "b.wav")) == [
+        Conversion(source, str(tmp_path / "b.wav"), True)
+    ]
     assert plan(source, str(tmp_path / "out")) == [
-        Job(source, str(tmp_path / "out" / "a.wav"), True)
+        Conversion(source, str(tmp_path / "out" / "a.wav"), True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What augmented copies, and pictures of three spectrograms, gain on validation recordings.
+"""What augmented copies, and images of three spectrograms, gain on validation recordings.
 
     .venv/bin/python -m benchmarks.augmentation.gains --data_dir=ESC-50-master --extractor=gabor \
         [--kinds=speed,equalise,mask,shift,noise,gain,all] [--copies=1,2,4] [--seeds=3] \
@@ -55,16 +55,18 @@ def measure() -> list[dict[str, Any]]:
     from sound_pipeline.embeddings.embed import embed_recordings
     from sound_pipeline.evaluation.evaluate import evaluate
     from sound_pipeline.extractors.loading import load_extractor
-    from sound_pipeline.features.config import FeatureConfig
+    from sound_pipeline.features.config import FeatureConfig, SpectrogramConfig
     from sound_pipeline.heads.calibration import with_temperature
     from sound_pipeline.heads.config import HeadConfig
     from sound_pipeline.system.precision import choose_precision, this_machine
 
     values = flags.FLAGS
     manifest = load_manifest(DatasetConfig("esc50", values.data_dir, subset="esc10"))
-    features = FeatureConfig(image_channels=values.image_channels)
+    features = FeatureConfig(spectrogram=SpectrogramConfig(image_channels=values.image_channels))
     extractor = load_extractor(values.extractor, features)
-    precision = choose_precision("auto", this_machine(), extractor.gains_from_less).precision
+    precision = choose_precision(
+        "auto", this_machine(), extractor.benefits_from_low_precision
+    ).precision
     paths = [recording.path for recording in manifest.recordings]
     cache_dir = Path(values.cache_dir).expanduser()
     choices = [("none", 0)] + [

@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.datasets.manifests [--full]
 
 A CSV names recordings of 100 folders by paths of 50 characters. `load_manifest` reads it, where
-there are no such files and is told not to ask for them, and where all are there; `load_share`
+there are no such files and is told not to ask for them, and where all are there; `load_shard`
 reads it for one share of 64, whose files are there; `content_keys` digests all files, which are
 empty, for the first time. Each is done in a process of its own, and the bytes are those by which
 its largest resident memory is above what it was before, by the rows of the CSV; seconds are the
@@ -26,16 +26,16 @@ from typing import NamedTuple
 from absl import flags
 
 from benchmarks.targets import Target, report
-from sound_pipeline.datasets import DatasetConfig, load_manifest, load_share
+from sound_pipeline.datasets import DatasetConfig, load_manifest, load_shard
 from sound_pipeline.datasets.content_keys import content_keys
-from sound_pipeline.datasets.shares import Share
+from sound_pipeline.datasets.shares import Shard
 from sound_pipeline.system import program
 
 _SHORT = 100_000
 _FULL = 1_000_000
 _FOLDERS = 100
 _PATH_LETTERS = 50
-_SHARE = Share(1, 64)
+_SHARE = Shard(1, 64)
 
 
 class Case(NamedTuple):
@@ -95,7 +95,7 @@ def read(case: str, path: str) -> None:
     if case == _DIGESTS:
         found = content_keys(paths, Path(path).parent)
     elif case == _ITS_FILES:
-        found = load_share(config, _SHARE)
+        found = load_shard(config, _SHARE)
     else:
         found = load_manifest(config, require_files=case == _ALL_FILES).recordings
     seconds = time.process_time() - started

@@ -4,7 +4,7 @@
         [--precision=auto] [--clips=60]
 
 In every round recordings of 5 s become embeddings as in train.py, written to a store, and the
-network runs as many times on a ready batch of pictures, at the same precision. Both are timed from
+network runs as many times on a ready batch of images, at the same precision. Both are timed from
 the seventh batch on, when what was prepared while the graph was being built is used up. The figure
 is the median over the rounds; the target is 1.08: decoding and features hide behind the network.
 Beside the time that went by stands the time that the processors worked, which tells what there is
@@ -54,7 +54,9 @@ def main(arguments: list[str]) -> None:
     values = flags.FLAGS
     config = FeatureConfig()
     extractor = load_extractor(values.extractor, config)
-    choice = choose_precision(values.precision, this_machine(), extractor.gains_from_less)
+    choice = choose_precision(
+        values.precision, this_machine(), extractor.benefits_from_low_precision
+    )
     embed, batches_at = jobs._embed_batches, []
 
     def watched(*inputs: Any) -> Iterator[Any]:

@@ -41,7 +41,7 @@ def embed(directory: Path, count: int) -> None:
 
     from sound_pipeline.embeddings.embed import embed_recordings
     from sound_pipeline.extractors.base import Extractor
-    from sound_pipeline.features.config import FeatureConfig
+    from sound_pipeline.features.config import FeatureConfig, WindowConfig
 
     class Loudness(Extractor):
         """The root mean square of 32 parts of a window, 64 times."""
@@ -56,7 +56,7 @@ def embed(directory: Path, count: int) -> None:
         def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
             return tf.tile(tf.sqrt(tf.reduce_mean(tf.square(prepared), axis=2)), [1, 64])
 
-    config = FeatureConfig(window_seconds=0.5, beginning_seconds=())
+    config = FeatureConfig(windows=WindowConfig(seconds=0.5), beginning_seconds=())
     paths = sorted(str(path) for path in directory.rglob("*.wav"))[:count]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as cache:

@@ -91,8 +91,8 @@ def define_flags() -> None:
 
 def windows_of(seconds: float, config: FeatureConfig) -> int:
     """Windows and beginnings of a recording, all of it audible."""
-    excess = max(0.0, seconds - config.window_seconds)
-    return 1 + max(0, math.ceil(excess / config.window_hop_seconds - 0.1)) + len(config.beginnings)
+    excess = max(0.0, seconds - config.windows.seconds)
+    return 1 + max(0, math.ceil(excess / config.windows.hop_seconds - 0.1)) + len(config.beginnings)
 
 
 def processor_seconds(work: Callable[[], Any]) -> float:
@@ -138,7 +138,7 @@ def measure(paths: list[str], handle: str, config: FeatureConfig) -> dict[str, C
     found = {}
     for precision in ("float32", "bfloat16"):
         if precision == "bfloat16":
-            if not extractor.gains_from_less:
+            if not extractor.benefits_from_low_precision:
                 continue
             try:
                 choose_precision(precision, this_machine(), True)
@@ -187,7 +187,7 @@ def print_data_sets(costs: dict[str, Costs], config: FeatureConfig) -> list[dict
     """Prints what data sets take, and returns it."""
     print(
         f"\n{'':46}{'core hours':>12}{'decode':>8}{'features':>9}{'forward':>8}"
-        f"{'TB read':>9}{'TB pictures':>12}{'GB kept':>10}"
+        f"{'TB read':>9}{'TB images':>12}{'GB kept':>10}"
     )
     found = []
     for name, cost in costs.items():
@@ -204,7 +204,7 @@ def print_data_sets(costs: dict[str, Costs], config: FeatureConfig) -> list[dict
                     windows * cost.forward_seconds / clip,
                 ],
                 "terabytes_read": data.clips * data.seconds * data.bytes_a_second / 1e12,
-                "terabytes_of_pictures": data.clips * windows * cost.window_bytes / 1e12,
+                "terabytes_of_images": data.clips * windows * cost.window_bytes / 1e12,
                 "gigabytes_kept": data.clips * windows * cost.embedding_bytes / 1e9,
             }
             found.append(row)
@@ -213,7 +213,7 @@ def print_data_sets(costs: dict[str, Costs], config: FeatureConfig) -> list[dict
             )
             print(
                 f"{name[-30:]:31}{data.name:15}{row['core_hours']:12.2f}{shares}"
-                f"{row['terabytes_read']:9.3f}{row['terabytes_of_pictures']:12.3f}"
+                f"{row['terabytes_read']:9.3f}{row['terabytes_of_images']:12.3f}"
                 f"{row['gigabytes_kept']:10.3f}"
             )
     return found

@@ -10,7 +10,7 @@ folds have no part in any choice. Each figure is the mean over folds
 and seeds with its 95 % interval over source recordings, as train.py gives it for one seed: with
 the weight decay that HeadConfig has, which the targets are for, and with the one that validation
 may choose (--tune). A head is trained once for all models that it is a part of. There is a row for
-each length of window (5 s show a whole clip in one picture) with each number of augmented copies
+each length of window (5 s show a whole clip in one image) with each number of augmented copies
 and each choice of pieces and mixtures, with the loss on the recordings held back; the targets are
 for the row where that is least. The last line is JSON.
 """
@@ -27,11 +27,16 @@ from absl import flags
 
 from benchmarks.targets import Target, report
 from sound_pipeline.augmentation.config import AUGMENTATIONS, AugmentationConfig
-from sound_pipeline.features.config import IMAGE_CHANNELS, FeatureConfig
+from sound_pipeline.features.config import (
+    IMAGE_CHANNELS,
+    FeatureConfig,
+    SpectrogramConfig,
+    WindowConfig,
+)
 from sound_pipeline.system import program
 
 # Of each alone, by kind; of the best of several; of the best with an image network in it.
-_ALONE = {"gabor": 0.92, "picture": 0.945, "waveform": 0.975}
+_ALONE = {"gabor": 0.92, "image": 0.945, "waveform": 0.975}
 _BEST, _BEST_WITH_PICTURE = 0.985, 0.98
 
 
@@ -39,10 +44,8 @@ def define_flags() -> None:
     """Defines the benchmark's flags."""
     flags.DEFINE_string("data_dir", None, "ESC-50 or its ESC-10 part.", required=True)
     flags.DEFINE_list("extractors", None, "As of train.py.", required=True)
-    flags.DEFINE_list(
-        "window_seconds", [str(FeatureConfig.window_seconds)], "As of train.py, a row each."
-    )
-    flags.DEFINE_float("floor_db", FeatureConfig.floor_db, "As of train.py.")
+    flags.DEFINE_list("window_seconds", [str(WindowConfig.seconds)], "As of train.py, a row each.")
+    flags.DEFINE_float("floor_db", SpectrogramConfig.floor_db, "As of train.py.")
     flags.DEFINE_list("augmented_copies", ["0"], "As of train.py, a row each.")
     flags.DEFINE_list("augment", list(AUGMENTATIONS), "As of train.py.")
     flags.DEFINE_enum("image_channels", "colormap", IMAGE_CHANNELS, "As of train.py.")
@@ -79,7 +82,7 @@ def measure(
     loaded = [load_extractor(handle, features).parts for handle in handles]
     extractors = [extractor for of_handle in loaded for extractor in of_handle]
     precisions = [
-        choose_precision("auto", this_machine(), extractor.gains_from_less).precision
+        choose_precision("auto", this_machine(), extractor.benefits_from_low_precision).precision
         for extractor in extractors
     ]
     paths = [recording.path for recording in manifest.recordings]
@@ -125,7 +128,7 @@ def measure(
             "validation_loss": float(np.mean(held_out[key])),
         }
     kinds = [
-        "gabor" if handle == "gabor" else "picture" if of_handle[0].takes_pictures else "waveform"
+        "gabor" if handle == "gabor" else "image" if of_handle[0].takes_images else "waveform"
         for handle, of_handle in zip(handles, loaded, strict=True)
     ]
     return kinds, figures
@@ -152,10 +155,11 @@ def main(arguments: list[str]) -> None:
     for seconds, count, cut, mixup in itertools.product(windows, counts, pieces, mixups):
         # A beginning is shorter than a window.
         features = FeatureConfig(
-            window_seconds=seconds,
+            windows=WindowConfig(seconds=seconds),
+            spectrogram=SpectrogramConfig(
+                floor_db=values.floor_db, image_channels=values.image_channels
+            ),
             beginning_seconds=tuple(s for s in FeatureConfig.beginning_seconds if s < seconds),
-            floor_db=values.floor_db,
-            image_channels=values.image_channels,
             pieces=cut,
         )
         kinds, figures = measure(features, augmentation, count, mixup)
@@ -200,7 +204,7 @@ def main(arguments: list[str]) -> None:
         targets.append(
             Target("accuracy of the best of several", max(several.values()), _BEST, True)
         )
-    seeing = [v for which, v in several.items() if any(kinds[n] == "picture" for n in which)]
+    seeing = [v for which, v in several.items() if any(kinds[n] == "image" for n in which)]
     if seeing:
         targets.append(
             Target(

@@ -1,8 +1,8 @@
-"""What pictures cost: sound to coloured spectrogram, against other ways and the bare arithmetic.
+"""What images cost: sound to coloured spectrogram, against other ways and the bare arithmetic.
 
     .venv/bin/python -m benchmarks.features.images [--clips=320] [--rounds=5] [--stages]
 
-Every way makes pictures of the same windows of 4 s, of noise, using both cores; all of them in turn
+Every way makes images of the same windows of 4 s, of noise, using both cores; all of them in turn
 in every round. "Plainly" is the path as one would write it first (plain_features.py): the profile
 before, where --stages gives the one after. Ours takes as many at once as training does of a
 recording of 5 s. The figures are medians over the rounds: by the clock, and of the cores, which is
@@ -37,7 +37,7 @@ import numpy.typing as npt
 from absl import flags
 
 from benchmarks.targets import Target, report
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.system import program
 
 SECONDS = 4.0
@@ -46,7 +46,7 @@ RATES_HZ = (22050, 44100, 48000)
 BATCH = 5
 SIZE = 299
 CORES = 2
-CONFIG = FeatureConfig(window_seconds=SECONDS)
+CONFIG = FeatureConfig(windows=WindowConfig(seconds=SECONDS))
 
 # Speeds of this machine that stages are compared with.
 TRANSFORM, COPY, PRODUCT = "SciPy's Fourier transform", "copying", "multiplying"
@@ -90,13 +90,17 @@ def librosas_log_mel(waveform: Floats) -> Floats:
     import librosa
 
     power = librosa.feature.melspectrogram(
-        y=waveform, sr=CONFIG.sample_rate_hz, n_fft=CONFIG.frame_length, hop_length=512, n_mels=128
+        y=waveform,
+        sr=CONFIG.spectrogram.sample_rate_hz,
+        n_fft=CONFIG.spectrogram.frame_length,
+        hop_length=512,
+        n_mels=128,
     )
     spectrogram: Floats = librosa.power_to_db(power, ref=np.max)
     return spectrogram
 
 
-def picture_by_file(waveform: Floats) -> Floats:
+def image_by_file(waveform: Floats) -> Floats:
     """The way of 2017: librosa, a figure saved as PNG, read back and resized."""
     import librosa.display
     import matplotlib
@@ -108,9 +112,11 @@ def picture_by_file(waveform: Floats) -> Floats:
     figure = pyplot.figure(figsize=(0.72, 0.72))
     axes = figure.add_subplot(111)
     axes.set_axis_off()
-    librosa.display.specshow(librosas_log_mel(waveform), sr=CONFIG.sample_rate_hz, ax=axes)
+    librosa.display.specshow(
+        librosas_log_mel(waveform), sr=CONFIG.spectrogram.sample_rate_hz, ax=axes
+    )
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "picture.png"
+        path = Path(directory) / "image.png"
         figure.savefig(path, dpi=400, bbox_inches="tight", pad_inches=0)
         pyplot.close(figure)
         with Image.open(path) as image:
@@ -176,21 +182,27 @@ class Floor:
     def __init__(self, rate_hz: int, clips: int) -> None:
         """Makes the inputs."""
         from sound_pipeline.features.frames import hann_frames
+        from sound_pipeline.features.image import resize_matrix
         from sound_pipeline.features.mel import mel_matrix
-        from sound_pipeline.features.picture import resize_matrix
 
         frames, length = hann_frames(noise(BATCH, rate_hz), rate_hz, CONFIG)
         random = np.random.default_rng(0)
         self.clips = clips
         self.frames = frames.numpy()[..., : int(length)]
-        self.power = random.random((BATCH, CONFIG.frames, CONFIG.bins), np.float32)
-        self.spectrogram = random.random((BATCH, CONFIG.frames, CONFIG.mel_bands), np.float32)
-        spacing = CONFIG.sample_rate_hz / CONFIG.frame_length
+        self.power = random.random((BATCH, CONFIG.frames, CONFIG.spectrogram.bins), np.float32)
+        self.spectrogram = random.random(
+            (BATCH, CONFIG.frames, CONFIG.spectrogram.mel_bands), np.float32
+        )
+        spacing = CONFIG.spectrogram.sample_rate_hz / CONFIG.spectrogram.frame_length
         self.filters = mel_matrix(
-            CONFIG.bins, spacing, CONFIG.mel_bands, CONFIG.min_hz, CONFIG.max_hz
+            CONFIG.spectrogram.bins,
+            spacing,
+            CONFIG.spectrogram.mel_bands,
+            CONFIG.spectrogram.min_hz,
+            CONFIG.spectrogram.max_hz,
         )
         self.columns = resize_matrix(CONFIG.frames, SIZE)
-        self.rows = resize_matrix(CONFIG.mel_bands, SIZE)
+        self.rows = resize_matrix(CONFIG.spectrogram.mel_bands, SIZE)
 
     def transform(self, workers: int) -> None:
         """The Fourier transform of the batch."""
@@ -200,7 +212,7 @@ class Floor:
 
     def filter(self) -> None:
         """The mel filters on the batch, as one product."""
-        _ = self.power.reshape(-1, CONFIG.bins) @ self.filters
+        _ = self.power.reshape(-1, CONFIG.spectrogram.bins) @ self.filters
 
     def resize(self) -> None:
         """Resizing the batch, the axis first that makes it less work."""
@@ -249,8 +261,8 @@ def ways(clips: int, stack: ExitStack) -> dict[str, Way]:
     import keras
     import tensorflow as tf
 
-    from benchmarks.features.plain_images import plain_picture
-    from sound_pipeline.features.picture import coloured_picture
+    from benchmarks.features.plain_images import plain_image
+    from sound_pipeline.features.image import coloured_image
 
     # The children must not inherit TensorFlow's threads.
     spawn = multiprocessing.get_context("spawn")
@@ -258,21 +270,21 @@ def ways(clips: int, stack: ExitStack) -> dict[str, Way]:
     two = stack.enter_context(ProcessPoolExecutor(CORES, spawn))
     threads = stack.enter_context(ThreadPoolExecutor(CORES))
     kerass = keras.layers.MelSpectrogram(
-        fft_length=CONFIG.frame_length,
+        fft_length=CONFIG.spectrogram.frame_length,
         sequence_stride=512,
-        sampling_rate=CONFIG.sample_rate_hz,
-        num_mel_bins=CONFIG.mel_bands,
-        min_freq=CONFIG.min_hz,
-        max_freq=CONFIG.max_hz,
+        sampling_rate=CONFIG.spectrogram.sample_rate_hz,
+        num_mel_bins=CONFIG.spectrogram.mel_bands,
+        min_freq=CONFIG.spectrogram.min_hz,
+        max_freq=CONFIG.spectrogram.max_hz,
     )
     found: dict[str, Way] = {
-        "by PNG, one process": in_processes(one, picture_by_file, noise(4, 22050)),
-        "by PNG, two processes": in_processes(two, picture_by_file, noise(8, 22050)),
+        "by PNG, one process": in_processes(one, image_by_file, noise(4, 22050)),
+        "by PNG, two processes": in_processes(two, image_by_file, noise(8, 22050)),
         "librosa alone, two processes": in_processes(two, librosas_log_mel, noise(16, 22050)),
         "Keras MelSpectrogram alone": in_dataset(lambda windows, _: kerass(windows), 22050, clips),
         "plainly, a window at a time": in_dataset(
             lambda windows, _: tf.map_fn(
-                lambda window: plain_picture(window, SIZE, SIZE, CONFIG), windows
+                lambda window: plain_image(window, SIZE, SIZE, CONFIG), windows
             ),
             22050,
             clips,
@@ -280,8 +292,8 @@ def ways(clips: int, stack: ExitStack) -> dict[str, Way]:
     }
     for rate_hz in RATES_HZ:
         floor = Floor(rate_hz, clips)
-        found[f"coloured_picture, {rate_hz} Hz"] = in_dataset(
-            lambda windows, rate: coloured_picture(windows, rate, SIZE, SIZE, CONFIG),
+        found[f"coloured_image, {rate_hz} Hz"] = in_dataset(
+            lambda windows, rate: coloured_image(windows, rate, SIZE, SIZE, CONFIG),
             rate_hz,
             clips,
         )
@@ -301,19 +313,19 @@ def compare(clips: int, rounds: int) -> None:
     for rate_hz in RATES_HZ:
         floors = [spent[f"floor in {how}, {rate_hz} Hz"] for how in ("threads", "libraries")]
         least = Spent(*(min(values) for values in zip(*floors, strict=True)))
-        ours = spent[f"coloured_picture, {rate_hz} Hz"]
-        ratios[f"coloured_picture to the floor, {rate_hz} Hz"] = _ratio(ours, least)
-    ours = spent["coloured_picture, 22050 Hz"]
+        ours = spent[f"coloured_image, {rate_hz} Hz"]
+        ratios[f"coloured_image to the floor, {rate_hz} Hz"] = _ratio(ours, least)
+    ours = spent["coloured_image, 22050 Hz"]
     for other in list(spent)[:5]:
-        ratios[f"{other}, to coloured_picture"] = _ratio(spent[other], ours)
+        ratios[f"{other}, to coloured_image"] = _ratio(spent[other], ours)
     for name, ratio in ratios.items():
         print(f"{name:48} {ratio.clock:8.2f} {ratio.cores:8.2f}")
     measured = {name: value._asdict() for name, value in spent.items()}
     targets = [
         Target(f"{name}, by {kind}", getattr(ratios[name], kind), limit, at_least)
         for name, limit, at_least in (
-            ("coloured_picture to the floor, 22050 Hz", 1.5, False),
-            ("by PNG, one process, to coloured_picture", 40.0, True),
+            ("coloured_image to the floor, 22050 Hz", 1.5, False),
+            ("by PNG, one process, to coloured_image", 40.0, True),
         )
         for kind in Spent._fields
     ]
@@ -359,7 +371,8 @@ def stages_at(rate_hz: int, clips: int, threads: ThreadPoolExecutor) -> dict[str
     import tensorflow as tf
 
     from sound_pipeline.audio.wav import decode_wav
-    from sound_pipeline.features import log_mel, picture
+    from sound_pipeline.features import image as image_module
+    from sound_pipeline.features import log_mel
     from sound_pipeline.features.frames import hann_frames
 
     calls = clips // BATCH
@@ -390,11 +403,11 @@ def stages_at(rate_hz: int, clips: int, threads: ThreadPoolExecutor) -> dict[str
     )
     value = spectrum
     for name, stage in (
-        ("power", lambda spectrum: log_mel.power_spectrum(spectrum, CONFIG)),
-        ("mel filters", lambda power: log_mel.mel_power(power, CONFIG)),
-        ("decibels", lambda mel: log_mel.decibels(mel, CONFIG)),
-        ("resize", lambda spectrogram: picture.picture(spectrogram, SIZE, SIZE, CONFIG)),
-        ("colour", lambda grey: picture.colour(grey, CONFIG.colormap)),
+        ("power", lambda spectrum: log_mel.power_spectrum(spectrum, CONFIG.spectrogram)),
+        ("mel filters", lambda power: log_mel.mel_power(power, CONFIG.spectrogram)),
+        ("decibels", lambda mel: log_mel.decibels(mel, CONFIG.spectrogram)),
+        ("resize", lambda spectrogram: image_module.grey_image(spectrogram, SIZE, SIZE, CONFIG)),
+        ("colour", lambda grey: image_module.apply_colormap(grey, CONFIG.spectrogram.colormap)),
     ):
         found[name], value = on_batch(stage, value, calls=calls)
     source = np.ones((CORES, 1 << 23), np.float32)
@@ -410,23 +423,32 @@ def stages_at(rate_hz: int, clips: int, threads: ThreadPoolExecutor) -> dict[str
 
 def limits_at(rate_hz: int, found: dict[str, float]) -> dict[str, float]:
     """The least milliseconds a clip of each stage, from this machine's speeds."""
+    from sound_pipeline.features.image import resize_matrix
     from sound_pipeline.features.mel import mel_matrix
-    from sound_pipeline.features.picture import resize_matrix
 
     # A call a batch, of BATCH clips.
     bytes_a_ms = 2 * 4 * (1 << 23) / (found[COPY] * BATCH)
     flops_a_ms = 2 * 1024**3 / (found[PRODUCT] * BATCH)
-    samples, length = SECONDS * rate_hz, round(CONFIG.frame_seconds * rate_hz)
+    samples, length = SECONDS * rate_hz, round(CONFIG.spectrogram.frame_seconds * rate_hz)
     bins = length // 2 + 1
-    cells, pixels = CONFIG.frames * CONFIG.mel_bands, SIZE * SIZE
-    filters = mel_matrix(CONFIG.bins, rate_hz / length, CONFIG.mel_bands, 0, CONFIG.max_hz)
-    columns, rows = resize_matrix(CONFIG.frames, SIZE), resize_matrix(CONFIG.mel_bands, SIZE)
+    cells, pixels = CONFIG.frames * CONFIG.spectrogram.mel_bands, SIZE * SIZE
+    filters = mel_matrix(
+        CONFIG.spectrogram.bins,
+        rate_hz / length,
+        CONFIG.spectrogram.mel_bands,
+        0,
+        CONFIG.spectrogram.max_hz,
+    )
+    columns, rows = (
+        resize_matrix(CONFIG.frames, SIZE),
+        resize_matrix(CONFIG.spectrogram.mel_bands, SIZE),
+    )
     kept = [np.count_nonzero(matrix) for matrix in (filters, rows, columns)]
     copied = {
         "decode (WAV of 16 bits)": (2 + 4) * samples,
         "frames, windowed": 4 * (samples + CONFIG.frames * length),
         "power": (8 + 4) * CONFIG.frames * bins,
-        "mel filters": 4 * (CONFIG.frames * min(bins, CONFIG.bins) + cells),
+        "mel filters": 4 * (CONFIG.frames * min(bins, CONFIG.spectrogram.bins) + cells),
         "decibels": (4 + 4) * cells,
         "resize": 4 * (cells + pixels),
         "colour": (4 + 12) * pixels,

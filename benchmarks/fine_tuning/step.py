@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.fine_tuning.step --extractor=MODULE [--batch_size=8] [--steps=5]
 
-Trains the same network on random pictures in each format, a step of one after a step of the
+Trains the same network on random images in each format, a step of one after a step of the
 other; beside it, the network's forward pass as embeddings take it. The table gives milliseconds a
 window, the middle one of the steps, and their ratio. The last line is JSON.
 """
@@ -26,7 +26,7 @@ _CLASSES = 10
 
 def define_flags() -> None:
     """Defines the benchmark's flags."""
-    flags.DEFINE_string("extractor", None, "As of train.py; for pictures.", required=True)
+    flags.DEFINE_string("extractor", None, "As of train.py; for images.", required=True)
     flags.DEFINE_string("fine_tune_from", "", "As of train.py.")
     flags.DEFINE_integer("batch_size", 8, "Windows in a step.", lower_bound=1)
     flags.DEFINE_integer("steps", 5, "Steps of each.", lower_bound=1)
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
     import tensorflow as tf
 
     from sound_pipeline.extractors.loading import load_extractor
-    from sound_pipeline.fine_tuning.network import TunedNetwork
+    from sound_pipeline.fine_tuning.network import FineTuningModel
     from sound_pipeline.heads.head import Head
     from sound_pipeline.system.precision import choose_precision, computing_in, this_machine
 
@@ -51,22 +51,22 @@ def main(arguments: list[str]) -> None:
     for precision in dict.fromkeys(("float32", less)):
         extractor = load_extractor(values.extractor, FeatureConfig())
         spec = extractor.prepare(tf.zeros([1, FeatureConfig().sample_rate_hz * 4]), 22050).shape
-        pictures = random.random((size, *spec[1:])).astype(np.float32)
+        images = random.random((size, *spec[1:])).astype(np.float32)
         width = extractor.embedding_size
         layers = [(np.zeros((width, _CLASSES), "f4"), np.zeros(_CLASSES, "f4"))]
         head = Head(np.zeros(width, "f4"), np.ones(width, "f4"), layers)
         names = [variable.name for variable in extractor.tunable]
         first = next(n for n, name in enumerate(names) if name.startswith(values.fine_tune_from))
         chosen = extractor.tunable[first:]
-        network = TunedNetwork(extractor, head, chosen, FineTuneConfig(), 1, False, precision)
+        network = FineTuningModel(extractor, head, chosen, FineTuneConfig(), 1, False, precision)
 
-        def trained(network: Any = network, pictures: Any = pictures) -> Any:
-            return network.train_on_batch(pictures, labels)
+        def trained(network: Any = network, images: Any = images) -> Any:
+            return network.train_on_batch(images, labels)
 
         forward = tf.function(extractor)
 
-        def embedded(forward: Any = forward, pictures: Any = pictures) -> Any:
-            return forward(pictures).numpy()
+        def embedded(forward: Any = forward, images: Any = images) -> Any:
+            return forward(images).numpy()
 
         steps[f"{precision} train"] = trained
         steps[f"{precision} embed"] = embedded

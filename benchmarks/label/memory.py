@@ -20,10 +20,10 @@ import soundfile
 from absl import app, flags
 
 from benchmarks.targets import Target, report
-from sound_pipeline.datasets.find_recordings import Found
+from sound_pipeline.datasets.find_recordings import FoundRecording
 from sound_pipeline.events.find_events import LabelConfig
 from sound_pipeline.features.windows import WINDOWS_AT_ONCE
-from sound_pipeline.label.batch import Task, label_with
+from sound_pipeline.label.batch import LabellingTask, label_with
 from sound_pipeline.label.destinations import make_destination
 from sound_pipeline.label.formats import FORMATS
 from sound_pipeline.label.journal import Journal
@@ -65,9 +65,11 @@ def main(arguments: list[str]) -> None:
         samples = round(info.window_seconds * _RATE_HZ)
         model.batch_scores(np.zeros((WINDOWS_AT_ONCE, samples), np.float32), _RATE_HZ)
         warm = peak_bytes()
-        task = Task(directory, info.labels, info.features, LabelConfig(), 1)
-        found = [Found(str(sound), sound.name)]
-        destination = make_destination("csv", FORMATS, str(out), "", found, 1, info.features.max_hz)
+        task = LabellingTask(directory, info.labels, info.features, LabelConfig(), 1)
+        found = [FoundRecording(str(sound), sound.name)]
+        destination = make_destination(
+            "csv", FORMATS, str(out), "", found, 1, info.features.spectrogram.max_hz
+        )
         assert destination.journal_path is not None
         journal = Journal(destination.journal_path, "benchmark")
         journal.open()

@@ -22,10 +22,10 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks.targets import Target, report
-from sound_pipeline.datasets.find_recordings import Found
+from sound_pipeline.datasets.find_recordings import FoundRecording
 from sound_pipeline.events.find_events import LabelConfig
 from sound_pipeline.features.windows import WINDOWS_AT_ONCE, stream_windows
-from sound_pipeline.label.batch import Task, label_with
+from sound_pipeline.label.batch import LabellingTask, label_with
 from sound_pipeline.label.destinations import make_destination
 from sound_pipeline.label.formats import FORMATS
 from sound_pipeline.label.journal import Journal
@@ -90,9 +90,11 @@ def bare_cost(model: Model, paths: list[str]) -> tuple[Cost, int]:
 def labelling_cost(model: Model, directory: Path, paths: list[str], out: Path) -> Cost:
     """What labelling the clips into a file takes, the model being loaded."""
     info = model.info
-    task = Task(directory, info.labels, info.features, LabelConfig(), 1)
-    found = [Found(path, Path(path).name) for path in paths]
-    destination = make_destination("csv", FORMATS, str(out), "", found, 1, info.features.max_hz)
+    task = LabellingTask(directory, info.labels, info.features, LabelConfig(), 1)
+    found = [FoundRecording(path, Path(path).name) for path in paths]
+    destination = make_destination(
+        "csv", FORMATS, str(out), "", found, 1, info.features.spectrogram.max_hz
+    )
     assert destination.journal_path is not None
     started, used = time.perf_counter(), time.process_time()
     journal = Journal(destination.journal_path, "benchmark")

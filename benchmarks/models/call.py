@@ -46,7 +46,9 @@ def main(arguments: list[str]) -> None:
     values = flags.FLAGS
     config = FeatureConfig()
     extractor = load_extractor(values.extractor, config)
-    choice = choose_precision(values.precision, this_machine(), extractor.gains_from_less)
+    choice = choose_precision(
+        values.precision, this_machine(), extractor.benefits_from_low_precision
+    )
     size = extractor.embedding_size
     random = np.random.default_rng(0)
     kernel = random.normal(0, 0.1, [size, 10]).astype(np.float32)
@@ -64,7 +66,7 @@ def main(arguments: list[str]) -> None:
         return tf.nn.softmax(head(extractor(extractor.prepare(waveform, sample_rate))))
 
     rate = tf.constant(_RATE_HZ)
-    samples = round(config.window_seconds * _RATE_HZ)
+    samples = round(config.windows.seconds * _RATE_HZ)
     figures = {}
     print(f"{extractor.handle}, {choice.precision} ({choice.why})")
     print(f"{'windows':>8}{'exported, ms':>15}{'bare, ms':>12}{'ratio':>8}")

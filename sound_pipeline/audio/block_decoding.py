@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.audio import libsndfile, wav_header
@@ -18,8 +16,7 @@ from sound_pipeline.audio.wav import (
     not_finite_reason,
     read_header,
 )
-
-Floats = npt.NDArray[np.float32]
+from sound_pipeline.system.arrays import Floats
 
 # Op by op, the walk through a file's chunks would take several times as long.
 _decode_whole = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])

@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
-
-Floats = npt.NDArray[np.float32]
+from sound_pipeline.system.arrays import Floats
 
 _BLOCK_SAMPLES = 1 << 20
 

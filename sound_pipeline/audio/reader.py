@@ -6,14 +6,11 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import BinaryIO
 
-import numpy as np
-import numpy.typing as npt
-
 from sound_pipeline.audio import libsndfile
 from sound_pipeline.errors import UnreadableError
+from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.filesystem import open_binary, stamp
 
-Floats = npt.NDArray[np.float32]
 # An open file, its length and how much to read at a time, to blocks and their rate.
 Decode = Callable[[BinaryIO, int, int], Iterator[tuple[Floats, int]]]
 
@@ -21,7 +18,7 @@ BLOCK_BYTES = 1 << 22
 """Of a WAV file that are read at a time; a shorter one is a block of its own."""
 
 
-class Recording:
+class AudioReader:
     """An open recording. As a context it closes the file at its end.
 
     Attributes:
@@ -65,7 +62,7 @@ class Recording:
         """How far into the file the decoder is."""
         return self._file.tell()
 
-    def __enter__(self) -> Recording:
+    def __enter__(self) -> AudioReader:
         """The recording itself."""
         return self
 
@@ -97,18 +94,18 @@ class Recording:
             yield samples
 
 
-def open_recording(path: str, block_bytes: int = BLOCK_BYTES) -> Recording:
-    """Opens a recording of any kind; see `Recording`."""
+def open_recording(path: str, block_bytes: int = BLOCK_BYTES) -> AudioReader:
+    """Opens a recording of any kind; see `AudioReader`."""
     # Here, because it imports TensorFlow, which takes seconds and isn't on small devices.
     from sound_pipeline.audio.block_decoding import decoded_blocks
 
-    return Recording(path, decoded_blocks, block_bytes)
+    return AudioReader(path, decoded_blocks, block_bytes)
 
 
-def open_without_tensorflow(path: str, block_bytes: int = BLOCK_BYTES) -> Recording:
-    """Opens a recording of a kind that libsndfile knows; see `Recording`."""
+def open_without_tensorflow(path: str, block_bytes: int = BLOCK_BYTES) -> AudioReader:
+    """Opens a recording of a kind that libsndfile knows; see `AudioReader`."""
 
     def decode(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]]:
         return libsndfile.mono_blocks(file)
 
-    return Recording(path, decode, block_bytes)
+    return AudioReader(path, decode, block_bytes)

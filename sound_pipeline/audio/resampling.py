@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from sound_pipeline.system.arrays import Floats
 
 
 def resample(waveform: Floats, sample_rate_hz: int, new_rate_hz: int) -> Floats:

@@ -93,7 +93,7 @@ class WavHeader(NamedTuple):
         unsupported_encoding: bool scalar, as in `DecodedAudio`.
     """
 
-    fmt: wav_header.Format
+    fmt: wav_header.WavFormat
     encoding: tf.Tensor
     start: tf.Tensor
     frames: tf.Tensor
@@ -219,7 +219,7 @@ def _file_checks(
     ]
 
 
-def _format_checks(fmt: wav_header.Format, has_decoder: tf.Tensor) -> list[_Check]:
+def _format_checks(fmt: wav_header.WavFormat, has_decoder: tf.Tensor) -> list[_Check]:
     return [
         _Check(fmt.is_whole, lambda: tf.constant("the fmt chunk is truncated")),
         _Check(has_decoder & fmt.is_tagged, lambda: _name_encoding(fmt), is_of_encoding=True),
@@ -244,7 +244,7 @@ def _format_checks(fmt: wav_header.Format, has_decoder: tf.Tensor) -> list[_Chec
     ]
 
 
-def _name_encoding(fmt: wav_header.Format) -> tf.Tensor:
+def _name_encoding(fmt: wav_header.WavFormat) -> tf.Tensor:
     """Says that the samples are in an encoding without a decoder, and in which."""
     tag_names = tf.where(
         tf.equal(tf.constant(list(_NAMES), tf.int64), fmt.tag),
@@ -274,7 +274,7 @@ def _hex(word: tf.Tensor) -> tf.Tensor:
 
 @tf.autograph.experimental.do_not_convert
 def decode_frames(
-    data: tf.Tensor, fmt: wav_header.Format, encoding: tf.Tensor
+    data: tf.Tensor, fmt: wav_header.WavFormat, encoding: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes whole frames, all of a recording's or some.
 

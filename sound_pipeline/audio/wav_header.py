@@ -41,7 +41,7 @@ class Chunks(NamedTuple):
     gave_up: tf.Tensor
 
 
-class Format(NamedTuple):
+class WavFormat(NamedTuple):
     """The `fmt ` chunk: int64 scalars where nothing else is said.
 
     Attributes:
@@ -67,7 +67,7 @@ class Format(NamedTuple):
     is_tagged: tf.Tensor
 
 
-class Data(NamedTuple):
+class WavData(NamedTuple):
     """What there is of the `data` chunk in the file.
 
     Attributes:
@@ -135,7 +135,7 @@ def find_chunks(read: Read, length: tf.Tensor) -> Chunks:
     return Chunks(starts, sizes, gave_up=goes_on(at, starts, sizes))
 
 
-def read_format(read: Read, length: tf.Tensor, chunks: Chunks) -> Format:
+def read_format(read: Read, length: tf.Tensor, chunks: Chunks) -> WavFormat:
     """Reads the `fmt ` chunk; the result has no meaning where there is none.
 
     Args:
@@ -147,7 +147,7 @@ def read_format(read: Read, length: tf.Tensor, chunks: Chunks) -> Format:
     words = tf.cast(_numbers(read, start, tf.uint16, 20), tf.int64)
     is_extensible = tf.equal(words[0], _EXTENSIBLE)
     least_bytes = tf.where(is_extensible, tf.constant(40, tf.int64), 16)
-    return Format(
+    return WavFormat(
         tag=tf.where(is_extensible, words[12], words[0]),
         channels=words[1],
         sample_rate_hz=words[2] + words[3] * 65536,
@@ -160,7 +160,7 @@ def read_format(read: Read, length: tf.Tensor, chunks: Chunks) -> Format:
     )
 
 
-def find_data(read: Read, length: tf.Tensor, chunks: Chunks) -> Data:
+def find_data(read: Read, length: tf.Tensor, chunks: Chunks) -> WavData:
     """How much there is of the `data` chunk; the result has no meaning where there is none.
 
     A declared size beyond the end of the file means what the file has. A declared size of 0 is
@@ -192,7 +192,7 @@ def find_data(read: Read, length: tf.Tensor, chunks: Chunks) -> Data:
     is_empty = tf.equal(declared, 0) & (riff_end > start) & (riff_end <= length + 1)
     available = length - start
     is_open = tf.equal(declared, 0) & ~is_empty
-    return Data(
+    return WavData(
         start=start,
         size=tf.where(is_open, available, tf.minimum(declared, available)),
         is_known=~asks_ds64 | (has_ds64 & (data_size_64 >= 0)),

@@ -14,8 +14,7 @@ from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.datasets.content_keys import Keys
 from sound_pipeline.datasets.manifest import BACKGROUND, Manifest
 from sound_pipeline.datasets.splits import Split
-
-Ints = npt.NDArray[np.integer]
+from sound_pipeline.system.arrays import Ints
 
 
 class Plan(NamedTuple):

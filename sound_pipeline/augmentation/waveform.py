@@ -10,13 +10,13 @@ The masks are those of SpecAugment (Park et al., Interspeech 2019), made by fadi
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.audio.resampling_ops import resample
 from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.features.mel import hz_to_mel, mel_to_hz
 from sound_pipeline.features.windows import usable
+from sound_pipeline.system.arrays import Floats
 
 # Raised whenever the same seed and configuration give another sound.
 AUGMENTATION_VERSION = 1
@@ -34,8 +34,6 @@ _LEAST_NOISE_HZ = 20.0
 _STEEPEST_NOISE = 2.0
 
 _GENERATOR = "philox"  # the same numbers on every device
-
-Floats = npt.NDArray[np.float32]
 
 
 # Nothing here is left to AutoGraph, which would take seconds to look for it.

@@ -5,7 +5,7 @@ Nothing here opens audio but the program `python -m sound_pipeline.datasets chec
 
 from sound_pipeline.datasets.config import DATASETS, DatasetConfig
 from sound_pipeline.datasets.folders import AUDIO_SUFFIXES
-from sound_pipeline.datasets.loading import load_manifest, load_share
+from sound_pipeline.datasets.loading import load_manifest, load_shard
 from sound_pipeline.datasets.manifest import BACKGROUND, Manifest
 from sound_pipeline.datasets.recordings import Recording, Recordings
 
@@ -18,5 +18,5 @@ __all__ = [
     "Recording",
     "Recordings",
     "load_manifest",
-    "load_share",
+    "load_shard",
 ]

@@ -95,7 +95,7 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Findings:
+class DatasetReport:
     """Everything there is to say about a data set.
 
     Attributes:
@@ -194,7 +194,7 @@ def check_file(recording: Recording, decode: Decode) -> CheckedFile:
     )
 
 
-def find(manifest: Manifest, files: Sequence[CheckedFile]) -> Findings:
+def find(manifest: Manifest, files: Sequence[CheckedFile]) -> DatasetReport:
     """Draws up the findings.
 
     Args:
@@ -205,7 +205,7 @@ def find(manifest: Manifest, files: Sequence[CheckedFile]) -> Findings:
     classes = Counter(file.label for file in files)
     folds = Counter(file.fold for file in files)
     class_folds = Counter((file.label, file.fold) for file in files)
-    return Findings(
+    return DatasetReport(
         name=manifest.name,
         classes={label: classes[label] for label in manifest.classes},
         folds={fold: folds[fold] for fold in manifest.folds},

@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sound_pipeline.datasets.check import Findings, Shared
+from sound_pipeline.datasets.check import DatasetReport, Shared
 
 # More folds than this would make lines too long to read.
 _MAX_FOLD_COLUMNS = 20
 _MAX_LINES = 20
 
 
-def to_json(findings: Findings) -> dict[str, Any]:
+def to_json(findings: DatasetReport) -> dict[str, Any]:
     """Everything in the findings, as JSON values."""
     return {
         "data_set": findings.name,
@@ -54,12 +54,12 @@ def to_json(findings: Findings) -> dict[str, Any]:
     }
 
 
-def to_text(findings: Findings) -> str:
+def to_text(findings: DatasetReport) -> str:
     """The findings for people: counts, then what is wrong, the first of each kind."""
     return "\n".join(_lines(findings)) + "\n"
 
 
-def _lines(findings: Findings) -> Iterator[str]:
+def _lines(findings: DatasetReport) -> Iterator[str]:
     usable, missing, unreadable = findings.usable, findings.missing, findings.unreadable
     yield (
         f"{findings.name}: {len(findings.files)} recordings, {len(usable)} usable, "
@@ -100,7 +100,7 @@ def _lines(findings: Findings) -> Iterator[str]:
     )
 
 
-def _class_table(findings: Findings) -> Iterator[str]:
+def _class_table(findings: DatasetReport) -> Iterator[str]:
     folds = list(findings.folds) if len(findings.folds) <= _MAX_FOLD_COLUMNS else []
     rows: list[list[object]] = [["class", *(f"fold {fold}" for fold in folds), "all"]]
     for label, count in findings.classes.items():

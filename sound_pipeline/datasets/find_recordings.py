@@ -13,7 +13,7 @@ from sound_pipeline.datasets.folders import files_below
 from sound_pipeline.errors import UserError
 
 
-class Found(NamedTuple):
+class FoundRecording(NamedTuple):
     """A recording.
 
     Attributes:
@@ -25,7 +25,7 @@ class Found(NamedTuple):
     name: str
 
 
-def find_recordings(paths: Sequence[str], flag: str = "--input=") -> list[Found]:
+def find_recordings(paths: Sequence[str], flag: str = "--input=") -> list[FoundRecording]:
     """The files among `paths` and those below the folders among them, in order.
 
     Args:
@@ -35,12 +35,12 @@ def find_recordings(paths: Sequence[str], flag: str = "--input=") -> list[Found]
     Raises:
       UserError: a path doesn't exist, no file is like a pattern, or a folder holds no audio file.
     """
-    found: list[Found] = []
+    found: list[FoundRecording] = []
     for path in paths:
         if Path(path).is_dir():
             found += _below(path, flag)
         elif Path(path).exists():
-            found.append(Found(path, os.path.basename(path)))
+            found.append(FoundRecording(path, os.path.basename(path)))
         elif glob.has_magic(path):
             found += _like(path, flag)
         else:
@@ -48,18 +48,18 @@ def find_recordings(paths: Sequence[str], flag: str = "--input=") -> list[Found]
     return found
 
 
-def _below(folder: str, flag: str) -> list[Found]:
+def _below(folder: str, flag: str) -> list[FoundRecording]:
     below = sorted(files_below(folder, AUDIO_SUFFIXES))
     if not below:
         raise UserError(f"{flag}{folder}: no audio file below this folder")
-    return [Found(path, os.path.relpath(path, folder)) for path in below]
+    return [FoundRecording(path, os.path.relpath(path, folder)) for path in below]
 
 
-def _like(pattern: str, flag: str) -> list[Found]:
-    found: list[Found] = []
+def _like(pattern: str, flag: str) -> list[FoundRecording]:
+    found: list[FoundRecording] = []
     for path in sorted(glob.glob(pattern, recursive=True)):
         if not os.path.isdir(path):
-            found.append(Found(path, os.path.basename(path)))
+            found.append(FoundRecording(path, os.path.basename(path)))
         elif "**" not in pattern:  # which names what is below a folder itself
             found += _below(path, flag)
     if not found:

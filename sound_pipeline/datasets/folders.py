@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from sound_pipeline.datasets.texts import Texts
+from sound_pipeline.datasets.texts import StringColumn
 from sound_pipeline.errors import UserError
 from sound_pipeline.system.filesystem import canonical, is_dir, is_remote, scan_folder
 
@@ -125,7 +125,7 @@ class _Names:
                     hashes.append(hash(_spelling(entry.name)))
                     yield entry.name
 
-        self._names = Texts(names())
+        self._names = StringColumn(names())
         unordered = np.frombuffer(hashes, np.int64)
         self._order = np.argsort(unordered, kind="stable").astype(np.int32)
         # Bisection in an array, unlike in NumPy's, makes no object of NumPy a step.

@@ -16,7 +16,7 @@ from sound_pipeline.datasets.folders import find_files
 from sound_pipeline.datasets.listing import Listing
 from sound_pipeline.datasets.manifest import BACKGROUND, Manifest, leave_out
 from sound_pipeline.datasets.recordings import Recording, Recordings
-from sound_pipeline.datasets.shares import Share
+from sound_pipeline.datasets.shares import Shard
 from sound_pipeline.datasets.sources import list_recordings
 from sound_pipeline.datasets.tables import Row
 from sound_pipeline.errors import UserError
@@ -54,7 +54,7 @@ def load_manifest(config: DatasetConfig, require_files: bool = True) -> Manifest
     return leave_out(manifest, config.unknown_classes)
 
 
-def load_share(config: DatasetConfig, share: Share) -> Sequence[str]:
+def load_shard(config: DatasetConfig, share: Shard) -> Sequence[str]:
     """Lists a share of the recordings that `load_manifest` lists, and holds no others.
 
     The whole list is read, and what is wrong in a line is said whosever it is. What takes all

@@ -24,7 +24,7 @@ class Manifest:
     Attributes:
       name: for people, such as 'esc50 (esc10 subset)'.
       recordings: in the order of the CSV, or sorted by class and path where there is none. They
-        are kept in columns, and a `Recording` is made when one is asked for.
+        are kept in columns, and a `AudioReader` is made when one is asked for.
       classes: the labels that a model learns; a label's position is its class id.
       clip_seconds: the natural length of a clip.
       unknown_classes: the labels of recordings that are tested and never learned from; their

@@ -10,7 +10,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.datasets.texts import Texts, TextsWriter, position_of
+from sound_pipeline.datasets.texts import StringColumn, StringColumnWriter, position_of
 from sound_pipeline.errors import UserError
 
 
@@ -62,7 +62,7 @@ class Recordings(Sequence[Recording]):
         Raises:
           UserError: TensorFlow can't be given a file's name.
         """
-        paths, groups = TextsWriter(), TextsWriter()
+        paths, groups = StringColumnWriter(), StringColumnWriter()
         labels: dict[str, int] = {}
         folds: dict[int | None, int] = {}
         # 4 bytes each, on all systems.
@@ -80,7 +80,7 @@ class Recordings(Sequence[Recording]):
             group_ends.append(len(group) if ends_path else 0)
             label_codes.append(labels.setdefault(recording.label, len(labels)))
             fold_codes.append(folds.setdefault(recording.fold, len(folds)))
-        self.paths, self._groups = Texts.written(paths), Texts.written(groups)
+        self.paths, self._groups = StringColumn.written(paths), StringColumn.written(groups)
         self._group_ends = _column(group_ends)
         self.label_names, self.label_codes = tuple(labels), _column(label_codes)
         self.fold_numbers, self.fold_codes = tuple(folds), _column(fold_codes)

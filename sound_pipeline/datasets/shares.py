@@ -19,7 +19,7 @@ _MOST = 99_999  # five digits in a file's name
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """Every `of`-th recording, from one on: as many for each machine, of all classes.
 
     Attributes:
@@ -59,7 +59,7 @@ class Share:
         return itertools.islice(recordings, self.number - 1, None, self.of)
 
 
-def parse_share(text: str) -> Share:
+def parse_shard(text: str) -> Shard:
     """The share that --shard names.
 
     Raises:
@@ -68,4 +68,4 @@ def parse_share(text: str) -> Share:
     found = re.fullmatch(r"(\d+)/(\d+)", text)
     if not found:
         raise UserError(f"--shard={text}: give its number and how many there are, as 3/64")
-    return Share(int(found[1]), int(found[2]))
+    return Shard(int(found[1]), int(found[2]))

@@ -190,7 +190,7 @@ def random_folds(
 ) -> list[Split]:
     """Folds that share out every class evenly and IGNORE source recordings.
 
-    Many papers evaluate so. The scores are too high: see `leaked_share`.
+    Many papers evaluate so. The scores are too high: see `leaked_fraction`.
 
     Args:
       manifest: a data set with at least `folds` recordings.
@@ -299,7 +299,7 @@ def cut_validation(
     return _cut(manifest, indices, fraction, f"{seed} validation")
 
 
-def leaked_share(manifest: Manifest, split: Split) -> float:
+def leaked_fraction(manifest: Manifest, split: Split) -> float:
     """The share of test recordings, 0..1, whose source was also trained or validated on.
 
     Recordings of unknown classes don't count: nothing of their class is learned.

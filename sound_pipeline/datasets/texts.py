@@ -12,7 +12,7 @@ from typing import overload
 _ERRORS = "surrogatepass"
 
 
-class Texts(Sequence[str]):
+class StringColumn(Sequence[str]):
     """Strings end to end in one buffer: UTF-8, and 8 bytes more for each.
 
     A string is made when it is asked for. A slice is a copy.
@@ -22,14 +22,14 @@ class Texts(Sequence[str]):
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         """Takes them one by one: they may come from an iterator."""
-        written = TextsWriter()
+        written = StringColumnWriter()
         for text in texts:
             written.append(text.encode(errors=_ERRORS))
         self._text, self._ends = written.finish()
 
     @classmethod
-    def written(cls, writer: TextsWriter) -> Texts:
-        """What was appended to a writer; see `TextsWriter.finish`."""
+    def written(cls, writer: StringColumnWriter) -> StringColumn:
+        """What was appended to a writer; see `StringColumnWriter.finish`."""
         texts = cls.__new__(cls)
         texts._text, texts._ends = writer.finish()
         return texts
@@ -42,16 +42,16 @@ class Texts(Sequence[str]):
     def __getitem__(self, index: int) -> str: ...
 
     @overload
-    def __getitem__(self, index: slice) -> Texts: ...
+    def __getitem__(self, index: slice) -> StringColumn: ...
 
-    def __getitem__(self, index: int | slice) -> str | Texts:
+    def __getitem__(self, index: int | slice) -> str | StringColumn:
         """The string at a position, or a copy of several.
 
         Raises:
           IndexError: there is no such position.
         """
         if isinstance(index, slice):
-            return Texts(self[position] for position in range(*index.indices(len(self))))
+            return StringColumn(self[position] for position in range(*index.indices(len(self))))
         position = position_of(index, len(self))
         return self._text[self._ends[position] : self._ends[position + 1]].decode(errors=_ERRORS)
 
@@ -62,7 +62,7 @@ class Texts(Sequence[str]):
 
     def __eq__(self, other: object) -> bool:
         """Whether the strings are the same, in the same order."""
-        if not isinstance(other, Texts):
+        if not isinstance(other, StringColumn):
             return NotImplemented
         return self._text == other._text and self._ends == other._ends
 
@@ -75,7 +75,7 @@ class Texts(Sequence[str]):
         return f"<{len(self):,} strings>"
 
 
-class TextsWriter:
+class StringColumnWriter:
     """Collects strings of which nobody knows how many will come."""
 
     def __init__(self) -> None:

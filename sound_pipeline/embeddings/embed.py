@@ -17,14 +17,12 @@ import numpy.typing as npt
 from sound_pipeline.augmentation.copies import NO_COPIES, Copies
 from sound_pipeline.augmentation.waveform import AUGMENTATION_VERSION
 from sound_pipeline.datasets.content_keys import content_keys
-from sound_pipeline.embeddings.jobs import Job, check_readable, embed_missing, open_store
-from sound_pipeline.embeddings.matrices import Beside, Floats, Matrix
-from sound_pipeline.embeddings.store import Kept
+from sound_pipeline.embeddings.jobs import EmbeddingJob, check_readable, embed_missing, open_store
+from sound_pipeline.embeddings.matrices import Matrix, SideBySide
+from sound_pipeline.embeddings.store import RowLocations
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
-
-Ints = npt.NDArray[np.int32]
-Positions = npt.NDArray[np.integer]
+from sound_pipeline.system.arrays import Floats, Ints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +111,7 @@ def embed_recordings(
     # Makes the directory, or says why it can't be used.
     store = open_store(cache_dir, extractor, precision)
     keys = content_keys(paths, cache_dir)
-    job = Job(extractor, precision, store, data_service=data_service)
+    job = EmbeddingJob(extractor, precision, store, data_service=data_service)
     allowed = int(max_bad_clips * len(paths))
     kept, unreadable = embed_missing(paths, keys, job, allowed)
     check_readable(paths, unreadable, max_bad_clips)
@@ -130,7 +128,9 @@ def embed_recordings(
             "copy": number,
         }
         store = open_store(cache_dir, extractor, precision, changed)
-        job = Job(extractor, precision, store, f"embedding copy {number}", plan, data_service)
+        job = EmbeddingJob(
+            extractor, precision, store, f"embedding copy {number}", plan, data_service
+        )
         kept, unread = embed_missing(readable, copy_keys, job, 0)
         check_readable(readable, unread, 0.0)
         owners = good.astype(np.int32)
@@ -143,7 +143,7 @@ def embed_recordings(
     )
 
 
-def _rows(kept: Kept, contents: Positions, owners: Ints, beginnings: int) -> Embeddings:
+def _rows(kept: RowLocations, contents: Ints, owners: Ints, beginnings: int) -> Embeddings:
     """What is kept of some contents, as the embeddings of the recordings that own them."""
     begun = np.full(len(contents), beginnings, np.int32)
     windows = kept.windows[contents] - begun
@@ -220,8 +220,8 @@ def side_by_side(parts: Sequence[Embeddings]) -> Embeddings:
         return parts[0]
     return dataclasses.replace(
         parts[0],
-        values=Beside([part.values for part in parts]),
-        beginnings=Beside([part.beginnings for part in parts]),
+        values=SideBySide([part.values for part in parts]),
+        beginnings=SideBySide([part.beginnings for part in parts]),
         copies=(),
         joined=tuple(parts),
         pieces=1,

@@ -8,7 +8,12 @@ from pathlib import Path
 from absl import flags
 
 from sound_pipeline.datasets import DATASETS, DatasetConfig
-from sound_pipeline.features.config import IMAGE_CHANNELS, FeatureConfig
+from sound_pipeline.features.config import (
+    IMAGE_CHANNELS,
+    FeatureConfig,
+    SpectrogramConfig,
+    WindowConfig,
+)
 from sound_pipeline.system import program
 
 DEFAULT_EXTRACTOR = "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/5"
@@ -50,13 +55,14 @@ def features(values: flags.FlagValues) -> FeatureConfig:
       UserError: a value is out of range.
     """
     return FeatureConfig(
-        window_seconds=values.window_seconds,
-        window_overlap=values.window_overlap,
+        windows=WindowConfig(seconds=values.window_seconds, overlap=values.window_overlap),
+        spectrogram=SpectrogramConfig(
+            mel_bands=values.mel_bands,
+            floor_db=values.floor_db,
+            colormap=values.colormap,
+            image_channels=values.image_channels,
+        ),
         beginning_seconds=program.numbers("beginning_seconds", values.beginning_seconds),
-        mel_bands=values.mel_bands,
-        floor_db=values.floor_db,
-        colormap=values.colormap,
-        image_channels=values.image_channels,
         pieces=program.integers("pieces", values.pieces),
     )
 
@@ -101,25 +107,25 @@ def _define_extractor() -> None:
         "extractor",
         [DEFAULT_EXTRACTOR],
         "URL or path of a TF Hub module (URLs are downloaded once, to TFHUB_CACHE_DIR), one that "
-        "turns pictures into vectors or, like YAMNet, a waveform into a vector a frame; or gabor: "
+        "turns images into vectors or, like YAMNet, a waveform into a vector a frame; or gabor: "
         "the embedded filter bank, quick and without a download. Several, separated by commas or "
         "given one by one, answer together.",
     )
     flags.DEFINE_integer(
-        "image_size", 0, "Height and width of the picture, for modules that take any; 0: 299."
+        "image_size", 0, "Height and width of the image, for modules that take any; 0: 299."
     )
 
     program.define_precision()
 
 
 def _define_features() -> None:
-    defaults = FeatureConfig()
+    defaults, windows, spectrogram = FeatureConfig(), WindowConfig(), SpectrogramConfig()
     flags.DEFINE_float(
         "window_seconds",
-        defaults.window_seconds,
-        "Sound in one picture. Longer recordings are cut into windows, shorter ones padded.",
+        windows.seconds,
+        "Sound in one image. Longer recordings are cut into windows, shorter ones padded.",
     )
-    flags.DEFINE_float("window_overlap", defaults.window_overlap, "Share of a window seen again.")
+    flags.DEFINE_float("window_overlap", windows.overlap, "Share of a window seen again.")
     flags.DEFINE_list(
         "beginning_seconds",
         [f"{seconds:g}" for seconds in defaults.beginning_seconds],
@@ -127,14 +133,14 @@ def _define_features() -> None:
         "first live labels of a sound are right; empty: whole windows alone, which takes less "
         "time.",
     )
-    flags.DEFINE_integer("mel_bands", defaults.mel_bands, "Mel bands of the spectrogram.")
-    flags.DEFINE_float("floor_db", defaults.floor_db, "Bottom of the picture below its peak, dB.")
-    flags.DEFINE_string("colormap", defaults.colormap, "matplotlib colormap of the picture.")
+    flags.DEFINE_integer("mel_bands", spectrogram.mel_bands, "Mel bands of the spectrogram.")
+    flags.DEFINE_float("floor_db", spectrogram.floor_db, "Bottom of the image below its peak, dB.")
+    flags.DEFINE_string("colormap", spectrogram.colormap, "matplotlib colormap of the image.")
     flags.DEFINE_enum(
         "image_channels",
-        defaults.image_channels,
+        spectrogram.image_channels,
         IMAGE_CHANNELS,
-        "The channels of an image network's picture: the colours of one spectrogram, or three "
+        "The channels of an image network's image: the colours of one spectrogram, or three "
         "spectrograms of short, middle and long frames.",
     )
     flags.DEFINE_list(

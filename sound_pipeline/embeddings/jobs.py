@@ -6,7 +6,6 @@ embedding (features, extractor, versions), so that a stale embedding is never us
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import logging
 import time
@@ -22,13 +21,14 @@ import tqdm
 
 from sound_pipeline.augmentation.copies import Plan
 from sound_pipeline.datasets.content_keys import Keys
-from sound_pipeline.embeddings.matrices import Floats
-from sound_pipeline.embeddings.store import EmbeddingStore, Kept
+from sound_pipeline.embeddings.earlier_stores import adopt_version_0_1
+from sound_pipeline.embeddings.made_by import made_by
+from sound_pipeline.embeddings.store import EmbeddingStore, RowLocations
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
-from sound_pipeline.features.log_mel import FEATURES_VERSION
 from sound_pipeline.input_pipeline.batches import FILLER, Batch
 from sound_pipeline.input_pipeline.read import read_windows
+from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.precision import computing_in
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ _WRITE_EVERY_SECONDS = 5.0
 _WRITE_EVERY_BYTES = 16 << 20
 
 
-class Job(NamedTuple):
+class EmbeddingJob(NamedTuple):
     """How recordings are embedded, and where that is kept.
 
     Attributes:
@@ -76,24 +76,14 @@ def open_store(
     Raises:
       UserError: the cache can't be written.
     """
-    features = dataclasses.asdict(extractor.config)
-    # Fingerprints tell of these where they matter; the other embeddings stay valid.
-    del features["image_channels"], features["pieces"]
-    return EmbeddingStore(
-        cache_dir,
-        {
-            "features": features,
-            "features_version": FEATURES_VERSION,
-            "extractor": extractor.fingerprint,
-            "precision": precision,
-            **(changed or {}),
-        },
-    )
+    store = EmbeddingStore(cache_dir, made_by(extractor, precision, changed))
+    adopt_version_0_1(store, cache_dir)
+    return store
 
 
 def embed_missing(
-    paths: Sequence[str], keys: Keys, job: Job, most_unreadable: int | None = None
-) -> tuple[Kept, dict[int, str]]:
+    paths: Sequence[str], keys: Keys, job: EmbeddingJob, most_unreadable: int | None = None
+) -> tuple[RowLocations, dict[int, str]]:
     """Embeds what a store lacks, each content once, with a progress bar.
 
     Args:
@@ -189,7 +179,7 @@ class _Writer:
         self._written = time.monotonic()
 
 
-def _embed(paths: Sequence[str], job: Job) -> Iterator[tuple[int, Floats | str]]:
+def _embed(paths: Sequence[str], job: EmbeddingJob) -> Iterator[tuple[int, Floats | str]]:
     """Yields (position, [windows, D] or the reason why not) as recordings are done."""
     pending: dict[int, dict[int, Floats]] = {}
     for batch, values in _embed_batches(paths, job):
@@ -207,7 +197,7 @@ def _embed(paths: Sequence[str], job: Job) -> Iterator[tuple[int, Floats | str]]
                 yield int(position), np.stack([rows[number] for number in range(windows)])
 
 
-def _embed_batches(paths: Sequence[str], job: Job) -> Iterator[tuple[Batch, Floats]]:
+def _embed_batches(paths: Sequence[str], job: EmbeddingJob) -> Iterator[tuple[Batch, Floats]]:
     """Yields batches of windows with their embeddings: float32 [batch, D].
 
     The network runs in a thread of its own, one step ahead of whoever takes the results, so that

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.integer]
+from sound_pipeline.system.arrays import Floats, Ints
 
 
 class Matrix(Protocol):
@@ -27,7 +26,7 @@ class Matrix(Protocol):
         """Rows by position, as an array [rows, D]; takes what arrays take, but no single row."""
 
 
-class RowsOnDisk:
+class MatrixFile:
     """The matrix in a .npy file, open only while it is read: no page of it stays in memory."""
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +50,7 @@ class RowsOnDisk:
         return np.array(np.memmap(self._path, mode="r", **self._where)[index])
 
 
-class Rows:
+class RowSelection:
     """Rows of other matrices, in any order: float32 [rows, D], copied where it is asked for."""
 
     def __init__(self, matrices: Sequence[Matrix], matrix: Ints, row: Ints, size: int) -> None:
@@ -69,7 +68,7 @@ class Rows:
         self.shape = (len(self._row), size)
 
     @classmethod
-    def chosen(cls, *choices: tuple[Matrix, Ints]) -> Rows:
+    def chosen(cls, *choices: tuple[Matrix, Ints]) -> RowSelection:
         """Rows by position of one matrix, then of the next."""
         matrices, rows = zip(*choices, strict=True)
         counts = [len(row) for row in rows]
@@ -98,7 +97,7 @@ class Rows:
         return self[:].astype(dtype or np.float32, copy=False)
 
 
-class InPieces:
+class PieceRows:
     """A matrix's rows cut into equal pieces, one after the other: float32 [rows * pieces, D]."""
 
     def __init__(self, matrix: Matrix, pieces: int) -> None:
@@ -124,7 +123,7 @@ class InPieces:
         return self[:].astype(dtype or np.float32, copy=False)
 
 
-class Mixed:
+class MixedRows:
     """Rows of a matrix, each with a share of another of its rows: float32 [rows, D]."""
 
     def __init__(self, matrix: Matrix, other: Ints, share: Floats) -> None:
@@ -151,7 +150,7 @@ class Mixed:
         return share * own + (1 - share) * self._matrix[self._other[index]]
 
 
-class Beside:
+class SideBySide:
     """Matrices of as many rows, side by side: float32 [rows, all D], copied where asked for."""
 
     def __init__(self, matrices: Sequence[Matrix]) -> None:

@@ -21,10 +21,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.datasets.content_keys import Keys
-from sound_pipeline.datasets.shares import Share
-from sound_pipeline.embeddings.matrices import Floats
-from sound_pipeline.embeddings.store import Kept, compact
+from sound_pipeline.datasets.shares import Shard
+from sound_pipeline.embeddings.store import RowLocations, compact
 from sound_pipeline.errors import UserError, check, first_line
+from sound_pipeline.system.arrays import Floats
 
 MADE_BY = "made_by.json"
 _PARTIAL = ".partial"
@@ -37,7 +37,7 @@ _ENTRY_NAME = re.compile(r"(\d{5})-of-(\d{5})\.json")
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class ShardManifest:
     """What the manifest says of a shard.
 
     Attributes:
@@ -48,7 +48,7 @@ class Entry:
       sha256: of that file, hexadecimal.
     """
 
-    share: Share
+    share: Shard
     keys: tuple[str, ...]
     unreadable: dict[int, str]
     records: str
@@ -57,12 +57,12 @@ class Entry:
 
 def write_shard(
     directory: Path,
-    share: Share,
+    share: Shard,
     keys: Keys,
-    kept: Kept,
+    kept: RowLocations,
     unreadable: dict[int, str],
     made_by: str,
-) -> Entry:
+) -> ShardManifest:
     """Writes a shard in place of an earlier one of the same share.
 
     The bytes depend on the arguments alone. Each content is in it once, at its first recording.
@@ -89,7 +89,9 @@ def write_shard(
                 writer.write(record)
         sha256 = _sha256(aside)
         _put_in_place(aside, path)
-        entry = Entry(share, tuple(keys.astype(str).tolist()), unreadable, path.name, sha256)
+        entry = ShardManifest(
+            share, tuple(keys.astype(str).tolist()), unreadable, path.name, sha256
+        )
         _write(directory / f"{share.name}.json", _to_json(entry))
         _remove_leftovers(directory, share, path.name)
     except (OSError, tf.errors.OpError) as error:
@@ -100,7 +102,7 @@ def write_shard(
     return entry
 
 
-def read_entry(directory: Path, share: Share) -> Entry | None:
+def read_manifest(directory: Path, share: Shard) -> ShardManifest | None:
     """The manifest entry of a share, or None where there is none.
 
     Raises:
@@ -122,19 +124,19 @@ def read_entry(directory: Path, share: Share) -> Entry | None:
     return entry
 
 
-def shares_in(directory: Path) -> list[Share]:
+def shards_in(directory: Path) -> list[Shard]:
     """The shares that a folder has entries of, by number."""
     names = [_ENTRY_NAME.fullmatch(path.name) for path in sorted(directory.glob("*.json"))]
-    return [Share(int(name[1]), int(name[2])) for name in names if name]
+    return [Shard(int(name[1]), int(name[2])) for name in names if name]
 
 
-def is_whole(directory: Path, entry: Entry) -> bool:
+def is_whole(directory: Path, entry: ShardManifest) -> bool:
     """Whether the records of an entry are there, as they were written."""
     records = directory / entry.records
     return records.is_file() and _sha256(records) == entry.sha256
 
 
-def read_shard(directory: Path, entry: Entry) -> Iterator[tuple[bytes, Floats]]:
+def read_shard(directory: Path, entry: ShardManifest) -> Iterator[tuple[bytes, Floats]]:
     """Yields key and embeddings, float32 [windows, D], of each content of a shard.
 
     Raises:
@@ -151,7 +153,7 @@ def read_shard(directory: Path, entry: Entry) -> Iterator[tuple[bytes, Floats]]:
         yield example["key"].bytes_list.value[0], rows.astype(np.float32)
 
 
-def _records(keys: Keys, kept: Kept) -> Iterator[bytes]:
+def _records(keys: Keys, kept: RowLocations) -> Iterator[bytes]:
     """The contents that are kept, each once, as tf.train.Example messages."""
     _, first = np.unique(keys, return_index=True)
     found = np.sort(first[kept.is_kept[first]])
@@ -191,7 +193,7 @@ def _write(path: Path, text: str) -> None:
     _put_in_place(aside, path)
 
 
-def _remove_leftovers(directory: Path, share: Share, records: str) -> None:
+def _remove_leftovers(directory: Path, share: Shard, records: str) -> None:
     """Removes a share's records of other contents, and what killed processes left of it."""
     for path in directory.glob(f"{share.name}*"):
         # Another process may be at the same share, as schedulers start what seems lost once more.
@@ -224,14 +226,14 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _to_json(entry: Entry) -> str:
+def _to_json(entry: ShardManifest) -> str:
     return json.dumps(dataclasses.asdict(entry), indent=1, sort_keys=True) + "\n"
 
 
-def _from_json(text: str) -> Entry:
+def _from_json(text: str) -> ShardManifest:
     values = json.loads(text)
-    return Entry(
-        share=Share(**values["share"]),
+    return ShardManifest(
+        share=Shard(**values["share"]),
         keys=tuple(values["keys"]),
         unreadable={int(position): why for position, why in values["unreadable"].items()},
         records=values["records"],

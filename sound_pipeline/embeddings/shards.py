@@ -12,21 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.datasets.content_keys import Keys, content_keys
-from sound_pipeline.datasets.shares import Share
-from sound_pipeline.embeddings.jobs import Job, check_readable, embed_missing, open_store
-from sound_pipeline.embeddings.matrices import Floats
+from sound_pipeline.datasets.shares import Shard
+from sound_pipeline.embeddings.jobs import EmbeddingJob, check_readable, embed_missing, open_store
 from sound_pipeline.embeddings.shard_files import (
     MADE_BY,
-    Entry,
+    ShardManifest,
     is_whole,
-    read_entry,
+    read_manifest,
     read_shard,
-    shares_in,
+    shards_in,
     write_shard,
 )
 from sound_pipeline.embeddings.store import EmbeddingStore
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
+from sound_pipeline.system.arrays import Floats
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +35,9 @@ _PART_BYTES = 256 << 20
 _MOST_NAMED = 5
 
 
-def embed_share(
+def embed_shard(
     paths: Sequence[str],
-    share: Share,
+    share: Shard,
     extractor: Extractor,
     cache_dir: Path,
     shards_dir: Path,
@@ -51,7 +51,7 @@ def embed_share(
     tests/extractors/test_batches.py holds the extractors to it.
 
     Args:
-      paths: the share's recordings, as `load_share` lists them.
+      paths: the share's recordings, as `load_shard` lists them.
       share: which it is.
       extractor: makes the embeddings.
       cache_dir: where they are kept meanwhile, to go on after a kill.
@@ -68,18 +68,18 @@ def embed_share(
     store = open_store(cache_dir, extractor, precision)
     directory = shards_dir / store.directory.name
     keys = content_keys(paths, cache_dir)
-    entry = read_entry(directory, share)
+    entry = read_manifest(directory, share)
     if entry and _matches(entry, keys) and is_whole(directory, entry):
         logger.info("shard %s is there already", share)
         return directory / entry.records
     # How many may be unreadable is for the merge to say, which sees all.
-    job = Job(extractor, precision, store, data_service=data_service)
+    job = EmbeddingJob(extractor, precision, store, data_service=data_service)
     kept, unreadable = embed_missing(paths, keys, job)
     entry = write_shard(directory, share, keys, kept, unreadable, store.made_by)
     return directory / entry.records
 
 
-def merge_shares(
+def merge_shards(
     paths: Sequence[str],
     extractor: Extractor,
     cache_dir: Path,
@@ -93,7 +93,7 @@ def merge_shares(
       paths: all recordings, in the order in which they were divided.
       extractor: made the embeddings.
       cache_dir: of the store.
-      shards_dir: as of `embed_share`.
+      shards_dir: as of `embed_shard`.
       precision: what the extractor computed in.
       max_bad_clips: share of the recordings that may be unreadable.
 
@@ -106,7 +106,7 @@ def merge_shares(
     """
     store = open_store(cache_dir, extractor, precision)
     directory = shards_dir / store.directory.name
-    shares = shares_in(directory)
+    shares = shards_in(directory)
     if not shares:
         raise UserError(_nothing(shards_dir, store))
     _check_complete(directory, shares)
@@ -136,7 +136,7 @@ def merge_shares(
 def _add_shard(
     store: EmbeddingStore,
     directory: Path,
-    entry: Entry,
+    entry: ShardManifest,
     wanted: Keys,
     is_done: npt.NDArray[np.bool_],
 ) -> None:
@@ -156,7 +156,7 @@ def _add_shard(
     store.add(fresh)
 
 
-def _check_complete(directory: Path, shares: Sequence[Share]) -> None:
+def _check_complete(directory: Path, shares: Sequence[Shard]) -> None:
     """Raises UserError unless the shares are all of one division."""
     of = sorted({share.of for share in shares})
     if len(of) > 1:
@@ -165,7 +165,7 @@ def _check_complete(directory: Path, shares: Sequence[Share]) -> None:
             "of one division"
         )
     there = {share.number for share in shares}
-    missing = [Share(n, of[0]) for n in range(1, of[0] + 1) if n not in there]
+    missing = [Shard(n, of[0]) for n in range(1, of[0] + 1) if n not in there]
     if missing:
         raise UserError(
             f"{directory}: {len(missing)} of {of[0]} shards are missing; run --shard="
@@ -173,7 +173,7 @@ def _check_complete(directory: Path, shares: Sequence[Share]) -> None:
         )
 
 
-def _checked_entries(directory: Path, shares: Sequence[Share], keys: Keys) -> list[Entry]:
+def _checked_entries(directory: Path, shares: Sequence[Shard], keys: Keys) -> list[ShardManifest]:
     """The entries of all shares, without their keys, which are those of the recordings.
 
     Raises:
@@ -181,7 +181,7 @@ def _checked_entries(directory: Path, shares: Sequence[Share], keys: Keys) -> li
     """
     entries, stale = [], []
     for share in shares:
-        entry = read_entry(directory, share)
+        entry = read_manifest(directory, share)
         if entry is None or not _matches(entry, keys[share.positions(len(keys))]):
             stale.append(str(share))
         else:
@@ -194,7 +194,7 @@ def _checked_entries(directory: Path, shares: Sequence[Share], keys: Keys) -> li
     return entries
 
 
-def _matches(entry: Entry, keys: Keys) -> bool:
+def _matches(entry: ShardManifest, keys: Keys) -> bool:
     """Whether a shard is of these contents, in this order."""
     return list(entry.keys) == keys.astype(str).tolist()
 

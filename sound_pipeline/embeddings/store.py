@@ -15,8 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.datasets.content_keys import Keys
-from sound_pipeline.embeddings.matrices import Floats, Rows, RowsOnDisk
+from sound_pipeline.embeddings.matrices import MatrixFile, RowSelection
 from sound_pipeline.errors import UserError, first_line
+from sound_pipeline.system.arrays import Floats
+
+MADE_BY_FILE = "made_by.json"
+"""Beside a store's parts: what decides their numbers."""
 
 # What float16 can't hold is kept in float32: numbers over 65,504, and rows so small that even
 # their largest number would lose digits.
@@ -25,7 +29,7 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Kept:
+class RowLocations:
     """Where a store keeps the embeddings of some contents.
 
     Attributes:
@@ -35,7 +39,7 @@ class Kept:
       windows: int32 [contents], how many rows it has.
     """
 
-    parts: list[RowsOnDisk]
+    parts: list[MatrixFile]
     part: npt.NDArray[np.int32]
     start: npt.NDArray[np.int64]
     windows: npt.NDArray[np.int32]
@@ -50,7 +54,7 @@ class Kept:
         contents: npt.NDArray[np.integer],
         first: npt.NDArray[np.integer],
         count: npt.NDArray[np.integer],
-    ) -> Rows:
+    ) -> RowSelection:
         """Some windows of each of some contents, one content after the other.
 
         Args:
@@ -62,7 +66,7 @@ class Kept:
         within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - count, count)
         row = np.repeat(self.start[contents] + first, count) + within
         part = np.repeat(self.part[contents], count)
-        return Rows(self.parts, part, row, self.parts[0].shape[1] if self.parts else 0)
+        return RowSelection(self.parts, part, row, self.parts[0].shape[1] if self.parts else 0)
 
 
 class EmbeddingStore:
@@ -91,15 +95,15 @@ class EmbeddingStore:
         self.directory = directory / hashlib.sha256(self.made_by.encode()).hexdigest()[:24]
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            aside = self.directory / f"made_by.json.{uuid.uuid4().hex}.partial"
+            aside = self.directory / f"{MADE_BY_FILE}.{uuid.uuid4().hex}.partial"
             aside.write_text(self.made_by, encoding="utf-8")
-            aside.replace(self.directory / "made_by.json")
+            aside.replace(self.directory / MADE_BY_FILE)
         except OSError as error:
             raise UserError(
                 f"--cache_dir={directory}: {error.strerror}; give a directory that can be written"
             ) from error
 
-    def find(self, keys: Keys) -> Kept:
+    def find(self, keys: Keys) -> RowLocations:
         """Where the embeddings of some contents are; a key may be asked for twice.
 
         Raises:
@@ -109,7 +113,7 @@ class EmbeddingStore:
         part = np.full(len(wanted), -1, np.int32)
         start = np.zeros(len(wanted), np.int64)
         windows = np.zeros(len(wanted), np.int32)
-        parts: list[RowsOnDisk] = []
+        parts: list[MatrixFile] = []
         for index in sorted(self.directory.glob("*.npz")):
             rows, names, counts = _read_part(index)
             place = np.minimum(np.searchsorted(wanted, names), len(wanted) - 1)
@@ -120,7 +124,7 @@ class EmbeddingStore:
             start[place[found]] = (np.cumsum(counts) - counts)[found]
             windows[place[found]] = counts[found]
             parts.append(rows)
-        return Kept(parts, part[inverse], start[inverse], windows[inverse])
+        return RowLocations(parts, part[inverse], start[inverse], windows[inverse])
 
     def add(self, embeddings: Mapping[bytes, Floats]) -> None:
         """Keeps embeddings: float32 [windows, D] by content key."""
@@ -146,12 +150,12 @@ class EmbeddingStore:
         aside.rename(part)
 
 
-def _read_part(index: Path) -> tuple[RowsOnDisk, Keys, npt.NDArray[np.int32]]:
+def _read_part(index: Path) -> tuple[MatrixFile, Keys, npt.NDArray[np.int32]]:
     """The rows of a part, the keys they belong to, and how many of them belong to each."""
     try:
         with np.load(index) as columns:
             names, counts = columns["keys"], columns["windows"]
-        rows = RowsOnDisk(index.with_suffix(".npy"))
+        rows = MatrixFile(index.with_suffix(".npy"))
         if len(rows) != counts.sum():
             raise ValueError(f"{len(rows)} rows, {counts.sum()} expected")
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:

@@ -16,7 +16,7 @@ from sound_pipeline.evaluation.predictions import Predictions
 from sound_pipeline.heads.calibration import Calibration, with_temperature
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.heads.head import AnyHead
-from sound_pipeline.heads.train import HeldOut, ask, calibrate, train_head
+from sound_pipeline.heads.train import HeldOutScores, ask, calibrate, train_head
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ class FoldResult:
 
     name: str
     head: AnyHead
-    tested: HeldOut
-    validation: HeldOut
+    tested: HeldOutScores
+    validation: HeldOutScores
     calibration: Calibration
     curves: dict[str, list[float]]
 

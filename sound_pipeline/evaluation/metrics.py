@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.floating]
-Ints = npt.NDArray[np.integer]
+from sound_pipeline.system.arrays import AnyFloats, Bools, Ints
 
 
 def accuracy(labels: Ints, predicted: Ints) -> float:
@@ -46,7 +44,7 @@ def macro_f1(labels: Ints, predicted: Ints, classes: int) -> float:
     return float(f1_by_class(labels, predicted, classes)[occurring].mean())
 
 
-def average_precision(positive: Bools, score: Floats) -> float:
+def average_precision(positive: Bools, score: AnyFloats) -> float:
     """Area under the steps of the precision-recall curve.
 
     Clips of equal score are taken together, so their order doesn't matter.
@@ -68,7 +66,7 @@ def average_precision(positive: Bools, score: Floats) -> float:
     return float(np.sum(np.diff(found, prepend=0) * found / taken) / hits)
 
 
-def average_precision_by_class(labels: Ints, scores: Floats) -> npt.NDArray[np.float64]:
+def average_precision_by_class(labels: Ints, scores: AnyFloats) -> npt.NDArray[np.float64]:
     """Average precision of each class against the rest: float64 [classes].
 
     Args:
@@ -83,7 +81,7 @@ def average_precision_by_class(labels: Ints, scores: Floats) -> npt.NDArray[np.f
     )
 
 
-def top_k_accuracy(labels: Ints, scores: Floats, k: int) -> float:
+def top_k_accuracy(labels: Ints, scores: AnyFloats, k: int) -> float:
     """Share of clips whose class is among the `k` with the highest scores.
 
     Of classes with equal scores the last ones come first, as in scikit-learn (and unlike
@@ -100,7 +98,7 @@ def top_k_accuracy(labels: Ints, scores: Floats, k: int) -> float:
     return float(np.mean(ahead.sum(axis=1) < k))
 
 
-def roc_auc(positive: Bools, score: Floats) -> float:
+def roc_auc(positive: Bools, score: AnyFloats) -> float:
     """Area under the ROC curve.
 
     It is the share of pairs of a positive and a negative clip in which the positive has the

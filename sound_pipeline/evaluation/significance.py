@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Bools = npt.NDArray[np.bool_]
+from sound_pipeline.system.arrays import Bools
+
 Float64s = npt.NDArray[np.float64]
 Strings = npt.NDArray[np.str_]
 

@@ -19,7 +19,7 @@ from sound_pipeline.heads.calibration import (
 )
 
 
-def figures(predictions: Predictions, calibrations: Mapping[str, Calibration]) -> dict[str, Any]:
+def summarise(predictions: Predictions, calibrations: Mapping[str, Calibration]) -> dict[str, Any]:
     """The figures of a run, as JSON values.
 
     All but those under `unknown` and `unknown_rejected` are of recordings of known classes.

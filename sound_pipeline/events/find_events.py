@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from sound_pipeline.events.event import Event
 from sound_pipeline.events.min_scores import NO_LABEL, UNKNOWN, MinScores, leader
-
-Floats = npt.NDArray[np.float32]
+from sound_pipeline.system.arrays import Floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,26 +26,6 @@ class LabelConfig:
     min_scores: MinScores = dataclasses.field(default_factory=MinScores)
     report_unknown: bool = False
     background: str = "background"
-
-
-@dataclasses.dataclass(frozen=True)
-class Event:
-    """A stretch of a recording under one label.
-
-    Attributes:
-      start_seconds: from the start of the recording.
-      end_seconds: likewise.
-      label: one of the model's, or "unknown".
-      score: the highest that the label reached in it, 0..1; of an unknown sound the likeliest
-        label's.
-      scores: of every label of the model, where `score` was reached.
-    """
-
-    start_seconds: float
-    end_seconds: float
-    label: str
-    score: float
-    scores: tuple[float, ...] = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

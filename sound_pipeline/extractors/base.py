@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.log_mel import LOG_MEL_VERSION
 from sound_pipeline.features.windows import WINDOWS_AT_ONCE
 
 
@@ -23,15 +26,15 @@ class Extractor(tf.Module, abc.ABC):
       embedding_size: D, numbers in an embedding.
       fingerprint: changes whenever the same prepared input would give another embedding.
       config: what the features look like.
-      gains_from_less: whether computing in less than float32 can make it faster.
-      takes_pictures: whether it is an image network, which `config.image_channels` is for.
-      for_small_devices: False where it is known that TensorFlow Lite lacks its operations.
+      benefits_from_low_precision: whether computing in less than float32 can make it faster.
+      takes_images: whether it is an image network, which `image_channels` is for.
+      tflite_compatible: False where it is known that TensorFlow Lite lacks its operations.
       pieces: how many embeddings of pieces of a window stand side by side in its own.
     """
 
-    gains_from_less = False
-    takes_pictures = False
-    for_small_devices = True
+    benefits_from_low_precision = False
+    takes_images = False
+    tflite_compatible = True
     pieces = 1
 
     module: Any = None
@@ -48,8 +51,17 @@ class Extractor(tf.Module, abc.ABC):
         self.config = config
 
     @property
+    def depends_on(self) -> dict[str, Any]:
+        """What else decides its embeddings of the same window, beside its fingerprint.
+
+        JSON values by name: fields of `SpectrogramConfig`, and versions of what is computed of
+        them. Embeddings are made anew where one of these changes, and only there.
+        """
+        return {}
+
+    @property
     def windows_at_once(self) -> int:
-        """Windows to give it at a time, so that it has `WINDOWS_AT_ONCE` pictures before it."""
+        """Windows to give it at a time, so that it has `WINDOWS_AT_ONCE` images before it."""
         return max(1, WINDOWS_AT_ONCE // max(part.pieces for part in self.parts))
 
     @property
@@ -88,3 +100,14 @@ class Extractor(tf.Module, abc.ABC):
           training: whether a network that can tell the difference behaves as in training: batch
             normalisation goes by this batch, and dropout drops.
         """
+
+
+def spectrogram_fields(config: FeatureConfig, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+    """What the log-mel spectrogram of a window is made by, for `Extractor.depends_on`.
+
+    Args:
+      config: the features.
+      leave_out: fields of `SpectrogramConfig` that an extractor doesn't look at.
+    """
+    fields = dataclasses.asdict(config.spectrogram) | {"log_mel_version": LOG_MEL_VERSION}
+    return {name: value for name, value in fields.items() if name not in leave_out}

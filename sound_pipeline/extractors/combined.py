@@ -21,8 +21,8 @@ class CombinedExtractor(Extractor):
             config=parts[0].config,
         )
         self._parts = tuple(parts)
-        self.gains_from_less = any(part.gains_from_less for part in parts)
-        self.for_small_devices = all(part.for_small_devices for part in parts)
+        self.benefits_from_low_precision = any(part.benefits_from_low_precision for part in parts)
+        self.tflite_compatible = all(part.tflite_compatible for part in parts)
 
     @property
     def parts(self) -> tuple[Extractor, ...]:

@@ -1,6 +1,6 @@
 """The embedded extractor: a fixed bank of two-dimensional Gabor filters, nothing to download.
 
-Gabor patches on the log-mel picture model the spectro-temporal receptive fields of the auditory
+Gabor patches on the log-mel image model the spectro-temporal receptive fields of the auditory
 cortex (Mesgarani, Slaney & Shamma, IEEE TASLP 14(3), 2006; Schaedler, Meyer & Kollmeier, JASA
 131(5), 2012): each answers to ripples of one period and one direction, so onsets, steady tones,
 sweeps and textures each excite their own.
@@ -9,16 +9,17 @@ sweeps and textures each excite their own.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.extractors.base import Extractor
-from sound_pipeline.features import log_mel, picture
+from sound_pipeline.extractors.base import Extractor, spectrogram_fields
+from sound_pipeline.features import image, log_mel
 from sound_pipeline.features.config import FeatureConfig
 
-# Raised whenever the same picture gives other numbers.
+# Raised whenever the same image gives other numbers.
 GABOR_VERSION = 1
 
 HEIGHT = 150
@@ -38,26 +39,31 @@ class GaborExtractor(Extractor):
     """Statistics of Gabor filter energies over time, in strips of frequency: 800 numbers.
 
     Of each of 24 filters the mean and deviation of the log energy in 15 strips of frequency;
-    of the picture itself the mean and deviation in 40 bands.
+    of the image itself the mean and deviation in 40 bands.
     """
 
     def __init__(self, config: FeatureConfig) -> None:
-        """Builds the filter bank for pictures made with `config`."""
+        """Builds the filter bank for images made with `config`."""
         super().__init__(
             handle="gabor",
             embedding_size=2 * (len(SCALES) * ORIENTATIONS * STRIPS + BANDS),
             fingerprint=f"gabor-{GABOR_VERSION}",
             config=config,
         )
-        self.width = max(1, round(COLUMNS_PER_SECOND * config.window_seconds))
+        self.width = max(1, round(COLUMNS_PER_SECOND * config.windows.seconds))
+
+    @property
+    def depends_on(self) -> dict[str, Any]:
+        """The grey image is made of the whole spectrogram, and has no colours."""
+        return spectrogram_fields(self.config, leave_out=("colormap", "image_channels"))
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
-        """The grey picture: float32 [batch, 150, 30 a second], 0..1."""
+        """The grey image: float32 [batch, 150, 30 a second], 0..1."""
         spectrogram = log_mel.log_mel(waveform, sample_rate_hz, self.config)
-        return picture.picture(spectrogram, HEIGHT, self.width, self.config)
+        return image.grey_image(spectrogram, HEIGHT, self.width, self.config)
 
     def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Grey pictures float32 [batch, 150, width] to embeddings float32 [batch, 800]."""
+        """Grey images float32 [batch, 150, width] to embeddings float32 [batch, 800]."""
         statistics = [_pooled_moments(_bands(prepared)[..., None], BANDS)]
         for wavelength, stride in SCALES:
             energy = _energies(prepared, wavelength, stride)
@@ -75,7 +81,7 @@ def gabor_filters(wavelength: int, orientations: int) -> npt.NDArray[np.float32]
 
     Returns:
       float32 [size, size, 1, 2 * orientations]: first the even (cosine) filters, then the odd.
-      Each sums to zero, so a constant picture excites none, and has unit absolute sum.
+      Each sums to zero, so a constant image excites none, and has unit absolute sum.
     """
     radius = math.ceil(wavelength)
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float64)
@@ -104,7 +110,7 @@ def _energies(grey: tf.Tensor, wavelength: int, stride: int) -> tf.Tensor:
 
 def _bands(grey: tf.Tensor) -> tf.Tensor:
     """[batch, HEIGHT, width] -> [batch, BANDS, width]."""
-    weights = picture.resize_matrix(HEIGHT, BANDS)
+    weights = image.resize_matrix(HEIGHT, BANDS)
     return tf.einsum("nhw,bh->nbw", grey, tf.constant(weights))
 
 

@@ -7,51 +7,51 @@ from typing import Any
 import tensorflow as tf
 
 from sound_pipeline.errors import UserError, first_line
-from sound_pipeline.extractors.base import Extractor
+from sound_pipeline.extractors.base import Extractor, spectrogram_fields
 from sound_pipeline.extractors.hub import HubFunction, HubModule
-from sound_pipeline.features import picture
+from sound_pipeline.features import image
 from sound_pipeline.features.config import FeatureConfig
 
 DEFAULT_IMAGE_SIZE = 299
 
 MULTI_VERSION = 1
-"""Raised whenever --image_channels=multi gives another picture."""
+"""Raised whenever --image_channels=multi gives another image."""
 
 
 class HubImageExtractor(Extractor):
-    """A module that turns pictures float32 [batch, height, width, 3], 0..1, into vectors.
+    """A module that turns images float32 [batch, height, width, 3], 0..1, into vectors.
 
-    The size of the picture is read from the module.
+    The size of the image is read from the module.
     """
 
     # Deep networks of convolutions; the filter bank takes under two milliseconds a window in
     # float32, and no less in bfloat16.
-    gains_from_less = True
-    takes_pictures = True
+    benefits_from_low_precision = True
+    takes_images = True
 
     def __init__(self, loaded: HubModule, config: FeatureConfig, image_size: int = 0) -> None:
         """Wraps a module.
 
         Args:
-          loaded: one that `takes_pictures`.
-          config: the features of the picture.
+          loaded: one that `takes_images`.
+          config: the features of the image.
           image_size: height and width where the module takes any; 0 for 299.
 
         Raises:
           UserError: it isn't an image feature-vector module, or takes another size.
         """
         handle = loaded.handle
-        self._function = next(filter(_takes_pictures, loaded.functions))
+        self._function = next(filter(_takes_images, loaded.functions))
         _, height, width, _ = self._function.spec.shape
         asked = image_size or DEFAULT_IMAGE_SIZE
         self.height = height or asked
         self.width = width or asked
         if image_size and (self.height, self.width) != (image_size, image_size):
             raise UserError(
-                f"--image_size={image_size}: {handle} takes {self.height}x{self.width} pictures; "
+                f"--image_size={image_size}: {handle} takes {self.height}x{self.width} images; "
                 "leave the flag out"
             )
-        multi = config.image_channels == "multi"
+        multi = config.spectrogram.image_channels == "multi"
         channels = f"-multi-{MULTI_VERSION}" if multi else ""
         super().__init__(
             handle=handle,
@@ -62,11 +62,15 @@ class HubImageExtractor(Extractor):
         # Tracked, so that its weights travel inside the exported model.
         self.module = loaded.module
 
+    @property
+    def depends_on(self) -> dict[str, Any]:
+        """All of the spectrogram; its colours where they are the channels."""
+        multi = self.config.spectrogram.image_channels == "multi"
+        return spectrogram_fields(self.config, leave_out=("colormap",) if multi else ())
+
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
-        """The picture: float32 [batch, height, width, 3], 0..1; see `features.network_picture`."""
-        return picture.network_picture(
-            waveform, sample_rate_hz, self.height, self.width, self.config
-        )
+        """The image: float32 [batch, height, width, 3], 0..1; see `features.network_image`."""
+        return image.network_image(waveform, sample_rate_hz, self.height, self.width, self.config)
 
     def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Pictures to embeddings float32 [batch, embedding_size]."""
@@ -74,12 +78,12 @@ class HubImageExtractor(Extractor):
         return tf.ensure_shape(vectors, [None, self.embedding_size])
 
 
-def takes_pictures(loaded: HubModule) -> bool:
-    """Whether a module has a function of one batch of pictures [batch, height, width, 3]."""
-    return any(map(_takes_pictures, loaded.functions))
+def takes_images(loaded: HubModule) -> bool:
+    """Whether a module has a function of one batch of images [batch, height, width, 3]."""
+    return any(map(_takes_images, loaded.functions))
 
 
-def _takes_pictures(function: HubFunction) -> bool:
+def _takes_images(function: HubFunction) -> bool:
     return bool(function.spec.shape.rank == 4 and function.spec.shape[-1] == 3)
 
 
@@ -95,7 +99,7 @@ def _embedding_size(function: HubFunction, height: int, width: int, handle: str)
         vector = _vector(function.tried(tf.zeros([1, height, width, 3])))
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise UserError(
-            f"--extractor={handle}: the module refuses a {height}x{width} picture: "
+            f"--extractor={handle}: the module refuses a {height}x{width} image: "
             f"{first_line(error)}"
         ) from error
     if not tf.is_tensor(vector) or vector.shape.rank != 2:

@@ -35,9 +35,9 @@ class HubWaveformExtractor(Extractor):
     """
 
     # Measured on YAMNet, 2 cores with AVX512_BF16: 18 ms a window in bfloat16, 14 ms in float32.
-    gains_from_less = False
+    benefits_from_low_precision = False
     # The inverse Fourier transform of the resampling.
-    for_small_devices = False
+    tflite_compatible = False
 
     def __init__(self, loaded: HubModule, config: FeatureConfig) -> None:
         """Wraps a module.
@@ -50,7 +50,7 @@ class HubWaveformExtractor(Extractor):
           UserError: the module gives no embeddings, or none for a window so short.
         """
         self._function = next(filter(_takes_waveforms, loaded.functions))
-        self.samples = max(1, round(config.window_seconds * MODULE_RATE_HZ))
+        self.samples = max(1, round(config.windows.seconds * MODULE_RATE_HZ))
         super().__init__(
             handle=loaded.handle,
             embedding_size=2 * _frame_size(self._function, self.samples, loaded.handle),

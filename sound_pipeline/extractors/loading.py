@@ -20,14 +20,14 @@ def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> 
 
     Args:
       handles: one, or several separated by commas: `gabor`, or the URL or path of a TF Hub module,
-        one that turns pictures into vectors, or one that turns a waveform into a vector a frame.
+        one that turns images into vectors, or one that turns a waveform into a vector a frame.
         Its signature says which.
       config: the features they are fed with.
-      image_size: height and width of the picture for modules that take any; 0 for 299.
+      image_size: height and width of the image for modules that take any; 0 for 299.
 
     Raises:
       UserError: a module can't be reached, or is of neither kind; one is named twice, or none;
-        the channels of pictures are named and none takes pictures.
+        the channels of images are named and none takes images.
     """
     names = handles.split(",")
     if not all(names):
@@ -36,10 +36,11 @@ def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> 
         raise UserError(f"--extractor={handles}: one is named twice; name each once")
     makers = [_load_one(name, image_size) for name in names]
     extractors = [_in_pieces(make, pieces, config) for make in makers for pieces in config.pieces]
-    if config.image_channels != "colormap" and not any(each.takes_pictures for each in extractors):
+    channels = config.spectrogram.image_channels
+    if channels != "colormap" and not any(each.takes_images for each in extractors):
         raise UserError(
-            f"--image_channels={config.image_channels}: --extractor={handles} has no image "
-            "network, which it is for; leave it out"
+            f"--image_channels={channels}: --extractor={handles} has no image network, which it "
+            "is for; leave it out"
         )
     return join_extractors(extractors)
 
@@ -62,16 +63,16 @@ def _load_one(handle: str, image_size: int) -> Maker:
 
         return GaborExtractor
     from sound_pipeline.extractors.hub import load_hub_module
-    from sound_pipeline.extractors.hub_image import HubImageExtractor, takes_pictures
+    from sound_pipeline.extractors.hub_image import HubImageExtractor, takes_images
     from sound_pipeline.extractors.hub_waveform import HubWaveformExtractor, takes_waveforms
 
     loaded = load_hub_module(handle)
-    if takes_pictures(loaded):
+    if takes_images(loaded):
         return lambda config: HubImageExtractor(loaded, config, image_size)
     if takes_waveforms(loaded):
         return lambda config: HubWaveformExtractor(loaded, config)
     raise UserError(
-        f"--extractor={handle}: the module takes {loaded.takes()}, not pictures [batch, height, "
+        f"--extractor={handle}: the module takes {loaded.takes()}, not images [batch, height, "
         "width, 3] or a waveform float32 [samples]; give an image feature-vector module, or one "
         "like YAMNet"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from sound_pipeline.extractors.base import Extractor
@@ -28,11 +30,16 @@ class PiecesExtractor(Extractor):
             config=config,
         )
         self.pieces = pieces
-        self.gains_from_less = of_piece.gains_from_less
-        self.takes_pictures = of_piece.takes_pictures
-        self.for_small_devices = of_piece.for_small_devices
+        self.benefits_from_low_precision = of_piece.benefits_from_low_precision
+        self.takes_images = of_piece.takes_images
+        self.tflite_compatible = of_piece.tflite_compatible
         self.module = of_piece.module
         self._of_piece = of_piece
+
+    @property
+    def depends_on(self) -> dict[str, Any]:
+        """As the extractor of its pieces."""
+        return self._of_piece.depends_on
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """What the extractor of pieces takes of each: [batch, pieces, ...]."""
@@ -41,7 +48,7 @@ class PiecesExtractor(Extractor):
         rest = tf.shape(waveform)[1] - length
         starts = [rest * number // (self.pieces - 1) for number in range(self.pieces)]
         cut = tf.stack([waveform[:, start : start + length] for start in starts], axis=1)
-        pieces = tf.reshape(_audible(cut, self.config.quiet_window_db), [-1, length])
+        pieces = tf.reshape(_audible(cut, self.config.windows.quiet_db), [-1, length])
         prepared = self._of_piece.prepare(pieces, sample_rate_hz)
         return tf.reshape(prepared, [-1, self.pieces, *prepared.shape[1:]])
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-Floats = npt.NDArray[np.float32]
+from sound_pipeline.system.arrays import Floats
 
 # More parts have fewer zeros left in them, but are slower to multiply by: from 4 to 12 the products
 # of the features take the same time.
@@ -39,24 +38,24 @@ def banded_product(values: tf.Tensor, matrix: Floats) -> tf.Tensor:
     return tf.ensure_shape(result, [*values.shape[:-1], new_size])
 
 
-def banded_resize(pictures: tf.Tensor, rows: Floats, columns: Floats) -> tf.Tensor:
-    """Turns pictures by a right angle and resizes them, with banded matrices of weights.
+def banded_resize(images: tf.Tensor, rows: Floats, columns: Floats) -> tf.Tensor:
+    """Turns images by a right angle and resizes them, with banded matrices of weights.
 
     In parts, as `banded_product`; with the matrices on the left, and the one for columns first, so
     that nothing has to be transposed on the way.
 
     Args:
-      pictures: float32 [batch, old_columns, old_rows].
+      images: float32 [batch, old_columns, old_rows].
       rows: float32 [new_rows, old_rows].
       columns: float32 [new_columns, old_columns].
 
     Returns:
-      float32 [batch, new_rows, new_columns]: `rows` times the turned picture times `columns`
+      float32 [batch, new_rows, new_columns]: `rows` times the turned image times `columns`
       transposed.
     """
     wide = tf.concat(
         [
-            tf.matmul(tf.constant(part[np.newaxis]), pictures[:, first:end])
+            tf.matmul(tf.constant(part[np.newaxis]), images[:, first:end])
             for first, end, part in _parts(columns)
         ],
         axis=1,

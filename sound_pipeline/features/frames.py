@@ -29,7 +29,7 @@ class Frames(NamedTuple):
 
 
 def hann_frames(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig) -> Frames:
-    """Cuts windows into frames: the window over frame i is centred on i * `config.hop_seconds`.
+    """Cuts windows into frames: the window over frame i is centred on i * `hop_seconds`.
 
     Outside the waveform are zeros.
 
@@ -39,8 +39,8 @@ def hann_frames(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureC
       config: gives the frames' length, hop and number, which are durations.
     """
     rate = tf.cast(sample_rate_hz, tf.float64)
-    length = tf.cast(tf.round(rate * config.frame_seconds), tf.int32)
-    hop = rate * config.hop_seconds
+    length = tf.cast(tf.round(rate * config.spectrogram.frame_seconds), tf.int32)
+    hop = rate * config.spectrogram.hop_seconds
     # Copying runs of samples is many times faster than gathering single ones, so frames consist of
     # whole runs, and start where a run does.
     is_whole = tf.abs(hop - tf.round(hop)) < 1e-6
@@ -62,7 +62,7 @@ def hann_frames(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureC
     late = tf.cast(starts - tf.cast(first * run, tf.float64), tf.float32)
     late = late[: tf.where(is_whole, 1, config.frames)]  # zero in all
     # A Fourier sum grows with its length: at twice the rate, to twice as much.
-    height = tf.cast(config.frame_length / length, tf.float32)
+    height = tf.cast(config.spectrogram.frame_length / length, tf.float32)
     return Frames(frames * _hann(length, late, in_frame * run, height), length)
 
 

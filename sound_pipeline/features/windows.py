@@ -11,24 +11,25 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.features.log_mel import window_samples
+from sound_pipeline.system.arrays import Floats
 
 WINDOWS_AT_ONCE = 16
 """Windows given to a model at a time: enough to keep the machine busy, and a recording of an hour
-doesn't put thousands of pictures into memory at once."""
+doesn't put thousands of images into memory at once."""
+
+WINDOWS_VERSION = 3
+"""Raised whenever recordings are cut into other windows or beginnings: embeddings of all extractors
+are then computed again."""
 
 # Louder samples than this (80 dB over full scale) would overflow float32 in the power spectrum.
 _LOUDEST_SAMPLE = 1e4
 # A remainder shorter than this share of a hop is not worth a window of its own: encoders pad
 # their files by a few milliseconds.
 _IGNORED_REMAINDER = 0.1
-
-
-Floats = npt.NDArray[np.float32]
 
 
 class StreamedWindow(NamedTuple):
@@ -64,7 +65,7 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
     """Cuts recordings into overlapping windows.
 
     A recording shorter than a window is padded with silence at its end. In a longer one windows
-    start every `config.window_hop_seconds`, and the last is moved to end with the recording, so
+    start every `config.windows.hop_seconds`, and the last is moved to end with the recording, so
     every window but a lone one is full of sound. A remainder shorter than a tenth of a hop makes
     no window of its own; beyond a lone window it is left out.
 
@@ -75,7 +76,7 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
       config: gives the window's length and hop, and what counts as quiet.
     """
     length = window_samples(config, sample_rate_hz)
-    hop = tf.cast(sample_rate_hz, tf.float64) * config.window_hop_seconds
+    hop = tf.cast(sample_rate_hz, tf.float64) * config.windows.hop_seconds
     samples = tf.shape(waveform)[1]
     excess = tf.maximum(samples - length, 0)
     further = tf.math.ceil(tf.cast(excess, tf.float64) / hop - _IGNORED_REMAINDER)
@@ -91,7 +92,7 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
     )
     windows = tf.transpose(cut, [1, 0, 2])
     power = tf.reduce_mean(tf.square(windows), axis=2)
-    return Windows(windows, audible_windows(power, config.quiet_window_db), starts)
+    return Windows(windows, audible_windows(power, config.windows.quiet_db), starts)
 
 
 def stream_windows(
@@ -104,8 +105,8 @@ def stream_windows(
       sample_rate_hz: its rate.
       config: gives the window's length and hop.
     """
-    length = round(config.window_seconds * sample_rate_hz)
-    hop = sample_rate_hz * config.window_hop_seconds
+    length = round(config.windows.seconds * sample_rate_hz)
+    hop = sample_rate_hz * config.windows.hop_seconds
     waiting, position = np.zeros(0, np.float32), 0  # the samples from a position on
     windows = 0
     for block in blocks:
@@ -146,7 +147,7 @@ def audible_windows(power: tf.Tensor, quiet_db: float) -> tf.Tensor:
 
     Args:
       power: float32 [batch, windows], mean of the squared samples.
-      quiet_db: `FeatureConfig.quiet_window_db`.
+      quiet_db: `WindowConfig.quiet_db`.
 
     Returns:
       bool [batch, windows].

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.audio.decoding import decode_file, decode_file_in_graph
@@ -18,9 +16,7 @@ from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.input_pipeline.batches import FILLER, Batch
 from sound_pipeline.input_pipeline.data_service import from_workers
 from sound_pipeline.input_pipeline.read import Prepare, cut_windows, read_windows, window_batches
-
-Ints = npt.NDArray[np.integer]
-Floats = npt.NDArray[np.float32]
+from sound_pipeline.system.arrays import Floats, Ints
 
 # What an assertion says before it names a recording.
 _UNREADABLE = "cannot read"
@@ -40,7 +36,7 @@ class Labelled(NamedTuple):
     weights: Floats
 
 
-class Share(NamedTuple):
+class PipelineShare(NamedTuple):
     """The part of each batch that one input pipeline makes.
 
     Attributes:
@@ -67,7 +63,7 @@ def drawn_windows(
     config: FeatureConfig,
     classes: int,
     seed: int,
-    share: Share,
+    share: PipelineShare,
     first_epoch: int = 0,
     augmentation: AugmentationConfig | None = None,
     data_service: str = "",

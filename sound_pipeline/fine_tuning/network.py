@@ -24,7 +24,7 @@ from sound_pipeline.system.precision import computing_in
 _METRIC = "cross_entropy"
 
 
-class Data(NamedTuple):
+class FineTuningData(NamedTuple):
     """What a network learns from: data sets of (prepared, label, weight), see training_windows.py.
 
     Attributes:
@@ -38,7 +38,7 @@ class Data(NamedTuple):
     validation_steps: int
 
 
-class TunedNetwork(tf_keras.Model):
+class FineTuningModel(tf_keras.Model):
     """Prepared windows to logits, all of whose state of training is in its variables.
 
     So that what a checkpoint restores is what was there: the weights that did best until then and
@@ -105,7 +105,9 @@ class TunedNetwork(tf_keras.Model):
         kept = self.extractor.weights if self.best is None else self.best
         return [variable.numpy() for variable in kept]
 
-    def learn(self, data: Data, epochs: int, backup: Path, name: str) -> dict[str, list[float]]:
+    def learn(
+        self, data: FineTuningData, epochs: int, backup: Path, name: str
+    ) -> dict[str, list[float]]:
         """Trains, going on from a backup if there is one.
 
         Args:
@@ -143,7 +145,7 @@ class TunedNetwork(tf_keras.Model):
 
 
 def epochs_done(backup: Path) -> int:
-    """Epochs after which `TunedNetwork.learn` goes on from a backup; 0 where there is none."""
+    """Epochs after which `FineTuningModel.learn` goes on from a backup; 0 where there is none."""
     # Where BackupAndRestore keeps it, whoever trains.
     checkpoint = tf.train.latest_checkpoint(backup / "chief")
     if checkpoint is None:

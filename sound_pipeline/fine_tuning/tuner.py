@@ -24,31 +24,31 @@ from sound_pipeline.augmentation.waveform import AUGMENTATION_VERSION
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.datasets.content_keys import content_keys
 from sound_pipeline.embeddings.embed import Embeddings
+from sound_pipeline.embeddings.made_by import made_by
 from sound_pipeline.errors import UserError, check
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.features.config import FeatureConfig
-from sound_pipeline.features.log_mel import FEATURES_VERSION
 from sound_pipeline.fine_tuning.config import FineTuneConfig
 from sound_pipeline.fine_tuning.examples import (
     Labelled,
-    Share,
+    PipelineShare,
     all_windows,
     drawn_windows,
     steps_an_epoch,
     unreadable,
 )
-from sound_pipeline.fine_tuning.network import Data, TunedNetwork, epochs_done
+from sound_pipeline.fine_tuning.network import FineTuningData, FineTuningModel, epochs_done
 from sound_pipeline.fine_tuning.weights import BACKUP, is_kept, keep, read_curves, read_weights
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.heads.fitting import balanced
 from sound_pipeline.heads.head import Head
 from sound_pipeline.heads.train import train_head
+from sound_pipeline.system.arrays import Ints
 from sound_pipeline.system.devices import Devices
 
 logger = logging.getLogger(__name__)
 
-Ints = npt.NDArray[np.integer]
 
 FINE_TUNING_VERSION = 2
 """Raised whenever the same configuration makes another network of the same recordings."""
@@ -56,7 +56,7 @@ FINE_TUNING_VERSION = 2
 FOLDER = "fine_tuned"
 
 
-class Tuned(NamedTuple):
+class FineTunedNetwork(NamedTuple):
     """A fine-tuned network, kept in the cache.
 
     Attributes:
@@ -81,7 +81,7 @@ class FineTuner:
 
     Attributes:
       manifest: gives paths and labels.
-      features: what pictures look like.
+      features: what images look like.
       image_size: as of `load_extractor`.
       config: how to fine-tune.
       head: how heads are trained; its class weights count here too.
@@ -131,7 +131,7 @@ class FineTuner:
         precision: str,
         name: str,
         epochs: int | None = None,
-    ) -> Tuned:
+    ) -> FineTunedNetwork:
         """Goes on training an extractor's network, or finds that this has been done.
 
         All of `devices.workers` must call it in the same order. A training that was killed goes on
@@ -191,9 +191,9 @@ class FineTuner:
             curves["loss"][best - 1],
             f", validation {losses[best - 1]:.3f}" if losses else "",
         )
-        return Tuned(base.handle, directory, fingerprint, best, curves)
+        return FineTunedNetwork(base.handle, directory, fingerprint, best, curves)
 
-    def extractor(self, tuned: Tuned) -> Extractor:
+    def extractor(self, tuned: FineTunedNetwork) -> Extractor:
         """The extractor that a fine-tuned network makes, on the devices whose scope this is in.
 
         Raises:
@@ -244,25 +244,23 @@ class FineTuner:
         def data(recordings: Ints) -> list[tuple[str, int]]:
             return [(keys[n].decode(), int(self.manifest.labels[n])) for n in recordings]
 
-        made_by = {
-            "version": [FINE_TUNING_VERSION, FEATURES_VERSION, tf.__version__],
-            "extractor": base.fingerprint,
-            "features": dataclasses.asdict(self.features),
+        decides = {
+            "version": [FINE_TUNING_VERSION, tf.__version__],
+            "base": made_by(base, precision),
             "config": dataclasses.asdict(self.config),
             "head": dataclasses.asdict(self.head),
             "augmentation": self.augmentation
             and {"version": AUGMENTATION_VERSION} | dataclasses.asdict(self.augmentation),
-            "precision": precision,
             "epochs": epochs,
             "classes": len(self.manifest.classes),
             "training": data(learned),
             "validation": data(watched),
         }
-        return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:24]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:24]
 
     def _network(
         self, base: Extractor, head: Head, recordings: int, watched: bool, precision: str
-    ) -> TunedNetwork:
+    ) -> FineTuningModel:
         """In the scope of the strategy."""
         extractor = load_extractor(base.handle, self.features, self.image_size)
         pairs = zip(head.kernels, head.biases, strict=True)
@@ -270,16 +268,16 @@ class FineTuner:
         own = Head(head.mean.numpy(), head.deviation.numpy(), layers)
         chosen = [extractor.tunable[n] for n in self._chosen(extractor)]
         steps = steps_an_epoch(recordings, self.config.batch_size)
-        return TunedNetwork(extractor, own, chosen, self.config, steps, watched, precision)
+        return FineTuningModel(extractor, own, chosen, self.config, steps, watched, precision)
 
     def _data(
         self,
-        network: TunedNetwork,
+        network: FineTuningModel,
         frozen: Embeddings,
         learned: Ints,
         watched: Ints,
         first_epoch: int,
-    ) -> Data:
+    ) -> FineTuningData:
         """What the network learns from and is watched by, on all devices."""
         strategy = self.devices.training
         classes = len(self.manifest.classes)
@@ -296,7 +294,7 @@ class FineTuner:
         def training(context: tf.distribute.InputContext) -> tf.data.Dataset:
             pipelines = context.num_input_pipelines
             local = strategy.num_replicas_in_sync // pipelines
-            share = Share(context.input_pipeline_id, pipelines, size, local)
+            share = PipelineShare(context.input_pipeline_id, pipelines, size, local)
             return drawn_windows(
                 labelled(learned, weights),
                 prepare,
@@ -327,7 +325,7 @@ class FineTuner:
             int(np.isin(frozen.recording, own).sum() + np.isin(frozen.beginning_of, own).sum())
             for own in (watched[n :: self.devices.workers] for n in range(self.devices.workers))
         )
-        return Data(
+        return FineTuningData(
             strategy.distribute_datasets_from_function(training),
             strategy.distribute_datasets_from_function(validation) if len(watched) else None,
             -(-windows // (size * local)),

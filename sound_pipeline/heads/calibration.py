@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.floating]
-Ints = npt.NDArray[np.integer]
+from sound_pipeline.system.arrays import AnyFloats, Bools, Ints
 
 # Temperatures are sought from 1 / 50 to 50. The logarithm of that range, halved so many times,
 # is narrower than what float32 tells apart.
@@ -39,7 +37,7 @@ class Calibration:
     why: str
 
     @staticmethod
-    def of(log_scores: Floats, labels: Ints) -> Calibration:
+    def of(log_scores: AnyFloats, labels: Ints) -> Calibration:
         """Calibrates by recordings that the head did not learn from.
 
         Args:
@@ -85,7 +83,7 @@ class Reliability:
     clips: npt.NDArray[np.int64]
 
 
-def reliability_curve(score: Floats, right: Bools, bins: int = 15) -> Reliability:
+def reliability_curve(score: AnyFloats, right: Bools, bins: int = 15) -> Reliability:
     """Sorts answers into bins of equal width over 0..1 by their score.
 
     A score on the border of two bins belongs to the lower one.
@@ -107,7 +105,7 @@ def reliability_curve(score: Floats, right: Bools, bins: int = 15) -> Reliabilit
     )
 
 
-def expected_calibration_error(score: Floats, right: Bools, bins: int = 15) -> float:
+def expected_calibration_error(score: AnyFloats, right: Bools, bins: int = 15) -> float:
     """Mean distance of score and accuracy over the bins of `reliability_curve`, weighted by clips.
 
     Returns:
@@ -119,7 +117,7 @@ def expected_calibration_error(score: Floats, right: Bools, bins: int = 15) -> f
     return float(np.average(np.abs(curve.accuracy - curve.score), weights=curve.clips))
 
 
-def fit_temperature(log_scores: Floats, labels: Ints) -> float:
+def fit_temperature(log_scores: AnyFloats, labels: Ints) -> float:
     """Finds the likeliest temperature, given the labels and that most temperatures are near 1.
 
     By the labels alone, clips that are all answered rightly would ask for scores of 1, and a
@@ -160,7 +158,7 @@ def fit_temperature(log_scores: Floats, labels: Ints) -> float:
     return math.exp(-(low + high) / 2)
 
 
-def with_temperature(log_scores: Floats, temperature: float) -> npt.NDArray[np.float32]:
+def with_temperature(log_scores: AnyFloats, temperature: float) -> npt.NDArray[np.float32]:
     """Scores at a temperature: softmax(log_scores / temperature), float32 [clips, classes].
 
     The class with the highest log score keeps the highest score. Another can draw level with it,
@@ -174,7 +172,7 @@ def with_temperature(log_scores: Floats, temperature: float) -> npt.NDArray[np.f
     return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def wrong_below(score: Floats, right: Bools) -> float:
+def wrong_below(score: AnyFloats, right: Bools) -> float:
     """The score below which answers are wrong more often than right.
 
     Args:
@@ -197,7 +195,7 @@ def wrong_below(score: Floats, right: Bools) -> float:
     return float(limits[surplus.argmax()])
 
 
-def _below_highest(log_scores: Floats) -> npt.NDArray[np.float64]:
+def _below_highest(log_scores: AnyFloats) -> npt.NDArray[np.float64]:
     """Log scores less the highest of their clip: of its exponentials none overflows, one is 1."""
     exact = log_scores.astype(np.float64)
     return exact - exact.max(axis=1, keepdims=True)

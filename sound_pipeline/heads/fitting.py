@@ -9,15 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.embeddings.matrices import Floats, Matrix
+from sound_pipeline.embeddings.matrices import Matrix
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.heads.head import Head
 from sound_pipeline.heads.lbfgs import descend
 from sound_pipeline.heads.mixup import with_mixtures
-from sound_pipeline.heads.objective import Lesson, Objective
-from sound_pipeline.heads.standardised_rows import Standardised
-
-Ints = npt.NDArray[np.int32]
+from sound_pipeline.heads.objective import Objective, TrainingSet
+from sound_pipeline.heads.standardised_rows import StandardisedRows
+from sound_pipeline.system.arrays import Floats, Ints
 
 # Training has converged where so many epochs together lower the loss by less than this share of
 # it.
@@ -26,7 +25,7 @@ _PROGRESS_EPOCHS = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Examples:
+class TrainingExamples:
     """Windows to learn from, or pieces of them.
 
     Attributes:
@@ -43,7 +42,7 @@ class Examples:
 
 
 @dataclasses.dataclass(frozen=True)
-class Fit:
+class FittedHead:
     """A trained head and how it came about.
 
     Attributes:
@@ -58,12 +57,12 @@ class Fit:
 
 
 def fit_head(
-    training: Examples,
-    validation: Examples | None,
+    training: TrainingExamples,
+    validation: TrainingExamples | None,
     classes: int,
     config: HeadConfig,
     epochs: int | None = None,
-) -> Fit:
+) -> FittedHead:
     """Trains a head by L-BFGS: every epoch looks at all examples, and mostly once.
 
     Args:
@@ -77,18 +76,18 @@ def fit_head(
     Returns:
       The head of the epoch with the least validation loss, or of the last.
     """
-    inputs = Standardised(training.embeddings)
+    inputs = StandardisedRows(training.embeddings)
     hidden = [config.hidden_units] if config.hidden_units else []
     sizes = [training.embeddings.shape[1], *hidden, classes]
     weights = balanced(training.labels, training.weights, classes, config)
-    lessons = [Lesson(inputs, training.labels, weights)]
+    lessons = [TrainingSet(inputs, training.labels, weights)]
     if config.mixup:
         lessons = with_mixtures(training.embeddings, lessons[0], config.mixup, config.seed)
     objective = Objective(lessons, sizes, config.l2, config.label_smoothing)
     watched = None
     if validation is not None:
-        unseen = Standardised(validation.embeddings, like=inputs)
-        watched = Objective([Lesson(unseen, validation.labels, validation.weights)], sizes)
+        unseen = StandardisedRows(validation.embeddings, like=inputs)
+        watched = Objective([TrainingSet(unseen, validation.labels, validation.weights)], sizes)
 
     curves: dict[str, list[float]] = {"loss": []}
     if watched is not None:
@@ -109,7 +108,7 @@ def fit_head(
         if epochs is None and _has_converged(objectives):
             break
     losses = curves.get("validation_loss")
-    return Fit(
+    return FittedHead(
         Head(inputs.mean, inputs.deviation, objective.layers(best), training.pieces),
         int(np.argmin(losses)) + 1 if losses else len(curves["loss"]),
         curves,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from sound_pipeline.embeddings.matrices import Floats
 from sound_pipeline.heads.standardised_rows import FARTHEST
+from sound_pipeline.system.arrays import Floats
 
 
 class Head(tf.Module):

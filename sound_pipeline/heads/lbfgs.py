@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from sound_pipeline.system.arrays import Floats
 
 ValueAndGradient = Callable[[Floats], tuple[float, Floats]]
 

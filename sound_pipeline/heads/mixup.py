@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from sound_pipeline.embeddings.matrices import Matrix, Mixed
-from sound_pipeline.heads.objective import Lesson
-from sound_pipeline.heads.standardised_rows import Standardised
+from sound_pipeline.embeddings.matrices import Matrix, MixedRows
+from sound_pipeline.heads.objective import TrainingSet
+from sound_pipeline.heads.standardised_rows import StandardisedRows
 
 
-def with_mixtures(rows: Matrix, lesson: Lesson, alpha: float, seed: int) -> list[Lesson]:
+def with_mixtures(rows: Matrix, lesson: TrainingSet, alpha: float, seed: int) -> list[TrainingSet]:
     """A lesson and as many mixtures of its examples, which weigh together what it weighed alone.
 
     Every example is mixed with another, drawn by weight; what is wanted of a mixture is the same
@@ -30,8 +30,8 @@ def with_mixtures(rows: Matrix, lesson: Lesson, alpha: float, seed: int) -> list
     partner = random.choice(count, count, p=chance / chance.sum())
     share = random.beta(alpha, alpha, count).astype(np.float32)
     half = lesson.weights / np.float32(2)
-    mixtures = Lesson(
-        Standardised(Mixed(rows, partner, share), like=lesson.inputs),
+    mixtures = TrainingSet(
+        StandardisedRows(MixedRows(rows, partner, share), like=lesson.inputs),
         lesson.labels,
         half,
         lesson.labels[partner],

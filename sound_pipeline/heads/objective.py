@@ -7,16 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from sound_pipeline.heads.standardised_rows import Standardised
+from sound_pipeline.heads.standardised_rows import StandardisedRows
+from sound_pipeline.system.arrays import Floats, Ints
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 Layers = list[tuple[Floats, Floats]]
 
 
-class Lesson(NamedTuple):
+class TrainingSet(NamedTuple):
     """Examples and what is wanted of them.
 
     Attributes:
@@ -27,7 +25,7 @@ class Lesson(NamedTuple):
       shares: float32 [windows], how much of an example is its label's; the rest is the other's.
     """
 
-    inputs: Standardised
+    inputs: StandardisedRows
     labels: Ints
     weights: Floats
     others: Ints | None = None
@@ -55,7 +53,7 @@ class Objective:
 
     def __init__(
         self,
-        lessons: Sequence[Lesson],
+        lessons: Sequence[TrainingSet],
         sizes: Sequence[int],
         l2: float = 0.0,
         label_smoothing: float = 0.0,

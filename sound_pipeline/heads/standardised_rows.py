@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from sound_pipeline.embeddings.matrices import Floats, Matrix
+from sound_pipeline.embeddings.matrices import Matrix
+from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.memory import memory_bytes
 
 FARTHEST = 4.0
@@ -30,7 +31,7 @@ _SMALLEST_DEVIATION = 1e-6
 _SMALLEST_RELATIVE_DEVIATION = 1e-5
 
 
-class Standardised:
+class StandardisedRows:
     """Rows less a mean, divided by a deviation, held to `FARTHEST` deviations.
 
     Attributes:
@@ -38,7 +39,7 @@ class Standardised:
       deviation: float32 [D]; 1 where a feature is constant.
     """
 
-    def __init__(self, rows: Matrix, like: Standardised | None = None) -> None:
+    def __init__(self, rows: Matrix, like: StandardisedRows | None = None) -> None:
         """Measures the rows.
 
         Args:

@@ -12,14 +12,15 @@ import numpy.typing as npt
 
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.embeddings.embed import Embeddings
-from sound_pipeline.embeddings.matrices import InPieces, Rows
+from sound_pipeline.embeddings.matrices import PieceRows, RowSelection
 from sound_pipeline.errors import UserError
 from sound_pipeline.features.beginnings import BEGINNINGS_WEIGHT
 from sound_pipeline.heads.calibration import Calibration
 from sound_pipeline.heads.combining import combine_windows_log
 from sound_pipeline.heads.config import HeadConfig
-from sound_pipeline.heads.fitting import Examples, Fit, fit_head
+from sound_pipeline.heads.fitting import FittedHead, TrainingExamples, fit_head
 from sound_pipeline.heads.head import AnyHead, JointHead, Member
+from sound_pipeline.system.arrays import Floats, Ints
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +33,9 @@ _WINDOWS_AT_ONCE = 4096
 # skill or by luck, silences no other.
 _LOSS_OF_THE_BEST = 0.01
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-
 
 @dataclasses.dataclass(frozen=True)
-class HeldOut:
+class HeldOutScores:
     """What a head said about recordings that it did not learn from.
 
     Attributes:
@@ -50,7 +48,7 @@ class HeldOut:
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
+class TrainedHead:
     """A trained head and what is known about it.
 
     Attributes:
@@ -62,14 +60,14 @@ class Training:
     """
 
     head: AnyHead
-    validation: HeldOut
+    validation: HeldOutScores
     epochs: int
     curves: dict[str, list[float]]
 
 
 def examples(
     manifest: Manifest, embeddings: Embeddings, recordings: npt.ArrayLike, augmented: bool = False
-) -> Examples:
+) -> TrainingExamples:
     """The windows and beginnings of some recordings, each recording with a total weight of 1.
 
     Windows that were embedded in pieces come in pieces, which share their weight.
@@ -94,14 +92,14 @@ def examples(
         counts = np.bincount(owner, minlength=len(manifest.recordings))
         owners.append(owner)
         weights.append(weight / counts[owner])
-    rows = Rows.chosen(*choices)
+    rows = RowSelection.chosen(*choices)
     labels = manifest.labels[np.concatenate(owners)]
     weight = np.concatenate(weights).astype(np.float32)
     pieces = embeddings.pieces
     if pieces == 1:
-        return Examples(rows, labels, weight)
+        return TrainingExamples(rows, labels, weight)
     shared = np.repeat(weight / np.float32(pieces), pieces)
-    return Examples(InPieces(rows, pieces), np.repeat(labels, pieces), shared, pieces)
+    return TrainingExamples(PieceRows(rows, pieces), np.repeat(labels, pieces), shared, pieces)
 
 
 def train_head(
@@ -110,7 +108,7 @@ def train_head(
     training: npt.ArrayLike,
     validation: npt.ArrayLike,
     config: HeadConfig,
-) -> Training:
+) -> TrainedHead:
     """Learns from both parts, in the way that does best on the validation part.
 
     That decides for how many epochs and, with `config.tune`, with how much weight decay. Where
@@ -136,7 +134,9 @@ def train_head(
     return trained[0] if len(trained) == 1 else join_heads(manifest, embeddings, trained)
 
 
-def join_heads(manifest: Manifest, embeddings: Embeddings, trained: Sequence[Training]) -> Training:
+def join_heads(
+    manifest: Manifest, embeddings: Embeddings, trained: Sequence[TrainedHead]
+) -> TrainedHead:
     """Heads of several extractors as one; see `train_head`.
 
     Args:
@@ -160,13 +160,13 @@ def join_heads(manifest: Manifest, embeddings: Embeddings, trained: Sequence[Tra
         # Of windows it would be the same: means over windows and over heads change places, and
         # what normalises each head's answer is the same for all classes.
         log_scores += weight / temperature * training.validation.log_scores
-    held_out = HeldOut(trained[0].validation.recordings, _normalised(log_scores))
+    held_out = HeldOutScores(trained[0].validation.recordings, _normalised(log_scores))
     curves = _mean_curves([training.curves for training in trained])
     epochs = max(training.epochs for training in trained)
-    return Training(JointHead(members), held_out, epochs, curves)
+    return TrainedHead(JointHead(members), held_out, epochs, curves)
 
 
-def ask(head: AnyHead, embeddings: Embeddings, recordings: npt.ArrayLike) -> HeldOut:
+def ask(head: AnyHead, embeddings: Embeddings, recordings: npt.ArrayLike) -> HeldOutScores:
     """What a head says about recordings; unreadable ones are left out."""
     readable = np.intersect1d(np.asarray(recordings, np.int64), embeddings.recording)
     windows = np.flatnonzero(np.isin(embeddings.recording, readable))
@@ -176,10 +176,10 @@ def ask(head: AnyHead, embeddings: Embeddings, recordings: npt.ArrayLike) -> Hel
         some = windows[start : start + _WINDOWS_AT_ONCE]
         logits.append(head(embeddings.values[some]).numpy())
     log_scores = combine_windows_log(np.concatenate(logits), segment.astype(np.int32))
-    return HeldOut(readable, log_scores.numpy())
+    return HeldOutScores(readable, log_scores.numpy())
 
 
-def calibrate(manifest: Manifest, validations: Sequence[HeldOut]) -> Calibration:
+def calibrate(manifest: Manifest, validations: Sequence[HeldOutScores]) -> Calibration:
     """A temperature and a threshold from what heads said about their validation parts."""
     log_scores = np.concatenate([validation.log_scores for validation in validations])
     labels = manifest.labels[np.concatenate([part.recordings for part in validations])]
@@ -187,7 +187,7 @@ def calibrate(manifest: Manifest, validations: Sequence[HeldOut]) -> Calibration
     return Calibration.of(log_scores, labels)
 
 
-def calibrated_losses(manifest: Manifest, said: HeldOut) -> tuple[float, Floats]:
+def calibrated_losses(manifest: Manifest, said: HeldOutScores) -> tuple[float, Floats]:
     """What a head's answers cost at the temperature that suits them best.
 
     Args:
@@ -210,7 +210,7 @@ def _train_one(
     training: npt.ArrayLike,
     validation: npt.ArrayLike,
     config: HeadConfig,
-) -> Training:
+) -> TrainedHead:
     """`train_head` for the embeddings of one extractor."""
     classes = len(manifest.classes)
     known = np.flatnonzero(manifest.is_known)
@@ -226,8 +226,8 @@ def _train_one(
         if config.tune:
             raise UserError("--tune: no recording is held back; raise --validation_fraction")
         fit = fit_head(learned, None, classes, config)
-        nothing = HeldOut(np.zeros(0, np.int64), np.zeros((0, classes), np.float32))
-        return Training(fit.head, nothing, fit.epochs, fit.curves)
+        nothing = HeldOutScores(np.zeros(0, np.int64), np.zeros((0, classes), np.float32))
+        return TrainedHead(fit.head, nothing, fit.epochs, fit.curves)
 
     def tried(variant: HeadConfig) -> _Trial:
         fit = fit_head(learned, watched, classes, variant)
@@ -244,15 +244,15 @@ def _train_one(
     together = examples(manifest, embeddings, both, augmented=True)
     found = chosen.fit
     final = fit_head(together, None, classes, chosen.config, epochs=found.epochs)
-    return Training(final.head, chosen.said, found.epochs, found.curves)
+    return TrainedHead(final.head, chosen.said, found.epochs, found.curves)
 
 
 class _Trial(NamedTuple):
     """A way to train, what came of it, and its losses on validation recordings [clips]."""
 
     config: HeadConfig
-    fit: Fit
-    said: HeldOut
+    fit: FittedHead
+    said: HeldOutScores
     losses: Floats
 
 

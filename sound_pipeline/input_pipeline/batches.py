@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     reason: npt.NDArray[np.object_]
 
 
-class Sieve:
+class DeliveryTracker:
     """Lets every window through once, and knows which recordings have not come whole.
 
     Workers of a data service may die with a part of a recording delivered; it is then read again.

@@ -18,7 +18,7 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.features.beginnings import split_beginnings
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.features.windows import split_windows
-from sound_pipeline.input_pipeline.batches import FILLER, Batch, Sieve
+from sound_pipeline.input_pipeline.batches import FILLER, Batch, DeliveryTracker
 from sound_pipeline.input_pipeline.data_service import from_workers, until_stalled
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def read_windows(
       UserError: the data service can't be reached, or a recording is in an encoding that its
         workers don't decode.
     """
-    sieve = Sieve(len(paths))
+    sieve = DeliveryTracker(len(paths))
     missing = sieve.missing
     while len(missing):
         some = [paths[position] for position in missing]
@@ -116,7 +116,7 @@ def cut_windows(decoded: DecodedAudio, config: FeatureConfig) -> tuple[tf.Tensor
       sample_rate_hz: int32 scalar, theirs.
     """
     readable = tf.equal(decoded.reason, "")
-    rate = tf.where(readable, decoded.sample_rate_hz, config.sample_rate_hz)
+    rate = tf.where(readable, decoded.sample_rate_hz, config.spectrogram.sample_rate_hz)
     windows = split_windows(decoded.waveform[None], rate, config)
     audible = tf.boolean_mask(windows.waveform, windows.audible)
     beginnings = split_beginnings(decoded.waveform, rate, config)[

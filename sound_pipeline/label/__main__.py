@@ -23,7 +23,7 @@ from sound_pipeline.errors import check
 from sound_pipeline.events.find_events import LabelConfig
 from sound_pipeline.events.min_scores import parse_min_score
 from sound_pipeline.features.config import FeatureConfig, with_window_hop
-from sound_pipeline.label.batch import Task, label_all, summary
+from sound_pipeline.label.batch import LabellingTask, label_all, summary
 from sound_pipeline.label.destinations import make_destination
 from sound_pipeline.label.formats import FORMATS
 from sound_pipeline.label.journal import Journal
@@ -109,7 +109,7 @@ def label(arguments: list[str], values: flags.FlagValues) -> int:
     min_scores = parse_min_score(values.min_score, info.labels, info.min_score)
     features = _features(info.features, values)
     config = LabelConfig(min_scores, values.unknown)
-    task = Task(model, info.labels, features, config, values.top, values.precision)
+    task = LabellingTask(model, info.labels, features, config, values.top, values.precision)
     found = list({one.path: one for one in find_recordings(arguments[2:], "")}.values())
     destination = make_destination(
         values.format,
@@ -118,7 +118,7 @@ def label(arguments: list[str], values: flags.FlagValues) -> int:
         values.output_dir,
         found,
         min(task.top, len(task.labels)),
-        features.max_hz,
+        features.spectrogram.max_hz,
     )
     journal = Journal(destination.journal_path, _key(task)) if destination.journal_path else None
 
@@ -136,15 +136,15 @@ def _features(features: FeatureConfig, values: flags.FlagValues) -> FeatureConfi
         return with_window_hop(features, values.hop_seconds)
     check(values.hop_seconds is None, "--hop_seconds and --overlap: give one of them")
     check(0 <= values.overlap <= 0.95, f"--overlap={values.overlap:g}: give a share from 0 to 0.95")
-    return with_window_hop(features, features.window_seconds * (1 - values.overlap))
+    return with_window_hop(features, features.windows.seconds * (1 - values.overlap))
 
 
-def _key(task: Task) -> str:
+def _key(task: LabellingTask) -> str:
     """What decides the results of a recording, in one word."""
     decides = {
         "version": sound_pipeline.__version__,
         "model": fingerprint(task.model),
-        "overlap": task.features.window_overlap,
+        "overlap": task.features.windows.overlap,
         "min_score": list(task.config.min_scores.of(task.labels)),
         "unknown": task.config.report_unknown,
         "top": task.top,

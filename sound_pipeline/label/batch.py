@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from sound_pipeline.errors import UnreadableError
@@ -22,6 +20,7 @@ from sound_pipeline.events.text import clock_text
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.label.destinations import Destination
 from sound_pipeline.label.journal import Identity, Journal, Result, event_row, identity
+from sound_pipeline.system.arrays import Floats
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from sound_pipeline.models.model import Model
     from sound_pipeline.models.window_scores import Answer
 
-Floats = npt.NDArray[np.float32]
 
 logger = logging.getLogger("sound_pipeline.label")
 
@@ -44,7 +42,7 @@ _MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
-class Task:
+class LabellingTask:
     """What to label, with what, and how.
 
     Attributes:
@@ -65,7 +63,7 @@ class Task:
 
 
 def label_all(
-    task: Task, paths: Sequence[str], destination: Destination, journal: Journal | None
+    task: LabellingTask, paths: Sequence[str], destination: Destination, journal: Journal | None
 ) -> list[Result]:
     """Labels recordings by the task's model, which is loaded if there is anything to do.
 
@@ -82,7 +80,7 @@ def label_all(
 
 
 def label_with(
-    task: Task,
+    task: LabellingTask,
     load: Callable[[], Model],
     paths: Sequence[str],
     destination: Destination,
@@ -153,7 +151,7 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def _label_groups(
-    task: Task,
+    task: LabellingTask,
     model: Model,
     groups: Sequence[Sequence[str]],
     identities: dict[str, Identity],
@@ -220,7 +218,7 @@ class _Remembering:
         return scores
 
 
-def _result(task: Task, path: str, found: WindowScores | UnreadableError) -> Result:
+def _result(task: LabellingTask, path: str, found: WindowScores | UnreadableError) -> Result:
     if isinstance(found, UnreadableError):
         logger.warning("%s", found)
         return Result(path, error=found.reason)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from sound_pipeline.datasets.find_recordings import Found
+from sound_pipeline.datasets.find_recordings import FoundRecording
 from sound_pipeline.errors import UserError
 from sound_pipeline.events.text import encodable
-from sound_pipeline.label.formats import Format
+from sound_pipeline.label.formats import EventFormat
 from sound_pipeline.label.journal import Journal, Result
 
 Render = Callable[[Iterable[Result]], str]
@@ -122,7 +122,9 @@ class OneFile:
 class FilePerRecording:
     """A file a recording, in folders as those of the recordings."""
 
-    def __init__(self, folder: Path, found: Iterable[Found], kind: Format, render: Render) -> None:
+    def __init__(
+        self, folder: Path, found: Iterable[FoundRecording], kind: EventFormat, render: Render
+    ) -> None:
         """Writes nothing yet.
 
         Args:
@@ -200,10 +202,10 @@ def write_whole(path: Path, text: str) -> None:
 
 def make_destination(
     kind: str,
-    formats: Mapping[str, Format],
+    formats: Mapping[str, EventFormat],
     output: str,
     output_dir: str,
-    found: list[Found],
+    found: list[FoundRecording],
     top: int,
     max_hz: float,
 ) -> Destination:

@@ -16,7 +16,7 @@ from sound_pipeline.events.text import json_line, printable
 from sound_pipeline.label.journal import EventRow, Result
 
 
-class Format(NamedTuple):
+class EventFormat(NamedTuple):
     """A way to write results.
 
     Attributes:
@@ -150,8 +150,8 @@ def _no_header(top: int) -> str:
 
 
 FORMATS = {
-    "csv": Format(".events.csv", _csv_header, _csv_body, True),
-    "jsonl": Format(".events.jsonl", _no_header, _json_body, True),
-    "audacity": Format(".labels.txt", _no_header, _audacity_body, False),
-    "raven": Format(".selections.txt", _raven_header, _raven_body, False),
+    "csv": EventFormat(".events.csv", _csv_header, _csv_body, True),
+    "jsonl": EventFormat(".events.jsonl", _no_header, _json_body, True),
+    "audacity": EventFormat(".labels.txt", _no_header, _audacity_body, False),
+    "raven": EventFormat(".selections.txt", _raven_header, _raven_body, False),
 }

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.events.find_events import Event
+from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import top_scores
-
-Floats = npt.NDArray[np.float32]
+from sound_pipeline.system.arrays import Floats
 
 _VERSION = 1
 

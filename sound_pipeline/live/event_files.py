@@ -1,4 +1,4 @@
-"""Events kept on disk: each one's sound and picture, and a line in events.jsonl.
+"""Events kept on disk: each one's sound and image, and a line in events.jsonl.
 
 Everything is written under another name first and renamed when it is whole.
 """
@@ -21,9 +21,9 @@ import numpy.typing as npt
 import soundfile
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import json_line
 from sound_pipeline.live.output import event_record
-from sound_pipeline.live.tracking import Event
 
 LONGEST_SECONDS = 60.0
 EVENTS_FILE = "events.jsonl"
@@ -46,7 +46,7 @@ class _Block(NamedTuple):
         return self.start + len(self.samples)
 
 
-Picture = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.uint8]]
+DrawImage = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.uint8]]
 
 
 class EventAudio:
@@ -128,20 +128,20 @@ class EventAudio:
 class EventSaver:
     """Writes events to a folder: NAME.wav, NAME.png and a line in events.jsonl for each.
 
-    The picture is what the model sees of the sound's first window; a model that draws none leaves
+    The image is what the model sees of the sound's first window; a model that draws none leaves
     NAME.png out. NAME is the start and the label: `20251103T130307.120Z_dog_bark` by the clock
     (UTC, which has no hour twice), or `yard_000012.340_dog_bark` within the recording yard.wav.
     Names sort by time; where one is taken, the next is `..._dog_bark-2`.
     """
 
     def __init__(
-        self, directory: Path, picture: Picture | None, notice: Callable[[str], None]
+        self, directory: Path, image: DrawImage | None, notice: Callable[[str], None]
     ) -> None:
         """Makes sure that the folder can be written.
 
         Args:
           directory: made where it doesn't exist; may hold earlier events.
-          picture: float32 [n] and its rate in Hz to uint8 [height, width, 3]; None to save none.
+          image: float32 [n] and its rate in Hz to uint8 [height, width, 3]; None to save none.
           notice: takes what the person should know. A full disk later on ends nothing: events
             are not saved until there is room again.
 
@@ -149,7 +149,7 @@ class EventSaver:
           UserError: the folder can't be written, or its disk is full.
         """
         self._directory = directory
-        self._picture = picture
+        self._image = image
         self._notice = notice
         self._unsaved = 0
         try:
@@ -188,9 +188,9 @@ class EventSaver:
         """
         sound = io.BytesIO()
         soundfile.write(sound, samples, sample_rate_hz, format="WAV", subtype="PCM_16")
-        picture = self._picture and _png(self._picture(samples, sample_rate_hz))
+        image = self._image and _png(self._image(samples, sample_rate_hz))
         try:
-            self._write(event, source, time, sound.getvalue(), picture)
+            self._write(event, source, time, sound.getvalue(), image)
         except OSError as error:
             if not self._unsaved:
                 self._notice(
@@ -205,26 +205,26 @@ class EventSaver:
         return True
 
     def _write(
-        self, event: Event, source: str, time: datetime | None, sound: bytes, picture: bytes | None
+        self, event: Event, source: str, time: datetime | None, sound: bytes, image: bytes | None
     ) -> None:
         """Writes the files and the record, or nothing."""
         name, sound_partial = self._reserve(_name(event, source, time))
-        picture_partial = self._directory / f".{name}.png{_PARTIAL}"
-        sound_file, picture_file = (self._directory / f"{name}{end}" for end in (".wav", ".png"))
+        image_partial = self._directory / f".{name}.png{_PARTIAL}"
+        sound_file, image_file = (self._directory / f"{name}{end}" for end in (".wav", ".png"))
         record = {
             **event_record(event, source, time),
             "audio": sound_file.name,
-            "picture": None if picture is None else picture_file.name,
+            "picture": None if image is None else image_file.name,
         }
         try:
             sound_partial.write_bytes(sound)
-            if picture is not None:
-                picture_partial.write_bytes(picture)
-                os.replace(picture_partial, picture_file)
+            if image is not None:
+                image_partial.write_bytes(image)
+                os.replace(image_partial, image_file)
             os.replace(sound_partial, sound_file)
             self._append(json_line(record).encode("ascii"))
         except BaseException:
-            for path in (sound_partial, picture_partial, sound_file, picture_file):
+            for path in (sound_partial, image_partial, sound_file, image_file):
                 path.unlink(missing_ok=True)
             raise
 
@@ -255,12 +255,12 @@ class EventSaver:
                 raise
 
 
-def _png(picture: npt.NDArray[np.uint8]) -> bytes:
+def _png(image: npt.NDArray[np.uint8]) -> bytes:
     # Here, because it takes a third of a second, and most sessions save nothing.
     from matplotlib.image import imsave
 
     file = io.BytesIO()
-    imsave(file, picture, format="png")
+    imsave(file, image, format="png")
     return file.getvalue()
 
 

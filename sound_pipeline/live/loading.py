@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.models.info import ModelInfo, is_lite
+from sound_pipeline.system.arrays import Floats
 
 if TYPE_CHECKING:
     from sound_pipeline.models.model import Model
     from sound_pipeline.tflite.model import LiteModel
-
-Floats = npt.NDArray[np.float32]
 
 
 class LoadingModel:
@@ -75,9 +74,9 @@ class LoadingModel:
         """As `Model.scores`; raises what went wrong with loading."""
         return self._loaded().scores(waveform, sample_rate_hz)
 
-    def picture(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
-        """As `Model.picture`; raises what went wrong with loading."""
-        return self._loaded().picture(waveform, sample_rate_hz)
+    def image(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
+        """As `Model.image`; raises what went wrong with loading."""
+        return self._loaded().image(waveform, sample_rate_hz)
 
     def wait(self) -> None:
         """Returns once loading is over, well or not."""

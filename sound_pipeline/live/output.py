@@ -19,8 +19,8 @@ from typing import Any, Protocol, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import encodable, json_line, one_line, printable, top_scores
-from sound_pipeline.live.tracking import Event
 
 FORMATS = ("text", "jsonl", "csv")
 TOP_CLASSES = 5

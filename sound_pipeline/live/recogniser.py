@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from sound_pipeline.events.event import Event
 from sound_pipeline.features.mirroring import LEAD_SECONDS, mirrored_index
 from sound_pipeline.live.gate import Gate
 from sound_pipeline.live.segments import Item, Quiet, SegmentConfig, SegmentEnd, Segmenter, Window
-from sound_pipeline.live.tracking import Event, EventConfig, EventTracker
+from sound_pipeline.live.tracking import EventConfig, EventTracker
 
 # A sound's decay after its last active frame that is heard.
 _DECAY_SECONDS = 0.1

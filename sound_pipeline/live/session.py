@@ -1,7 +1,7 @@
 """Listening: one thread hears, another labels; what is found goes to an output.
 
 The thread that hears takes blocks from a source, asks the gate and cuts windows. It never waits
-for the model: windows go through `WaitingItems` to the thread that labels.
+for the model: windows go through `WindowQueue` to the thread that labels.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sound_pipeline.events.event import Event
 from sound_pipeline.live.event_files import EventAudio, EventSaver
 from sound_pipeline.live.gate import GateConfig, make_gate
 from sound_pipeline.live.loading import LoadingModel
@@ -19,8 +20,8 @@ from sound_pipeline.live.recogniser import Recogniser
 from sound_pipeline.live.segments import SegmentConfig, Window
 from sound_pipeline.live.sources import Clock, Source
 from sound_pipeline.live.statistics import SessionStatistics
-from sound_pipeline.live.tracking import Event, EventConfig
-from sound_pipeline.live.window_queue import Waiting, WaitingItems
+from sound_pipeline.live.tracking import EventConfig
+from sound_pipeline.live.window_queue import QueuedItem, WindowQueue
 
 _READ_SECONDS = 0.1
 _LEVEL_SECONDS = 0.05
@@ -99,7 +100,7 @@ class _Session:
         )
         self._clock = Clock(rate) if source.is_live else None
         self._audio = EventAudio(rate) if saver else None
-        self._waiting = WaitingItems(source.is_live)
+        self._waiting = WindowQueue(source.is_live)
         # Of the output, the kept audio and the statistics, which both threads use.
         self._lock = threading.Lock()
         self._labelling = threading.Thread(target=self._label, name="labelling", daemon=True)
@@ -147,7 +148,7 @@ class _Session:
             self._show_level()
         for item in items:
             late = (end - item.end) / rate if isinstance(item, Window) else 0.0
-            self._waiting.put(Waiting(item, block.captured_at - late))
+            self._waiting.put(QueuedItem(item, block.captured_at - late))
 
     def _show_level(self) -> None:
         state = self._recogniser.segmenter.state
@@ -169,7 +170,7 @@ class _Session:
         now = time.monotonic()
         if not self._failure:
             for item in self._recogniser.segmenter.finish():
-                self._waiting.put(Waiting(item, now))
+                self._waiting.put(QueuedItem(item, now))
         self._waiting.close()
         # What was heard while the model was loading is answered too.
         self._model.wait()

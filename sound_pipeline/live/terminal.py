@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import (
     clock_text,
     encodable,
@@ -31,7 +32,6 @@ from sound_pipeline.events.text import (
 )
 from sound_pipeline.live.output import TOP_CLASSES, Level, Output, WindowResult, event_text
 from sound_pipeline.live.statistics import SessionStatistics
-from sound_pipeline.live.tracking import Event
 
 _REDRAW_SECONDS = 0.1
 _WIDEST = 100

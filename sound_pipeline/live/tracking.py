@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.errors import check
+from sound_pipeline.events.event import Event
 from sound_pipeline.events.min_scores import NO_LABEL, UNKNOWN, MinScores, leader
 from sound_pipeline.live.segments import Quiet, SegmentEnd, Window
 
@@ -63,24 +64,6 @@ class EventConfig:
             0 <= self.merge_seconds <= 3600,
             f"--merge_seconds={self.merge_seconds:g}: give a time from 0 to 3600 s",
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class Event:
-    """A sound: one that is over, or as far as it has come.
-
-    Attributes:
-      start_seconds: from the start of the stream.
-      end_seconds: likewise.
-      label: one of the model's, or "unknown".
-      score: the highest smoothed score it reached, 0..1; of an unknown sound the likeliest
-        label's.
-    """
-
-    start_seconds: float
-    end_seconds: float
-    label: str
-    score: float
 
 
 class EventTracker:

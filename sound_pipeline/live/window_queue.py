@@ -14,7 +14,7 @@ _MOST_WINDOWS = 8
 _MOST_ITEMS = 64
 
 
-class Waiting(NamedTuple):
+class QueuedItem(NamedTuple):
     """An item of a segmenter, and when it was complete.
 
     Attributes:
@@ -26,7 +26,7 @@ class Waiting(NamedTuple):
     ended_at: float
 
 
-class WaitingItems:
+class WindowQueue:
     """A queue from the thread that hears to the one that labels; bounded, in order.
 
     In a live stream a window makes room for the next one of its segment, and is counted as
@@ -36,12 +36,12 @@ class WaitingItems:
     def __init__(self, is_live: bool) -> None:
         """Starts empty."""
         self._is_live = is_live
-        self._items: collections.deque[Waiting] = collections.deque()
+        self._items: collections.deque[QueuedItem] = collections.deque()
         self._changed = threading.Condition()
         self._is_closed = False
         self.skipped = 0
 
-    def put(self, waiting: Waiting) -> None:
+    def put(self, waiting: QueuedItem) -> None:
         """Adds an item; waits, where the stream can, while the queue is full."""
         with self._changed:
             if self._is_live:
@@ -51,7 +51,7 @@ class WaitingItems:
             self._items.append(waiting)
             self._changed.notify_all()
 
-    def get(self) -> Waiting | None:
+    def get(self) -> QueuedItem | None:
         """The next item; waits for one. None once the queue is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._is_closed)

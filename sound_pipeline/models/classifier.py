@@ -15,12 +15,12 @@ from sound_pipeline.heads.head import AnyHead
 
 
 class SoundClassifier(tf.Module):
-    """Waveforms to class scores: window, log-mel, picture, embedding, head.
+    """Waveforms to class scores: window, log-mel, image, embedding, head.
 
     Attributes:
       labels: string [classes], their names, in the order of the scores.
       sample_rate: int32 scalar, Hz, assumed where a caller names no rate.
-      window_seconds: float32 scalar, what one picture shows.
+      window_seconds: float32 scalar, what one image shows.
       min_score: float32 scalar, the score under which an answer is better not believed.
     """
 
@@ -39,9 +39,11 @@ class SoundClassifier(tf.Module):
         self.config = config
         # Variables, so that they can be read from the exported model by name.
         self.labels = tf.Variable(list(labels), trainable=False, name="labels")
-        self.sample_rate = tf.Variable(config.sample_rate_hz, trainable=False, name="sample_rate")
+        self.sample_rate = tf.Variable(
+            config.spectrogram.sample_rate_hz, trainable=False, name="sample_rate"
+        )
         self.window_seconds = tf.Variable(
-            config.window_seconds, trainable=False, dtype=tf.float32, name="window_seconds"
+            config.windows.seconds, trainable=False, dtype=tf.float32, name="window_seconds"
         )
         self.min_score = tf.Variable(min_score, trainable=False, dtype=tf.float32, name="min_score")
 
@@ -88,7 +90,7 @@ class SoundClassifier(tf.Module):
         Returns:
           float32 [batch, classes], each row summing to 1.
         """
-        rate = tf.constant(self.config.sample_rate_hz)
+        rate = tf.constant(self.config.spectrogram.sample_rate_hz)
         return tf.nn.softmax(self.head(self._embed_at_once(usable(windows), rate)))
 
     def embedding(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.audio.wav import decode_wav
-from sound_pipeline.features import log_mel, picture
+from sound_pipeline.features import image, log_mel
 from sound_pipeline.features.windows import split_windows
 from sound_pipeline.models.classifier import SoundClassifier
 from sound_pipeline.models.info import LABELS_FILE, METADATA_FILE, WINDOW_SIGNATURE
@@ -56,7 +56,7 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[st
         "window_seconds": float(classifier.window_seconds),
         "min_score": float(classifier.min_score),
         "config": {"features": dataclasses.asdict(classifier.config)},
-        "gains_from_less": classifier.extractor.gains_from_less,
+        "benefits_from_low_precision": classifier.extractor.benefits_from_low_precision,
     }
     text = json.dumps(about | metadata, indent=2) + "\n"
     extra.write_text(text, encoding="utf-8")
@@ -144,7 +144,7 @@ class _Exported(tf.Module):
         rate = _checked(sample_rate)
         config = self.classifier.config
         first = split_windows(waveform, rate, config).waveform[:, 0]
-        return {"image": picture.image(first, rate, config)}
+        return {"image": image.display_image(first, rate, config)}
 
     def _window(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"scores": self.classifier.full_window_scores(waveform)}

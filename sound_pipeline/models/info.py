@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.features.config import FeatureConfig
-from sound_pipeline.system.json_config import from_mapping
+from sound_pipeline.features.config import FeatureConfig, read_features
 
 LABELS_FILE = "labels.txt"
 METADATA_FILE = Path("assets.extra", "model.json")
@@ -26,17 +25,17 @@ class ModelInfo:
 
     Attributes:
       labels: the names of the classes, in the order of the scores.
-      window_seconds: the sound that one picture shows.
+      window_seconds: the sound that one image shows.
       min_score: the score under which an answer is better not given.
       features: what it hears and how recordings are cut for it.
-      gains_from_less: whether computing in less than float32 can make it faster.
+      benefits_from_low_precision: whether computing in less than float32 can make it faster.
     """
 
     labels: tuple[str, ...]
     window_seconds: float
     min_score: float
     features: FeatureConfig = field(default_factory=FeatureConfig)
-    gains_from_less: bool = False
+    benefits_from_low_precision: bool = False
 
 
 def is_lite(path: Path) -> bool:
@@ -60,14 +59,20 @@ def read_info(path: Path) -> ModelInfo:
             tuple(values["labels"]),
             float(values["window_seconds"]),
             float(values["min_score"]),
-            from_mapping(FeatureConfig, values["config"]["features"]),
-            bool(values["gains_from_less"]),
+            read_features(values["config"]["features"]),
+            _benefits_from_low_precision(values),
         )
     except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(
             f"model {path}: {METADATA_FILE.name} is damaged or of another version ({error!r}); "
             "export the model again with train.py"
         ) from error
+
+
+def _benefits_from_low_precision(values: dict[str, Any]) -> bool:
+    name = "benefits_from_low_precision"
+    # As models of version 0.1 call it.
+    return bool(values[name] if name in values else values["gains_from_less"])
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

@@ -15,15 +15,15 @@ import tensorflow as tf
 from sound_pipeline.audio.reader import open_recording
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.errors import UserError, check, first_line
-from sound_pipeline.events.find_events import Event, LabelConfig, WindowScores, find_events
+from sound_pipeline.events.event import Event
+from sound_pipeline.events.find_events import LabelConfig, WindowScores, find_events
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.features.config import FeatureConfig, with_window_hop
 from sound_pipeline.features.windows import stream_windows
 from sound_pipeline.models.info import ModelInfo, read_info
-from sound_pipeline.models.window_scores import Answer, Batches, Rows, mean_power
+from sound_pipeline.models.window_scores import Answer, Batches, WindowAnswers, mean_power
+from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.precision import choose_precision, computing_in, this_machine
-
-Floats = npt.NDArray[np.float32]
 
 Sound = str | os.PathLike[str] | tuple[npt.ArrayLike, int]
 """A recording's path, or its waveform [samples], -1..1, and sample rate in Hz."""
@@ -49,7 +49,9 @@ class Model:
             in that precision.
         """
         self.info: ModelInfo = read_info(directory)
-        self.choice = choose_precision(precision, this_machine(), self.info.gains_from_less)
+        self.choice = choose_precision(
+            precision, this_machine(), self.info.benefits_from_low_precision
+        )
         try:
             self._loaded = tf.saved_model.load(str(directory))
         except (OSError, ValueError, tf.errors.OpError) as error:
@@ -127,10 +129,10 @@ class Model:
         """Embeddings of several waveforms of one length: [batch, samples] to [batch, D]."""
         return self._call("embedding", "embedding", waveforms, sample_rate_hz)
 
-    def picture(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
+    def image(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
         """The first window in the colours of the model's colormap: uint8 [299, 299, 3], RGB."""
-        pictures = self._call("spectrogram", "image", waveform[np.newaxis], sample_rate_hz)
-        return np.asarray(pictures[0], np.uint8)
+        images = self._call("spectrogram", "image", waveform[np.newaxis], sample_rate_hz)
+        return np.asarray(images[0], np.uint8)
 
     def signature(self, name: str) -> Any:
         """One of the exported functions; docs/saved_model.md has them."""
@@ -148,8 +150,8 @@ class Model:
         return np.asarray(answer[name].numpy())
 
     @staticmethod
-    def _ask(sound: Sound, features: FeatureConfig, answer: Answer) -> Rows:
-        rows = Rows()
+    def _ask(sound: Sound, features: FeatureConfig, answer: Answer) -> WindowAnswers:
+        rows = WindowAnswers()
         with contextlib.ExitStack() as open_things:
             if isinstance(sound, tuple):
                 blocks, rate = _checked(*sound)

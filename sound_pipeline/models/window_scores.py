@@ -25,8 +25,7 @@ from sound_pipeline.features.windows import (
     audible_windows,
     stream_windows,
 )
-
-Floats = npt.NDArray[np.float32]
+from sound_pipeline.system.arrays import Floats
 
 Answer = Callable[[tf.Tensor, int], Floats]
 """What a model says of windows float32 [batch, samples] at a rate: float32 [batch, size]."""
@@ -56,7 +55,7 @@ class _Item(NamedTuple):
 
 
 @dataclass
-class Rows:
+class WindowAnswers:
     """What was said of the windows of one recording, in their order, and the windows' places.
 
     Attributes:
@@ -76,7 +75,7 @@ class Rows:
     def is_audible(self, features: FeatureConfig) -> npt.NDArray[np.bool_]:
         """Which windows are not quiet beside the loudest: bool [windows]."""
         power = np.array(self.power, np.float32)
-        return np.asarray(audible_windows(power[np.newaxis], features.quiet_window_db)[0])
+        return np.asarray(audible_windows(power[np.newaxis], features.windows.quiet_db)[0])
 
     def as_scores(self, features: FeatureConfig) -> WindowScores:
         """The same, where the answers are scores."""
@@ -102,8 +101,8 @@ class Batches:
         """Starts with none; `answer` is asked about `WINDOWS_AT_ONCE` windows at the most."""
         self._answer = answer
         # By rate: windows of different lengths don't go into one tensor.
-        self._waiting: dict[int, list[tuple[Floats, Rows]]] = {}
-        self._asked: deque[tuple[Future[Floats], list[Rows]]] = deque()
+        self._waiting: dict[int, list[tuple[Floats, WindowAnswers]]] = {}
+        self._asked: deque[tuple[Future[Floats], list[WindowAnswers]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="asking")
 
     def __enter__(self) -> Batches:
@@ -114,7 +113,9 @@ class Batches:
         """Ends the thread."""
         self._thread.shutdown(cancel_futures=True)
 
-    def add(self, window: StreamedWindow, sample_rate_hz: int, power: float, rows: Rows) -> None:
+    def add(
+        self, window: StreamedWindow, sample_rate_hz: int, power: float, rows: WindowAnswers
+    ) -> None:
         """Takes the next window of the recording that `rows` are of."""
         rows.sample_rate_hz = sample_rate_hz
         rows.starts.append(window.start)
@@ -173,7 +174,7 @@ def answer_groups(
     answer: Answer,
     threads: int,
     progress: Callable[[int], None] = lambda _: None,
-) -> Iterator[list[Rows | UnreadableError]]:
+) -> Iterator[list[WindowAnswers | UnreadableError]]:
     """Asks a model about all windows of all recordings.
 
     Batches don't reach over the end of a group, so what is said of a group depends on it alone.
@@ -191,9 +192,9 @@ def answer_groups(
     paths = [path for group in groups for path in group]
     with _ReadAhead(paths, features, threads) as readings, Batches(answer) as batches:
         for group in groups:
-            found: list[Rows | UnreadableError] = []
+            found: list[WindowAnswers | UnreadableError] = []
             for _ in group:
-                rows = Rows()
+                rows = WindowAnswers()
                 failure = None
                 for item in next(readings):
                     if isinstance(item, UnreadableError):
@@ -227,7 +228,9 @@ class _ReadAhead:
     def __next__(self) -> Iterator[_Item | UnreadableError]:
         """The windows of the next recording; ends with an error where it can't be read."""
         while len(self._started) < self._ahead and (path := next(self._paths, None)) is not None:
-            window_samples = self._features.window_seconds * self._features.sample_rate_hz
+            window_samples = (
+                self._features.windows.seconds * self._features.spectrogram.sample_rate_hz
+            )
             room = min(max(round(_WAITING_SAMPLES / window_samples), 2), _WAITING_WINDOWS)
             waiting: queue.Queue[_Item | UnreadableError | BaseException | None]
             waiting = queue.Queue(room)

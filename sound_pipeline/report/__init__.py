@@ -1,1 +1,1 @@
-"""What a run leaves for people to look at: pages, pictures, TensorBoard and comparisons."""
+"""What a run leaves for people to look at: pages, images, TensorBoard and comparisons."""

@@ -32,7 +32,7 @@ class Run:
     Attributes:
       name: for people, another for every run of a comparison.
       config: of the run, by dotted name, such as 'head.l2'.
-      figures: those compared, by name; accuracy_interval as a pair, leaked_share None but for a
+      figures: those compared, by name; accuracy_interval as a pair, leaked_fraction None but for a
         leaky split, clips how many were tested.
       predictions: of the recordings of known classes.
     """
@@ -153,7 +153,7 @@ def _read_run(directory: Path, name: str) -> Run:
             "accuracy": float(figures["accuracy"]),
             "accuracy_interval": (float(low), float(high)),
             "split": str(figures["split"]),
-            "leaked_share": figures.get("leaked_share"),
+            "leaked_fraction": figures.get("leaked_fraction", figures.get("leaked_share")),
             "macro_f1": float(figures["macro_f1"]),
             "top_3_accuracy": float(figures["top_3_accuracy"]),
             "calibration_error": float(figures["calibration"]["error"]),

@@ -39,7 +39,7 @@ def to_csv(runs: Sequence[Run]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     columns = [
-        "macro_f1", "top_3_accuracy", "calibration_error", "split", "leaked_share", "clips",
+        "macro_f1", "top_3_accuracy", "calibration_error", "split", "leaked_fraction", "clips",
         "seconds",
     ]  # fmt: skip
     writer.writerow(["run", "accuracy", "accuracy_low", "accuracy_high", *columns, *fields])
@@ -91,9 +91,9 @@ def _pairs_table(pairs: Sequence[Pair]) -> str:
 
 def _warnings(runs: Sequence[Run], pairs: Sequence[Pair]) -> Iterator[str]:
     for run in runs:
-        if run.figures["leaked_share"] is not None:
+        if run.figures["leaked_fraction"] is not None:
             yield (
-                f"{run.name}: {run.figures['split']}: {run.figures['leaked_share']:.1%} of its "
+                f"{run.name}: {run.figures['split']}: {run.figures['leaked_fraction']:.1%} of its "
                 "tested clips have a source recording that it trained on, so its figures flatter"
             )
     classes = dict.fromkeys(name for run in runs for name in run.predictions.classes)

@@ -1,4 +1,4 @@
-"""Sounds and pictures as data: URIs, which a page holds in itself."""
+"""Sounds and images as data: URIs, which a page holds in itself."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def sound_uri(waveform: npt.NDArray[np.float32], sample_rate_hz: int) -> str:
     return _uri(f"audio/{kind.lower()}", file)
 
 
-def picture_uri(picture: npt.NDArray[np.uint8]) -> str:
-    """A picture, uint8 [height, width, 3] RGB, as a PNG."""
+def image_uri(image: npt.NDArray[np.uint8]) -> str:
+    """An image, uint8 [height, width, 3] RGB, as a PNG."""
     file = io.BytesIO()
-    imsave(file, picture, format="png")
+    imsave(file, image, format="png")
     return _uri("image/png", file)
 
 

@@ -1,4 +1,4 @@
-"""Recordings to look at and to listen to: a picture and some seconds of sound each."""
+"""Recordings to look at and to listen to: an image and some seconds of sound each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tensorflow as tf
 from sound_pipeline.audio.decoding import read_recording
 from sound_pipeline.evaluation.predictions import Predictions
 from sound_pipeline.features.config import FeatureConfig
-from sound_pipeline.features.picture import image
+from sound_pipeline.features.image import display_image
 from sound_pipeline.features.windows import split_windows
 
 LONGEST_SECONDS = 10.0
@@ -32,8 +32,8 @@ class Excerpt:
       sample_rate_hz: of the recording.
       waveform: float32 [samples], -1..1, mono: the start of the recording, `LONGEST_SECONDS` at
         the most.
-      picture: uint8 [299, 299, 3], RGB: the recording's first audible window in the colours of
-        `FeatureConfig.colormap`.
+      image: uint8 [299, 299, 3], RGB: the recording's first audible window in the colours of
+        `SpectrogramConfig.colormap`.
     """
 
     path: str
@@ -42,7 +42,7 @@ class Excerpt:
     score: float
     sample_rate_hz: int
     waveform: npt.NDArray[np.float32]
-    picture: npt.NDArray[np.uint8]
+    image: npt.NDArray[np.uint8]
 
 
 def excerpts(predictions: Predictions, rows: Sequence[int], config: FeatureConfig) -> list[Excerpt]:
@@ -60,7 +60,7 @@ def excerpts(predictions: Predictions, rows: Sequence[int], config: FeatureConfi
     def draw(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
         windows = split_windows(waveform[None], rate, config)
         first = tf.argmax(tf.cast(windows.audible[0], tf.int32))
-        return image(windows.waveform[:, first], rate, config)[0]
+        return display_image(windows.waveform[:, first], rate, config)[0]
 
     found = []
     for row in rows:
@@ -75,7 +75,7 @@ def excerpts(predictions: Predictions, rows: Sequence[int], config: FeatureConfi
                 score=float(predictions.score[row]),
                 sample_rate_hz=rate,
                 waveform=shown.clip(-1.0, 1.0),
-                picture=draw(waveform, rate).numpy(),
+                image=draw(waveform, rate).numpy(),
             )
         )
     return found

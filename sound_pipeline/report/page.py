@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from sound_pipeline.config import RunConfig
 from sound_pipeline.report.charts import Plot, ticks
-from sound_pipeline.report.data_uris import picture_uri, sound_uri
+from sound_pipeline.report.data_uris import image_uri, sound_uri
 
 if TYPE_CHECKING:
     from sound_pipeline.report.excerpts import Excerpt
@@ -49,14 +49,14 @@ def write_page(
     command: str,
     versions: Mapping[str, str],
 ) -> None:
-    """Writes the page: HTML with its style, charts, pictures and sounds inside, and no script.
+    """Writes the page: HTML with its style, charts, images and sounds inside, and no script.
 
     Args:
       path: the file to write.
       figures: the content of metrics.json, see `sound_pipeline.evaluation.summary`.
       curves: by fold, 'loss' and, where there was validation, 'validation_loss': a value an epoch.
       mistakes: the most confident first. Their sounds are in the page until they would take more
-        than `SOUND_BUDGET_BYTES`; from there on the pictures alone.
+        than `SOUND_BUDGET_BYTES`; from there on the images alone.
       config: the run's.
       command: what was typed to start it.
       versions: of the software, by name.
@@ -64,7 +64,7 @@ def write_page(
     text = _template().render(
         figures=figures,
         split=_SPLITS[figures["split"]],
-        leaky="leaked_share" in figures,
+        leaky="leaked_fraction" in figures,
         tested=sum(_clips(figures)),
         commonest=max(_clips(figures)) / sum(_clips(figures)),
         classes=_worst_first(figures["per_class"]),
@@ -228,7 +228,7 @@ class _Card:
     name: str
     mistake: Excerpt
     seconds: float
-    picture: str
+    image: str
     sound: str
 
 
@@ -245,7 +245,7 @@ def _cards(mistakes: Sequence[Excerpt]) -> list[_Card]:
                 name=PurePath(mistake.path).name,
                 mistake=mistake,
                 seconds=len(mistake.waveform) / mistake.sample_rate_hz,
-                picture=picture_uri(mistake.picture),
+                image=image_uri(mistake.image),
                 sound=sound,
             )
         )

@@ -21,7 +21,7 @@ _MISTAKES_SHOWN = 15
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Findings:
+class RunResults:
     """A finished run.
 
     Attributes:
@@ -43,7 +43,7 @@ class Findings:
     embeddings: Matrix
 
 
-def write_report(directory: Path, run: Findings) -> None:
+def write_report(directory: Path, run: RunResults) -> None:
     """Writes predictions.csv, confusion_matrix.png, tensorboard/ and report.html.
 
     Args:

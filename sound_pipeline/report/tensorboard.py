@@ -1,4 +1,4 @@
-"""A run for TensorBoard: curves, pictures, sounds, mistakes and the embedding projector."""
+"""A run for TensorBoard: curves, images, sounds, mistakes and the embedding projector."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_tensorboard(
     """Writes a log directory: a run a fold, and `summary` for all of them together.
 
     Each fold has its curves and its test accuracy. The summary has the confusion matrix, samples
-    and mistakes as pictures and sounds, a precision-recall curve a class and the projector.
+    and mistakes as images and sounds, a precision-recall curve a class and the projector.
 
     Args:
       directory: the log directory.
@@ -76,7 +76,7 @@ def _writing(directory: Path) -> Iterator[None]:
 
 def _show(tag: str, excerpt: Excerpt) -> None:
     path = f"`{excerpt.path}`"
-    tf.summary.image(tag, excerpt.picture[None], step=0, description=path)
+    tf.summary.image(tag, excerpt.image[None], step=0, description=path)
     # TensorBoard shows one kind of data a tag: the sound needs one of its own.
     tf.summary.audio(
         f"{tag}/sound",

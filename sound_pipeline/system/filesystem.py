@@ -27,7 +27,7 @@ _BLOCK_BYTES = 1 << 20
 _LIKE_A_FILE = re.compile(r".+\.[a-z][a-z0-9]{1,4}", re.IGNORECASE)
 
 
-class Entry(Protocol):
+class DirectoryEntry(Protocol):
     """What is in a folder; `os.DirEntry` is one."""
 
     @property
@@ -97,7 +97,7 @@ def has_magic(path: str) -> bool:
     return disk_glob.has_magic(path)
 
 
-def scan_folder(folder: str) -> Iterator[Entry]:
+def scan_folder(folder: str) -> Iterator[DirectoryEntry]:
     """Goes through a folder, in no order.
 
     Raises:
@@ -117,7 +117,7 @@ def scan_folder(folder: str) -> Iterator[Entry]:
         ) from error
 
 
-def list_folder(folder: str) -> list[Entry]:
+def list_folder(folder: str) -> list[DirectoryEntry]:
     """Lists a folder, sorted by name.
 
     Raises:

@@ -44,7 +44,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Choice:
+class PrecisionChoice:
     """A format to compute in, and why.
 
     Attributes:
@@ -64,7 +64,7 @@ def check_precision(precision: str) -> None:
     )
 
 
-def choose_precision(asked: str, machine: Machine, pays: bool = True) -> Choice:
+def choose_precision(asked: str, machine: Machine, pays: bool = True) -> PrecisionChoice:
     """The format that --precision means on a machine.
 
     Args:
@@ -77,20 +77,22 @@ def choose_precision(asked: str, machine: Machine, pays: bool = True) -> Choice:
     """
     check_precision(asked)
     if asked == "float32":
-        return Choice("float32", "as asked")
+        return PrecisionChoice("float32", "as asked")
     if asked == "auto":
         if not pays:
-            return Choice("float32", "this extractor gains nothing from less")
+            return PrecisionChoice("float32", "this extractor gains nothing from less")
         for precision in _SWITCHES:
             able, why = _able(precision, machine)
             if able:
-                return Choice(precision, why)
+                return PrecisionChoice(precision, why)
         # What the machine computes on is what it has to answer for.
-        return Choice("float32", _able("float16" if machine.gpu else "bfloat16", machine)[1])
+        return PrecisionChoice(
+            "float32", _able("float16" if machine.gpu else "bfloat16", machine)[1]
+        )
     able, why = _able(asked, machine)
     if not able:
         raise UserError(f"--precision={asked}: {why}; give auto or float32")
-    return Choice(asked, why)
+    return PrecisionChoice(asked, why)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ _REMARK = re.compile(
 
 
 @contextmanager
-def without_remarks(of_failures: bool = True) -> Iterator[None]:
+def filtered_stderr(of_failures: bool = True) -> Iterator[None]:
     """Holds back what is written to standard error meanwhile; the remarks among it are dropped.
 
     The rest, of other threads too, comes at the end.

@@ -16,7 +16,7 @@ from sound_pipeline.models.info import (
     read_info,
     read_metadata,
 )
-from sound_pipeline.system.stderr import without_remarks
+from sound_pipeline.system.stderr import filtered_stderr
 
 
 def export_tflite(saved_model: Path, directory: Path, formats: Sequence[str]) -> list[Path]:
@@ -104,7 +104,7 @@ def _converted(saved_model: Path, kind: str) -> bytes:
         converter.target_spec.supported_types = [tf.float16]
     try:
         # The exception says what else would come as a page of compiler messages.
-        with without_remarks(of_failures=False):
+        with filtered_stderr(of_failures=False):
             return bytes(converter.convert())
     except Exception as error:  # the converter's own classes are not public
         raise UserError(

@@ -11,9 +11,8 @@ import numpy.typing as npt
 from sound_pipeline.audio.resampling import resample
 from sound_pipeline.errors import UserError, first_line
 from sound_pipeline.models.info import ModelInfo, read_info, read_metadata
-from sound_pipeline.system.stderr import without_remarks
-
-Floats = npt.NDArray[np.float32]
+from sound_pipeline.system.arrays import Floats
+from sound_pipeline.system.stderr import filtered_stderr
 
 # A window of so many samples more than the model takes is still one: lengths are rounded twice.
 _ROUNDING_SAMPLES = 2
@@ -48,7 +47,7 @@ class LiteModel:
         self._path = path
         self._rate = int(read_metadata(path)["sample_rate_hz"])
         try:
-            with without_remarks():
+            with filtered_stderr():
                 self._interpreter = Interpreter(
                     model_path=str(path), num_threads=threads or os.cpu_count()
                 )
@@ -77,6 +76,6 @@ class LiteModel:
         window[0, : len(waveform)] = waveform[: self._samples]
         return np.asarray(self._answer(waveform=window)["scores"][0])
 
-    def picture(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
+    def image(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
         """Always raises UserError: the file has no room for a second graph."""
-        raise UserError(f"model {self._path}: makes no pictures; the saved_model does")
+        raise UserError(f"model {self._path}: makes no images; the saved_model does")

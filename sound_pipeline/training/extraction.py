@@ -18,7 +18,7 @@ from sound_pipeline.embeddings.embed import Embeddings, embed_by_each
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.loading import join_extractors, load_extractor
-from sound_pipeline.fine_tuning.tuner import FineTuner, Tuned
+from sound_pipeline.fine_tuning.tuner import FineTunedNetwork, FineTuner
 from sound_pipeline.system.devices import Devices
 from sound_pipeline.system.precision import choose_precision, this_machine
 
@@ -43,7 +43,7 @@ class Embedded(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Networks:
+class Extraction:
     """Makes a run's extractor, goes on training it, and embeds the recordings by it.
 
     Attributes:
@@ -60,7 +60,7 @@ class Networks:
     cache_dir: Path
     devices: Devices
 
-    def as_it_is(self) -> Embedded:
+    def pretrained(self) -> Embedded:
         """The extractor that a run names, and what it makes of the recordings untuned.
 
         With `config.augmented_copies` also of changed copies of the recordings.
@@ -71,7 +71,7 @@ class Networks:
         config = self.config
         with self.devices.extraction.scope():
             extractor = load_extractor(config.extractor, config.features, config.image_size)
-        if config.export_tflite and not extractor.for_small_devices:
+        if config.export_tflite and not extractor.tflite_compatible:
             raise UserError(
                 "--export_tflite: TensorFlow Lite can't resample, which a module that takes "
                 f"waveforms needs, in --extractor={config.extractor}; leave one of the two out"
@@ -89,7 +89,7 @@ class Networks:
         machine = this_machine()
         precisions = []
         for part in extractor.parts:
-            choice = choose_precision(config.precision, machine, part.gains_from_less)
+            choice = choose_precision(config.precision, machine, part.benefits_from_low_precision)
             logger.info("%s: computing in %s: %s", part.handle, choice.precision, choice.why)
             precisions.append(choice.precision)
         # What the chief has embedded the others find in the cache.
@@ -100,14 +100,14 @@ class Networks:
             self.devices.wait_for_all()
         return embedded
 
-    def fine_tuned(self, base: Embedded) -> dict[str, list[Tuned]]:
+    def fine_tune(self, base: Embedded) -> dict[str, list[FineTunedNetwork]]:
         """Fine-tunes the extractor for each split, on its training part, and then on everything.
 
         On everything there is nothing left to watch: it is for as many epochs as did best in the
         median of the splits.
 
         Args:
-          base: of `as_it_is`.
+          base: of `pretrained`.
 
         Returns:
           What each part of the extractor became, by the name of the split; FINAL for everything.
@@ -133,12 +133,12 @@ class Networks:
             final.append(tuner.tune(part, frozen, everything, nothing, precision, FINAL, epochs))
         return tuned | {FINAL: final}
 
-    def as_tuned(self, tuned: Sequence[Tuned], base: Embedded) -> Embedded:
+    def fine_tuned(self, tuned: Sequence[FineTunedNetwork], base: Embedded) -> Embedded:
         """What an extractor became by fine-tuning, and what it makes of the recordings now.
 
         Args:
-          tuned: a value of `fine_tuned`.
-          base: of `as_it_is`.
+          tuned: a value of `fine_tune`.
+          base: of `pretrained`.
 
         Raises:
           UserError: what was learned is damaged; a recording has changed.

@@ -17,23 +17,23 @@ import tensorflow as tf
 import sound_pipeline
 from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import Manifest
-from sound_pipeline.datasets.splits import Split, cut_validation, leaked_share
+from sound_pipeline.datasets.splits import Split, cut_validation, leaked_fraction
 from sound_pipeline.embeddings.embed import Embeddings
 from sound_pipeline.errors import check
 from sound_pipeline.evaluation.evaluate import FoldResult, evaluate, predictions_of
-from sound_pipeline.evaluation.summary import figures
-from sound_pipeline.features import picture
-from sound_pipeline.fine_tuning.tuner import Tuned
+from sound_pipeline.evaluation.summary import summarise
+from sound_pipeline.features import image
+from sound_pipeline.fine_tuning.tuner import FineTunedNetwork
 from sound_pipeline.heads.head import AnyHead, mean_head
-from sound_pipeline.heads.train import HeldOut, calibrate, train_head
+from sound_pipeline.heads.train import HeldOutScores, calibrate, train_head
 from sound_pipeline.models.classifier import SoundClassifier
 from sound_pipeline.models.export import export_model
-from sound_pipeline.report.run_report import Findings, write_report
+from sound_pipeline.report.run_report import RunResults, write_report
 from sound_pipeline.system.devices import Devices, make_devices
 from sound_pipeline.system.json_config import to_json
 from sound_pipeline.tflite.conversion import export_tflite
 from sound_pipeline.tflite.formats import LITE_FOLDER
-from sound_pipeline.training.extraction import FINAL, Embedded, Networks
+from sound_pipeline.training.extraction import FINAL, Embedded, Extraction
 from sound_pipeline.training.run_directory import staged
 
 logger = logging.getLogger(__name__)
@@ -76,13 +76,15 @@ def run(
         "--strategy=multi_worker: only fine-tuning is divided among processes; give --fine_tune, "
         "or another --strategy",
     )
-    picture.colormap_table(config.features.colormap)  # raises before the work, not after it
-    networks = Networks(config, manifest, splits, cache_dir, devices)
+    image.colormap_table(
+        config.features.spectrogram.colormap
+    )  # raises before the work, not after it
+    extraction = Extraction(config, manifest, splits, cache_dir, devices)
     if not devices.is_chief:
-        _help(networks)
+        _help(extraction)
         return None
     with staged(output_dir) as directory:
-        results, final, tuned = _evaluate(networks)
+        results, final, tuned = _evaluate(extraction)
         extractor, precisions, embeddings = final
 
         head, held_back = _final_head(config, manifest, embeddings, results)
@@ -93,7 +95,7 @@ def run(
         )
 
         predictions = predictions_of(manifest, results)
-        values = _about(config, manifest, splits, embeddings, precisions) | figures(
+        values = _about(config, manifest, splits, embeddings, precisions) | summarise(
             predictions, {result.name: result.calibration for result in results}
         )
         values["min_score"] |= {"suggested": calibration.min_score, "why": calibration.why}
@@ -111,7 +113,7 @@ def run(
         tested = np.concatenate([result.tested.recordings for result in results])
         write_report(
             directory,
-            Findings(
+            RunResults(
                 config=config,
                 command=command,
                 versions=versions,
@@ -142,22 +144,24 @@ def run(
 
 
 def _evaluate(
-    networks: Networks,
-) -> tuple[list[FoldResult], Embedded, dict[str, list[Tuned]]]:
+    extraction: Extraction,
+) -> tuple[list[FoldResult], Embedded, dict[str, list[FineTunedNetwork]]]:
     """How each split's head does, what the final one is to stand on, and what was fine-tuned."""
-    config, manifest, splits = networks.config, networks.manifest, networks.splits
-    base = networks.as_it_is()
+    config, manifest, splits = extraction.config, extraction.manifest, extraction.splits
+    base = extraction.pretrained()
     if config.fine_tune is None:
         return evaluate(manifest, base.embeddings, splits, config.head), base, {}
-    tuned = networks.fine_tuned(base)
+    tuned = extraction.fine_tune(base)
     results = []
     for split in splits:
-        own = networks.as_tuned(tuned[split.name], base)
+        own = extraction.fine_tuned(tuned[split.name], base)
         results += evaluate(manifest, own.embeddings, [split], config.head)
-    return results, networks.as_tuned(tuned[FINAL], base), tuned
+    return results, extraction.fine_tuned(tuned[FINAL], base), tuned
 
 
-def _tuning_curves(tuned: Mapping[str, Sequence[Tuned]]) -> dict[str, dict[str, list[float]]]:
+def _tuning_curves(
+    tuned: Mapping[str, Sequence[FineTunedNetwork]],
+) -> dict[str, dict[str, list[float]]]:
     """The losses of every fine-tuned network, by the name of its curve."""
     return {
         f"{name}, fine-tuning{f' {number}' if len(parts) > 1 else ''}": part.curves
@@ -166,11 +170,11 @@ def _tuning_curves(tuned: Mapping[str, Sequence[Tuned]]) -> dict[str, dict[str, 
     }
 
 
-def _help(networks: Networks) -> None:
+def _help(extraction: Extraction) -> None:
     """What a process that isn't the chief does: its share of the fine-tuning."""
-    networks.fine_tuned(networks.as_it_is())
+    extraction.fine_tune(extraction.pretrained())
     # Until the chief is done: it takes a process that goes away for a failure.
-    networks.devices.wait_for_all()
+    extraction.devices.wait_for_all()
 
 
 def _final_head(
@@ -178,7 +182,7 @@ def _final_head(
     manifest: Manifest,
     embeddings: Embeddings,
     results: Sequence[FoldResult],
-) -> tuple[AnyHead, list[HeldOut]]:
+) -> tuple[AnyHead, list[HeldOutScores]]:
     """The head to export, and what heads said about recordings held back from them.
 
     It has learned from every recording. What the figures are made of is not among the latter.
@@ -218,6 +222,6 @@ def _about(
     }
     if config.split.evaluate == "random":
         # Such a figure flatters: it never goes without saying so, and by how much.
-        shares = [leaked_share(manifest, split) for split in splits]
-        about |= {"split": "random split (leaky)", "leaked_share": float(np.mean(shares))}
+        shares = [leaked_fraction(manifest, split) for split in splits]
+        about |= {"split": "random split (leaky)", "leaked_fraction": float(np.mean(shares))}
     return about

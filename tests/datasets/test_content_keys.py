@@ -12,7 +12,7 @@ import pytest
 
 from sound_pipeline.datasets import content_keys as content_keys_module
 from sound_pipeline.datasets.content_keys import content_keys
-from sound_pipeline.datasets.texts import Texts
+from sound_pipeline.datasets.texts import StringColumn
 from sound_pipeline.errors import UserError
 
 
@@ -98,7 +98,7 @@ def test_files_are_looked_at_a_few_at_a_time(
     monkeypatch.setattr(content_keys_module, "_FILES_AT_ONCE", 3)
     texts = {f"{'long' * (number % 3)}{number}": str(number) for number in range(10)}
     paths = write(tmp_path / "a", **texts)
-    assert content_keys(Texts(paths), tmp_path).tolist() == expected(*texts.values())
+    assert content_keys(StringColumn(paths), tmp_path).tolist() == expected(*texts.values())
     assert sorted(read) == sorted(paths)
     read.clear()
     for number in (2, 7):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sound_pipeline.datasets import DatasetConfig, folders, load_manifest, load_share, loading
-from sound_pipeline.datasets.shares import Share
+from sound_pipeline.datasets import DatasetConfig, folders, load_manifest, load_shard, loading
+from sound_pipeline.datasets.shares import Shard
 from sound_pipeline.datasets.sources import list_recordings
 from tests.e2e import tiny_data
 from tests.helpers.user_errors import error_of
@@ -98,21 +98,21 @@ def test_shares_are_at_their_positions_in_the_manifest(
     assert all(map(os.path.isfile, paths))
     for of in (1, 2, 3, len(paths)):
         for number in range(1, of + 1):
-            share = Share(number, of)
+            share = Shard(number, of)
             own = [paths[position] for position in share.positions(len(paths))]
-            assert list(load_share(config, share)) == own
-    too_many = Share(len(paths) + 1, len(paths) + 1)
-    error_of(lambda: load_share(config, too_many), f"only {len(paths)} recordings; divide by less")
+            assert list(load_shard(config, share)) == own
+    too_many = Shard(len(paths) + 1, len(paths) + 1)
+    error_of(lambda: load_shard(config, too_many), f"only {len(paths)} recordings; divide by less")
 
 
 def test_a_share_looks_for_its_own_files(tmp_path: Path) -> None:
     config = csv_of(tmp_path, ["path,label", "a.wav,cat", "gone.wav,cat", "b.wav,dog"])
     touch(tmp_path, ["a.wav", "b.wav"])
-    assert [os.path.basename(path) for path in load_share(config, Share(1, 2))] == [
+    assert [os.path.basename(path) for path in load_shard(config, Shard(1, 2))] == [
         "a.wav",
         "b.wav",
     ]
-    error_of(lambda: load_share(config, Share(2, 2)), "1 of 1 files", "gone.wav' (line 3)")
+    error_of(lambda: load_shard(config, Shard(2, 2)), "1 of 1 files", "gone.wav' (line 3)")
     error_of(lambda: load_manifest(config), "1 of 3 files", "gone.wav' (line 3)")
 
 
@@ -120,8 +120,8 @@ def test_what_takes_all_recordings_to_tell_is_left_to_the_manifest(tmp_path: Pat
     config = csv_of(tmp_path, ["path,label", "a.wav,cat", "./a.wav,dog"])
     touch(tmp_path, ["a.wav"])
     for number in (1, 2):
-        assert len(load_share(config, Share(number, 2))) == 1
-    error_of(lambda: load_share(config, Share(1, 1)), "line 3", "is on line 2 already")
+        assert len(load_shard(config, Shard(number, 2))) == 1
+    error_of(lambda: load_shard(config, Shard(1, 1)), "line 3", "is on line 2 already")
     error_of(lambda: load_manifest(config), "line 3", "is on line 2 already")
 
 
@@ -136,7 +136,7 @@ def test_what_is_wrong_in_the_last_line_is_met_there(tmp_path: Path) -> None:
         assert next(stream).recording.fold == number
     error_of(lambda: next(stream), "line 1002: fold is 'x'")
     for number in (1, 64):
-        error_of(lambda number=number: load_share(config, Share(number, 64)), "line 1002")
+        error_of(lambda number=number: load_shard(config, Shard(number, 64)), "line 1002")
 
 
 def test_a_list_is_read_anew_each_time(tmp_path: Path) -> None:
@@ -200,4 +200,4 @@ def test_a_manifest_holds_columns_alone(long_list: DatasetConfig) -> None:
 
 
 def test_a_share_holds_its_own(long_list: DatasetConfig) -> None:
-    assert peak_of(lambda: load_share(long_list, Share(1, 100))) < 10
+    assert peak_of(lambda: load_shard(long_list, Shard(1, 100))) < 10

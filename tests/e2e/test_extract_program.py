@@ -17,7 +17,7 @@ from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.datasets.content_keys import content_keys
 from sound_pipeline.embeddings.embed import embed_recordings, open_store
 from sound_pipeline.extractors.gabor import GaborExtractor
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from tests.e2e import programs
 from tests.helpers.sound_folders import write_folder
 
@@ -102,7 +102,7 @@ def assert_shards_are_one_process(
 def test_shards_with_kills(tmp_path: Path) -> None:
     write_folder(tmp_path / "sounds", 6, 1.3)
     folder = str(tmp_path / "sounds")
-    config = FeatureConfig(window_seconds=0.5)
+    config = FeatureConfig(windows=WindowConfig(seconds=0.5))
     flags = (
         "--dataset=folder",
         f"--data_dir={folder}",

@@ -20,7 +20,7 @@ from tests.helpers import tiny_models
 pytestmark = pytest.mark.slow
 
 RATE = 16000
-WINDOW = round(tiny_models.CONFIG.window_seconds * RATE)
+WINDOW = round(tiny_models.CONFIG.windows.seconds * RATE)
 SAME = 1e-6
 
 

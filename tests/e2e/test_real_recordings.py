@@ -119,7 +119,7 @@ def test_folds_and_grouped_agree_and_random_says_that_it_leaks(
     assert abs(folds["accuracy"] - grouped["accuracy"]) <= 0.03
     assert folds["split"] == "folds" and grouped["split"] == "grouped"
     assert random["split"] == "random split (leaky)"
-    assert 0.2 < random["leaked_share"] < 0.8
+    assert 0.2 < random["leaked_fraction"] < 0.8
 
 
 def test_inception(inception_run: Path) -> None:
@@ -276,7 +276,7 @@ def test_gabor_as_tflite(gabor_run: Path, esc10: Path) -> None:
 
 
 # Where the last bit of the spectrogram puts a pixel into the next of the colormap's 256 colours,
-# the network sees another picture.
+# the network sees another image.
 @pytest.mark.nightly
 def test_inception_as_tflite(inception_run: Path, esc10: Path) -> None:
     compare_lite(inception_run, esc10, within_1e4=0.99)

@@ -100,7 +100,7 @@ def test_rows_of_waveforms_at_the_models_rate(
 ) -> None:
     request = {"instances": waveform.tolist()}
     predictions = model_server.answer_json(model, request)["predictions"]
-    expected = in_python(directory, waveform, tiny_models.CONFIG.sample_rate_hz)
+    expected = in_python(directory, waveform, tiny_models.CONFIG.spectrogram.sample_rate_hz)
     scores = [prediction["scores"] for prediction in predictions]
     np.testing.assert_allclose(scores, expected["scores"], atol=SAME)
     assert all(prediction.keys() == {"label", "score", "scores"} for prediction in predictions)

@@ -96,7 +96,7 @@ def test_a_run_holds_all_it_should(tiny_run: Run) -> None:
     config = from_json(RunConfig, (directory / "config.json").read_text())
     assert config.dataset.data_dir == str(tiny_run.data_dir)
     assert (config.split.evaluate, config.split.folds) == ("grouped", 2)
-    assert config.features.window_seconds == 0.5
+    assert config.features.windows.seconds == 0.5
 
     tested = predictions(directory)
     columns = ["path", "fold", "group", "label", "predicted", "score", "uncalibrated_score"]
@@ -106,8 +106,8 @@ def test_a_run_holds_all_it_should(tiny_run: Run) -> None:
     right = np.mean([row["label"] == row["predicted"] for row in tested])
     assert right == pytest.approx(figures["accuracy"])
 
-    picture = tf.io.decode_png((directory / "confusion_matrix.png").read_bytes())
-    assert min(picture.shape[:2]) > 200
+    image = tf.io.decode_png((directory / "confusion_matrix.png").read_bytes())
+    assert min(image.shape[:2]) > 200
     page = (directory / "report.html").read_text(encoding="utf-8")
     assert all(flag in page for flag in tiny_run.flags) and "train.py" in page
     events = list((directory / "tensorboard").rglob("*tfevents*"))
@@ -373,7 +373,9 @@ def test_random_splits_never_go_without_saying_so(
         cache=cache,
     )
     figures = metrics(tmp_path / "run")
-    assert figures["split"] == "random split (leaky)" and figures["leaked_share"] > 0.5
-    said = f"random split (leaky): {figures['leaked_share']:.1%} of tested recordings have a source"
+    assert figures["split"] == "random split (leaky)" and figures["leaked_fraction"] > 0.5
+    said = (
+        f"random split (leaky): {figures['leaked_fraction']:.1%} of tested recordings have a source"
+    )
     assert said in outcome.out
     assert "leaky" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -19,9 +19,10 @@ from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.augmentation.copies import Copies
 from sound_pipeline.augmentation.waveform import augment
 from sound_pipeline.datasets.content_keys import content_keys
-from sound_pipeline.embeddings import jobs
+from sound_pipeline.embeddings import jobs, made_by
 from sound_pipeline.embeddings.embed import Embeddings, embed_by_each, embed_recordings
-from sound_pipeline.embeddings.jobs import Job
+from sound_pipeline.embeddings.jobs import EmbeddingJob
+from sound_pipeline.extractors import base
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.features.beginnings import split_beginnings
@@ -100,7 +101,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """
     paths_asked: list[str] = []
 
-    def embed_stub(paths: Sequence[str], job: Job) -> Iterator[tuple[int, np.ndarray | str]]:
+    def embed_stub(
+        paths: Sequence[str], job: EmbeddingJob
+    ) -> Iterator[tuple[int, np.ndarray | str]]:
         for position, path in enumerate(paths):
             paths_asked.append(path)
             broken = Path(path).read_text().startswith("broken")
@@ -212,16 +215,22 @@ def test_another_extractor_or_version_does_not_use_what_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
 ) -> None:
     paths = text_files(tmp_path, "a", "b")
-    other = CountingExtractor(dataclasses.replace(SHORT, floor_db=-60.0))
+    other = CountingExtractor(
+        dataclasses.replace(
+            SHORT, spectrogram=dataclasses.replace(SHORT.spectrogram, floor_db=-60.0)
+        )
+    )
     newer = CountingExtractor()
     newer.fingerprint = "gabor-0"
     for extractor in (CountingExtractor(), other, newer):
         embed(paths, tmp_path / "cache", extractor)
         embed(paths, tmp_path / "cache", extractor)
-    monkeypatch.setattr(jobs, "FEATURES_VERSION", 0)
+    monkeypatch.setattr(made_by, "WINDOWS_VERSION", 0)
     embed(paths, tmp_path / "cache")
-    assert asked == 4 * paths
-    assert len(list((tmp_path / "cache").rglob("made_by.json"))) == 4
+    monkeypatch.setattr(base, "LOG_MEL_VERSION", 0)
+    embed(paths, tmp_path / "cache")
+    assert asked == 5 * paths
+    assert len(list((tmp_path / "cache").rglob("made_by.json"))) == 5
 
 
 def test_a_cache_that_cannot_be_used_is_named(tmp_path: Path, asked: list[str]) -> None:
@@ -427,7 +436,7 @@ def test_each_extractor_computes_in_its_own_format(
 ) -> None:
     asked: list[tuple[object, str]] = []
 
-    def remember(paths: Sequence[str], job: Job) -> object:
+    def remember(paths: Sequence[str], job: EmbeddingJob) -> object:
         assert job.plan is None
         asked.append((type(job.extractor), job.precision))
         return iter((number, rows(2, number)) for number in range(len(paths)))
@@ -532,7 +541,9 @@ def test_each_extractor_has_copies_of_its_own(
 ) -> None:
     seeds = []
 
-    def embed_stub(paths: Sequence[str], job: Job) -> Iterator[tuple[int, np.ndarray | str]]:
+    def embed_stub(
+        paths: Sequence[str], job: EmbeddingJob
+    ) -> Iterator[tuple[int, np.ndarray | str]]:
         if job.plan is not None:
             seeds.append(job.plan.seeds.tolist())
         for position, path in enumerate(paths):
@@ -553,11 +564,17 @@ def test_each_extractor_has_copies_of_its_own(
     assert joined.copies == ()
 
 
-def test_channels_of_pictures_leave_other_embeddings_as_they_are(
+def test_what_an_extractor_does_not_use_embeds_nothing_anew(
     tmp_path: Path, asked: list[str]
 ) -> None:
     paths = text_files(tmp_path, "a", "b")
-    for channels in ("colormap", "multi"):
-        config = dataclasses.replace(SHORT, image_channels=channels)
+    for changed in ({}, {"image_channels": "multi"}, {"colormap": "gray"}):
+        spectrogram = dataclasses.replace(SHORT.spectrogram, **changed)
+        config = dataclasses.replace(SHORT, spectrogram=spectrogram)
         embed(paths, tmp_path / "cache", CountingExtractor(config))
     assert asked == paths
+    for changed in ({"floor_db": -60.0}, {"mel_bands": 40}):
+        spectrogram = dataclasses.replace(SHORT.spectrogram, **changed)
+        config = dataclasses.replace(SHORT, spectrogram=spectrogram)
+        embed(paths, tmp_path / "cache", LoudnessExtractor(config))
+    assert asked == 2 * paths

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sound_pipeline.embeddings.matrices import Beside, InPieces, Mixed, Rows, RowsOnDisk
+from sound_pipeline.embeddings.matrices import (
+    MatrixFile,
+    MixedRows,
+    PieceRows,
+    RowSelection,
+    SideBySide,
+)
 
 
 def matrices(directory: Path) -> list[np.ndarray]:
@@ -32,8 +38,8 @@ def test_are_those_of_the_matrices(tmp_path: Path, data: st.DataObject) -> None:
     places = [(number, row) for number, values in enumerate(arrays) for row in range(len(values))]
     picked = data.draw(st.lists(st.integers(0, len(places) - 1), max_size=30))
     where = np.array([places[position] for position in picked], int).reshape(-1, 2)
-    files = [RowsOnDisk(tmp_path / f"{number}.npy") for number in range(len(arrays))]
-    rows = Rows(files, where[:, 0], where[:, 1], 3)
+    files = [MatrixFile(tmp_path / f"{number}.npy") for number in range(len(arrays))]
+    rows = RowSelection(files, where[:, 0], where[:, 1], 3)
     expected = everything[picked].reshape(-1, 3)
     assert rows.shape == expected.shape and len(rows) == len(picked)
     np.testing.assert_array_equal(np.asarray(rows), expected)
@@ -43,14 +49,14 @@ def test_are_those_of_the_matrices(tmp_path: Path, data: st.DataObject) -> None:
     for index in (mask, backwards, slice(2, None), slice(1, -1)):
         np.testing.assert_array_equal(rows[index], expected[index])
         np.testing.assert_array_equal(
-            Rows.chosen((rows, backwards), (everything, np.arange(4)))[:],
+            RowSelection.chosen((rows, backwards), (everything, np.arange(4)))[:],
             np.concatenate([expected[backwards], everything[:4]]),
         )
 
 
 def test_a_file_is_read_as_it_is_when_it_is_asked(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.ones([4, 2], np.float32))
-    rows = RowsOnDisk(tmp_path / "a.npy")
+    rows = MatrixFile(tmp_path / "a.npy")
     assert len(rows) == 4 and rows.shape == (4, 2)
     np.save(tmp_path / "a.npy", np.full([4, 2], 2, np.float32))
     assert (rows[:] == 2).all()
@@ -60,18 +66,18 @@ def test_a_file_is_read_as_it_is_when_it_is_asked(tmp_path: Path) -> None:
 def test_a_damaged_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(content)
     with pytest.raises((ValueError, OSError, EOFError)):
-        RowsOnDisk(tmp_path / "a.npy")
+        MatrixFile(tmp_path / "a.npy")
 
 
 def test_side_by_side() -> None:
     random = np.random.default_rng(0)
     arrays = [random.normal(size=(7, size)).astype(np.float32) for size in (3, 1, 4)]
-    beside, expected = Beside(arrays), np.concatenate(arrays, axis=1)
+    beside, expected = SideBySide(arrays), np.concatenate(arrays, axis=1)
     assert beside.shape == (7, 8) and len(beside) == 7
     np.testing.assert_array_equal(np.asarray(beside), expected)
     for index in (np.arange(7) % 2 == 0, np.array([5, 0, 5]), slice(2, 4)):
         np.testing.assert_array_equal(beside[index], expected[index])
-    chosen = Rows.chosen((beside, np.array([6, 1])), (expected, np.array([2])))
+    chosen = RowSelection.chosen((beside, np.array([6, 1])), (expected, np.array([2])))
     np.testing.assert_array_equal(chosen[:], expected[[6, 1, 2]])
 
 
@@ -81,7 +87,7 @@ INDICES = [slice(None), slice(1, -1), np.arange(6) % 2 == 0, np.array([4, 0, 0, 
 @pytest.mark.parametrize("index", INDICES, ids=str)
 def test_pieces_are_the_rows_cut_up(index: slice | np.ndarray) -> None:
     values = np.arange(24).reshape(2, 12).astype(np.float16)
-    cut = InPieces(values, 3)
+    cut = PieceRows(values, 3)
     assert cut.shape == (6, 4) and len(cut) == 6
     np.testing.assert_array_equal(cut[index], values.reshape(6, 4)[index])
     assert cut[index].dtype == np.float32
@@ -94,7 +100,7 @@ def test_mixed_rows_are_shares_of_two(index: slice | np.ndarray) -> None:
     values = random.normal(size=(6, 4)).astype(np.float16)
     other = np.array([5, 4, 3, 0, 0, 5])
     share = random.random(6).astype(np.float32)
-    mixed = Mixed(values, other, share)
+    mixed = MixedRows(values, other, share)
     assert mixed.shape == (6, 4) and len(mixed) == 6
     wide = values.astype(np.float64)
     expected = share[:, None] * wide + (1 - share[:, None]) * wide[other]

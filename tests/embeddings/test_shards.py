@@ -13,10 +13,10 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline.datasets.content_keys import content_keys
-from sound_pipeline.datasets.shares import Share
+from sound_pipeline.datasets.shares import Shard
 from sound_pipeline.embeddings import jobs, shard_files
 from sound_pipeline.embeddings.embed import embed_recordings, open_store
-from sound_pipeline.embeddings.shards import embed_share, merge_shares
+from sound_pipeline.embeddings.shards import embed_shard, merge_shards
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.gabor import GaborExtractor
 from tests.helpers.sound_folders import SHORT
@@ -65,20 +65,20 @@ def paths(tmp_path: Path) -> list[str]:
     return sorted(str(path) for path in (tmp_path / "sounds").iterdir())
 
 
-def embed(paths: Sequence[str], share: Share, directory: Path, cache: str = "own") -> Path:
+def embed(paths: Sequence[str], share: Shard, directory: Path, cache: str = "own") -> Path:
     """Each share with a cache of its own, as on a machine of its own."""
     own = list(share.take(paths))
-    return embed_share(own, share, Loudness(), directory / cache / str(share.number), directory)
+    return embed_shard(own, share, Loudness(), directory / cache / str(share.number), directory)
 
 
 def embed_all(paths: Sequence[str], directory: Path, of: int = OF) -> None:
     for number in np.random.default_rng(0).permutation(of) + 1:
-        embed(paths, Share(int(number), of), directory)
+        embed(paths, Shard(int(number), of), directory)
 
 
 def merge(paths: Sequence[str], directory: Path, max_bad_clips: float = 0.2) -> int:
     cache = directory / "merged"
-    return merge_shares(paths, Loudness(), cache, directory, "float32", max_bad_clips)
+    return merge_shards(paths, Loudness(), cache, directory, "float32", max_bad_clips)
 
 
 def stored(paths: Sequence[str], cache: Path) -> list[bytes]:
@@ -118,24 +118,24 @@ def test_merged_shares_are_the_store_of_one_process(tmp_path: Path, paths: list[
 
 def test_a_shard_has_the_same_bytes_whenever_it_is_made(tmp_path: Path, paths: list[str]) -> None:
     for name in ("one", "two"):
-        embed(paths, Share(2, OF), tmp_path / name)
+        embed(paths, Shard(2, OF), tmp_path / name)
     one = files_of(tmp_path / "one")
     assert one == files_of(tmp_path / "two")
     assert sorted(Path(name).suffix for name in one) == [".json", ".json", ".tfrecord"]
 
     (records,) = (tmp_path / "one").rglob("*.tfrecord")
     about = records.stat()
-    assert embed(paths, Share(2, OF), tmp_path / "one", "another") == records
+    assert embed(paths, Shard(2, OF), tmp_path / "one", "another") == records
     assert records.stat().st_mtime_ns == about.st_mtime_ns, "there already: not written again"
     records.write_bytes(records.read_bytes()[:-1])
-    embed(paths, Share(2, OF), tmp_path / "one", "another")
+    embed(paths, Shard(2, OF), tmp_path / "one", "another")
     assert files_of(tmp_path / "one") == one
 
 
 def test_a_write_that_fails_leaves_the_shard_as_it_was(
     tmp_path: Path, paths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embed(paths, Share(1, OF), tmp_path / "shards")
+    embed(paths, Shard(1, OF), tmp_path / "shards")
     before = files_of(tmp_path / "shards")
     Path(paths[0]).write_text("changed")
 
@@ -145,12 +145,12 @@ def test_a_write_that_fails_leaves_the_shard_as_it_was(
     with monkeypatch.context() as patches:
         patches.setattr(os, "fsync", disk_full)
         error_of(
-            lambda: embed(paths, Share(1, OF), tmp_path / "shards"), "--shards_dir", "No space"
+            lambda: embed(paths, Shard(1, OF), tmp_path / "shards"), "--shards_dir", "No space"
         )
     after = files_of(tmp_path / "shards")
     assert {name: after[name] for name in before} == before
 
-    embed(paths, Share(1, OF), tmp_path / "shards")
+    embed(paths, Shard(1, OF), tmp_path / "shards")
     changed = files_of(tmp_path / "shards")
     assert len([name for name in changed if name.endswith(".tfrecord")]) == 1
     assert changed["00001-of-00004.json"] != before["00001-of-00004.json"]
@@ -159,13 +159,13 @@ def test_a_write_that_fails_leaves_the_shard_as_it_was(
 def test_what_was_abandoned_goes_and_what_another_process_writes_stays(
     tmp_path: Path, paths: list[str]
 ) -> None:
-    records = embed(paths, Share(1, OF), tmp_path)
+    records = embed(paths, Shard(1, OF), tmp_path)
     old, new = (records.with_name(f"{records.name}.{word}.partial") for word in ("old", "new"))
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))
     records.unlink()
-    embed(paths, Share(1, OF), tmp_path)
+    embed(paths, Shard(1, OF), tmp_path)
     assert records.exists() and new.exists() and not old.exists()
 
 
@@ -180,7 +180,7 @@ def test_gaps_are_named(tmp_path: Path, paths: list[str]) -> None:
 
 def test_two_divisions_overlap(tmp_path: Path, paths: list[str]) -> None:
     embed_all(paths, tmp_path)
-    embed(paths, Share(1, 3), tmp_path)
+    embed(paths, Shard(1, 3), tmp_path)
     error_of(lambda: merge(paths, tmp_path), "shards of 3 and of 4, which overlap; delete")
 
 
@@ -203,13 +203,13 @@ def test_recordings_that_changed_or_came_are_noticed(tmp_path: Path, paths: list
 def test_shards_of_another_configuration_are_named(tmp_path: Path, paths: list[str]) -> None:
     embed_all(paths, tmp_path)
     error_of(
-        lambda: merge_shares(paths, Loudness(), tmp_path / "m", tmp_path, "bfloat16", 0.2),
+        lambda: merge_shards(paths, Loudness(), tmp_path / "m", tmp_path, "bfloat16", 0.2),
         "no shards of this configuration",
         "precision 'float32' rather than 'bfloat16'",
     )
     other = GaborExtractor(SHORT)
     error_of(
-        lambda: merge_shares(paths, other, tmp_path / "m", tmp_path, "float32", 0.2),
+        lambda: merge_shards(paths, other, tmp_path / "m", tmp_path, "float32", 0.2),
         f"rather than '{other.fingerprint}'",
     )
 
@@ -248,7 +248,7 @@ def test_what_float16_cannot_hold_is_kept_whole_in_every_share(tmp_path: Path) -
     together = open_store(tmp_path / "together", Loudness(), "float32")
     together.add(values)
     kept = together.find(keys)
-    entry = shard_files.write_shard(tmp_path, Share(1, 1), keys, kept, {}, "{}")
+    entry = shard_files.write_shard(tmp_path, Shard(1, 1), keys, kept, {}, "{}")
     read = dict(shard_files.read_shard(tmp_path, entry))
     np.testing.assert_array_equal(read[bytes(keys[0])], values[bytes(keys[0])])
     # As it would be without its neighbour.

@@ -19,7 +19,7 @@ from sound_pipeline.heads.calibration import with_temperature
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.heads.fitting import fit_head
 from sound_pipeline.heads.head import Head
-from sound_pipeline.heads.train import Training, ask, calibrate, examples, train_head
+from sound_pipeline.heads.train import TrainedHead, ask, calibrate, examples, train_head
 
 CLASSES = ("bark", "drill", "siren")
 QUICK = HeadConfig(epochs=25, patience=10)
@@ -62,11 +62,11 @@ def weights_of(head: Head) -> list[bytes]:
 
 
 @pytest.fixture
-def fits(monkeypatch: pytest.MonkeyPatch) -> list[Training]:
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[TrainedHead]:
     """What `evaluate` trains, in turn."""
-    trained: list[Training] = []
+    trained: list[TrainedHead] = []
 
-    def remember(*arguments: object) -> Training:
+    def remember(*arguments: object) -> TrainedHead:
         trained.append(train_head(*arguments))
         return trained[-1]
 
@@ -78,7 +78,9 @@ def split_of(train: object, validation: object, test: object, name: str = "fold 
     return Split(name, *(np.asarray(side, np.int64) for side in (train, validation, test)))
 
 
-def test_the_test_part_has_no_influence_on_head_epochs_or_thresholds(fits: list[Training]) -> None:
+def test_the_test_part_has_no_influence_on_head_epochs_or_thresholds(
+    fits: list[TrainedHead],
+) -> None:
     manifest, embeddings = manifest_of(LABELS), embeddings_of(LABELS)
     splits = make_splits(manifest, SplitConfig("folds"))[:1]
     (before,) = evaluate(manifest, embeddings, splits, QUICK)
@@ -262,7 +264,7 @@ def test_a_class_without_a_readable_recording_is_named() -> None:
 
 
 def test_recordings_of_unknown_classes_are_asked_about_and_never_learned_from(
-    fits: list[Training],
+    fits: list[TrainedHead],
 ) -> None:
     whole, embeddings = manifest_of(LABELS), embeddings_of(LABELS, distance=4.0)
     manifest = leave_out(whole, ["drill"])

@@ -11,7 +11,7 @@ import pytest
 from sklearn import metrics as oracle
 
 from sound_pipeline.evaluation.predictions import Predictions, write_predictions
-from sound_pipeline.evaluation.summary import figures
+from sound_pipeline.evaluation.summary import summarise
 from sound_pipeline.heads.calibration import Calibration
 
 CLASSES = ("bark", "drill", "hum", "siren", "never tested")
@@ -45,7 +45,7 @@ def rows(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[list[dict[str,
     predictions = made_up(unknown=request.param)
     write_predictions(tmp_path / "predictions.csv", predictions)
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file)), figures(predictions, CALIBRATIONS)
+        return list(csv.DictReader(file)), summarise(predictions, CALIBRATIONS)
 
 
 def test_figures_equal_scikit_learns_on_the_csv(rows: tuple[list[dict[str, str]], dict]) -> None:
@@ -126,15 +126,15 @@ def test_calibration_by_a_loop_over_the_csv(rows: tuple[list[dict[str, str]], di
 
 
 def test_the_interval_holds_the_accuracy_and_all_is_json() -> None:
-    ours = figures(made_up(), CALIBRATIONS)
+    ours = summarise(made_up(), CALIBRATIONS)
     low, high = ours["accuracy_interval"]
     assert low < ours["accuracy"] < high and 0.05 < high - low < 0.3
     assert json.loads(json.dumps(ours, allow_nan=False)) == ours
-    wider = figures(made_up(60), CALIBRATIONS)["accuracy_interval"]
+    wider = summarise(made_up(60), CALIBRATIONS)["accuracy_interval"]
     assert wider[1] - wider[0] > high - low
 
 
 def test_a_threshold_that_nothing_passes() -> None:
     strict = {name: Calibration(1.0, 1.1, "") for name in CALIBRATIONS}
-    ours = figures(made_up(), strict)["min_score"]
+    ours = summarise(made_up(), strict)["min_score"]
     assert ours == {"kept": 0.0, "accuracy_of_kept": None}

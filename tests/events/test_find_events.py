@@ -8,7 +8,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sound_pipeline.events.find_events import Event, LabelConfig, WindowScores, find_events
+from sound_pipeline.events.event import Event
+from sound_pipeline.events.find_events import LabelConfig, WindowScores, find_events
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.heads.combining import combine_windows
 

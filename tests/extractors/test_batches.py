@@ -11,7 +11,7 @@ import tensorflow as tf
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.loading import load_extractor
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.features.windows import WINDOWS_AT_ONCE
 from sound_pipeline.system.precision import choose_precision, computing_in, this_machine
 
@@ -21,7 +21,7 @@ RATE_HZ = 22050
 def assert_alike_in_all_batches(extractor: Extractor, precision: str) -> None:
     """Batches as they are in extraction: full, of other windows, or of fillers, which are zeros."""
     random = np.random.default_rng(0)
-    samples = round(extractor.config.window_seconds * RATE_HZ)
+    samples = round(extractor.config.windows.seconds * RATE_HZ)
     loudness = random.uniform(0.01, 0.3, [WINDOWS_AT_ONCE, 1])
     waveforms = (random.normal(size=[WINDOWS_AT_ONCE, samples]) * loudness).astype(np.float32)
     prepare, embed = tf.function(extractor.prepare), tf.function(extractor)
@@ -43,7 +43,7 @@ def assert_alike_in_all_batches(extractor: Extractor, precision: str) -> None:
 
 @pytest.mark.slow
 def test_the_filter_bank() -> None:
-    config = FeatureConfig(window_seconds=0.5)
+    config = FeatureConfig(windows=WindowConfig(seconds=0.5))
     assert_alike_in_all_batches(load_extractor("gabor", config), "float32")
 
 
@@ -60,7 +60,7 @@ def test_the_filter_bank() -> None:
 def test_networks(assets: Path, module: str, precision: str) -> None:
     extractor = load_extractor(str(assets / "hub" / module), FeatureConfig())
     try:
-        choose_precision(precision, this_machine(), extractor.gains_from_less)
+        choose_precision(precision, this_machine(), extractor.benefits_from_low_precision)
     except UserError as error:
         pytest.skip(str(error))
     assert_alike_in_all_batches(extractor, precision)

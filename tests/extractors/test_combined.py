@@ -28,7 +28,7 @@ def test_embeddings_stand_side_by_side(handles: tuple[str, str, str]) -> None:
     assert combined.handle == ",".join(handles)
     assert [part.handle for part in combined.parts] == list(handles)
     assert combined.embedding_size == 800 + 12 + 6
-    assert combined.gains_from_less and not combined.for_small_devices
+    assert combined.benefits_from_low_precision and not combined.tflite_compatible
     windows = np.stack([sounds.noise(11025, 0.1), sounds.tone(500, 11025, RATE_HZ)])
 
     def embed(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
@@ -45,7 +45,7 @@ def test_one_is_itself() -> None:
     assert not isinstance(extractor, CombinedExtractor)
     assert extractor.parts == (extractor,)
     pair = CombinedExtractor([extractor, tiny_models.LoudnessExtractor(CONFIG)])
-    assert not pair.gains_from_less and pair.for_small_devices
+    assert not pair.benefits_from_low_precision and pair.tflite_compatible
 
 
 @pytest.mark.parametrize(

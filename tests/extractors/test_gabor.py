@@ -17,11 +17,11 @@ from sound_pipeline.extractors.gabor import (
     gabor_filters,
 )
 from sound_pipeline.extractors.loading import load_extractor
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from tests.helpers import sounds
 
-CONFIG = FeatureConfig(window_seconds=1.0)
-SAMPLES = CONFIG.sample_rate_hz
+CONFIG = FeatureConfig(windows=WindowConfig(seconds=1.0))
+SAMPLES = CONFIG.spectrogram.sample_rate_hz
 WAVELENGTHS = [wavelength for wavelength, _ in SCALES]
 # A ripple of orientation 0 changes with time alone, one of a quarter turn with frequency alone.
 ALONG_TIME, ALONG_FREQUENCY = 0, ORIENTATIONS // 2
@@ -35,7 +35,7 @@ def extractor() -> GaborExtractor:
 
 
 def band_moments(embedding: Floats) -> tuple[Floats, Floats]:
-    """Mean and deviation of the picture, each [BANDS]."""
+    """Mean and deviation of the image, each [BANDS]."""
     mean, deviation = embedding[: 2 * BANDS].reshape(BANDS, 2).T
     return mean, deviation
 
@@ -47,7 +47,7 @@ def energy_moments(embedding: Floats) -> tuple[Floats, Floats]:
 
 
 def ripple(wavelength: float, turn: float, width: int) -> Floats:
-    """A grey picture [1, HEIGHT, width] that waves in one direction."""
+    """A grey image [1, HEIGHT, width] that waves in one direction."""
     rows, columns = np.mgrid[:HEIGHT, :width]
     phase = 2 * math.pi * (columns * math.cos(turn) + rows * math.sin(turn)) / wavelength
     return (0.5 + 0.3 * np.cos(phase)).astype(np.float32)[None]
@@ -80,7 +80,7 @@ def test_filters_are_zero_mean_pairs_of_one_weight(wavelength: int) -> None:
 
 @pytest.mark.parametrize("seconds", [0.1, 0.5, 1.0, 3.37])
 def test_800_numbers_whatever_the_window(seconds: float) -> None:
-    config = FeatureConfig(window_seconds=seconds)
+    config = FeatureConfig(windows=WindowConfig(seconds=seconds))
     extractor = GaborExtractor(config)
     windows = sounds.noise(3 * round(seconds * 16000)).reshape(3, -1)
     prepared = extractor.prepare(windows, 16000)
@@ -94,7 +94,7 @@ def test_the_length_of_the_window_changes_little_of_a_steady_sound() -> None:
     steady = sounds.noise(4 * SAMPLES)
     means = []
     for seconds in (2.0, 4.0):
-        extractor = GaborExtractor(FeatureConfig(window_seconds=seconds))
+        extractor = GaborExtractor(FeatureConfig(windows=WindowConfig(seconds=seconds)))
         window = steady[None, : round(seconds * SAMPLES)]
         embedding = extractor(extractor.prepare(window, SAMPLES)).numpy()[0]
         means.append(energy_moments(embedding)[0])
@@ -117,9 +117,9 @@ def test_eager_and_in_a_pipeline(extractor: GaborExtractor) -> None:
 
 
 @pytest.mark.parametrize("grey", [0.0, 0.25, 1.0])
-def test_a_constant_picture_gives_the_floor(extractor: GaborExtractor, grey: float) -> None:
-    picture = np.full([1, HEIGHT, extractor.width], grey, np.float32)
-    embedding = extractor(picture).numpy()[0]
+def test_a_constant_image_gives_the_floor(extractor: GaborExtractor, grey: float) -> None:
+    image = np.full([1, HEIGHT, extractor.width], grey, np.float32)
+    embedding = extractor(image).numpy()[0]
     mean, deviation = band_moments(embedding)
     np.testing.assert_allclose(mean, grey, atol=1e-5)
     np.testing.assert_allclose(deviation, 0, atol=1e-5)
@@ -134,8 +134,8 @@ def test_a_ripple_excites_its_own_filter_most(
     extractor: GaborExtractor, scale: int, orientation: int
 ) -> None:
     turn = orientation * math.pi / ORIENTATIONS
-    picture = ripple(WAVELENGTHS[scale], turn, extractor.width)
-    energy, _ = energy_moments(extractor(picture).numpy()[0])
+    image = ripple(WAVELENGTHS[scale], turn, extractor.width)
+    energy, _ = energy_moments(extractor(image).numpy()[0])
     # The strips at the top and bottom also see the edge.
     inner = energy[:, 3:-3].mean(axis=1)
     assert inner[scale].argmax() == orientation
@@ -157,10 +157,10 @@ def test_a_steady_tone_is_a_ripple_along_frequency_and_clicks_along_time(
         assert energy[1].mean(axis=0).argmax() == expected
 
 
-def test_strips_go_from_the_top_of_the_picture_down(extractor: GaborExtractor) -> None:
-    picture = np.zeros([1, HEIGHT, extractor.width], np.float32)
-    picture[:, :10] = ripple(3, 0, extractor.width)[:, :10]
-    embedding = extractor(picture).numpy()[0]
+def test_strips_go_from_the_top_of_the_image_down(extractor: GaborExtractor) -> None:
+    image = np.zeros([1, HEIGHT, extractor.width], np.float32)
+    image[:, :10] = ripple(3, 0, extractor.width)[:, :10]
+    embedding = extractor(image).numpy()[0]
     energy, _ = energy_moments(embedding)
     assert energy[0, :, ALONG_TIME].argmax() == 0
     assert band_moments(embedding)[0].argmax() < 3

@@ -18,12 +18,12 @@ import tensorflow_hub
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.hub_image import HubImageExtractor
 from sound_pipeline.extractors.loading import load_extractor
-from sound_pipeline.features import picture
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features import image
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from tests.helpers import sounds
 
-CONFIG = FeatureConfig(window_seconds=0.5)
-SAMPLES = round(0.5 * CONFIG.sample_rate_hz)
+CONFIG = FeatureConfig(windows=WindowConfig(seconds=0.5))
+SAMPLES = round(0.5 * CONFIG.spectrogram.sample_rate_hz)
 URL = "https://tfhub.dev/google/imagenet/some_module/feature_vector/5"
 SMALL = tf.TensorSpec([None, 32, 32, 3], tf.float32)
 ANY_SIZE = tf.TensorSpec([None, None, None, 3], tf.float32)
@@ -38,8 +38,8 @@ class Weights(tf.Module):
         matrix = np.random.default_rng(seed).standard_normal((3, 5))
         self.matrix = tf.Variable(matrix.astype(np.float32))
 
-    def vector(self, pictures: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_mean(pictures, axis=[1, 2]) @ self.matrix
+    def vector(self, images: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(images, axis=[1, 2]) @ self.matrix
 
 
 def save(
@@ -52,8 +52,8 @@ def save(
 
     class Module(Weights):
         @tf.function(input_signature=[spec], autograph=False)
-        def __call__(self, pictures: tf.Tensor) -> Any:
-            return call(self, pictures)
+        def __call__(self, images: tf.Tensor) -> Any:
+            return call(self, images)
 
     tf.saved_model.save(Module(seed), str(path))
     return str(path)
@@ -72,13 +72,13 @@ def save_signature(
     return str(path)
 
 
-def assert_embeds(extractor: HubImageExtractor, pictures: sounds.Floats = PICTURES) -> None:
+def assert_embeds(extractor: HubImageExtractor, images: sounds.Floats = PICTURES) -> None:
     """Its embedding is that of `Weights`, eagerly and in a graph."""
-    expected = pictures.mean(axis=(1, 2)) @ Weights().matrix.numpy()
+    expected = images.mean(axis=(1, 2)) @ Weights().matrix.numpy()
     assert extractor.embedding_size == 5
     for forward in (extractor, tf.function(extractor)):
-        embedding = forward(tf.constant(pictures))
-        assert embedding.shape == [len(pictures), 5]
+        embedding = forward(tf.constant(images))
+        assert embedding.shape == [len(images), 5]
         np.testing.assert_allclose(embedding, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -114,28 +114,28 @@ def test_a_callable_module(small: str) -> None:
 
 
 @pytest.mark.slow
-def test_pictures_are_coloured_and_of_the_modules_size(small: str) -> None:
+def test_images_are_coloured_and_of_the_modules_size(small: str) -> None:
     extractor = image_extractor(small)
     windows = np.stack([sounds.noise(SAMPLES), np.zeros(SAMPLES, np.float32)])
-    pictures = sounds.eager_and_mapped(
+    images = sounds.eager_and_mapped(
         extractor.prepare,
         windows,
-        CONFIG.sample_rate_hz,
+        CONFIG.spectrogram.sample_rate_hz,
         tolerance=0.02,  # rounding may turn a pixel into the next colour of the table
     )
-    assert pictures.shape == (2, 32, 32, 3)
-    assert pictures.dtype == np.float32
-    assert 0 <= pictures.min() < pictures.max() <= 1
+    assert images.shape == (2, 32, 32, 3)
+    assert images.dtype == np.float32
+    assert 0 <= images.min() < images.max() <= 1
     # magma is no grey, and silence is darker than noise.
-    assert np.abs(pictures[0, ..., 0] - pictures[0, ..., 2]).max() > 0.1
-    assert pictures[1].mean() < pictures[0].mean()
+    assert np.abs(images[0, ..., 0] - images[0, ..., 2]).max() > 0.1
+    assert images[1].mean() < images[0].mean()
 
 
 def test_a_module_is_never_asked_to_train(tmp_path: Path) -> None:
     class Training(Weights):
         @tf.function
-        def __call__(self, pictures: tf.Tensor, training: bool = True) -> tf.Tensor:
-            return self.vector(pictures) + (100.0 if training else 0.0)
+        def __call__(self, images: tf.Tensor, training: bool = True) -> tf.Tensor:
+            return self.vector(images) + (100.0 if training else 0.0)
 
     module = Training()
     for training in (True, False):
@@ -149,9 +149,11 @@ def test_a_module_of_any_size_takes_image_size(
     any_size: str, image_size: int, expected: int
 ) -> None:
     extractor = image_extractor(any_size, image_size)
-    pictures = extractor.prepare(sounds.noise(SAMPLES)[None], CONFIG.sample_rate_hz).numpy()
-    assert pictures.shape == (1, expected, expected, 3)
-    assert_embeds(extractor, pictures)
+    images = extractor.prepare(
+        sounds.noise(SAMPLES)[None], CONFIG.spectrogram.sample_rate_hz
+    ).numpy()
+    assert images.shape == (1, expected, expected, 3)
+    assert_embeds(extractor, images)
 
 
 def test_another_size_is_another_fingerprint(any_size: str) -> None:
@@ -184,9 +186,9 @@ def test_a_signature_of_any_size_takes_image_size(tmp_path: Path) -> None:
 
 
 def test_the_default_of_several_outputs_is_taken(tmp_path: Path) -> None:
-    def outputs(weights: Weights, pictures: tf.Tensor) -> dict[str, tf.Tensor]:
-        vector = weights.vector(pictures)
-        return {"a_block": pictures, "default": vector, "logits": vector * 2}
+    def outputs(weights: Weights, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        vector = weights.vector(images)
+        return {"a_block": images, "default": vector, "logits": vector * 2}
 
     assert_embeds(image_extractor(save(tmp_path / "module", outputs)))
 
@@ -194,7 +196,7 @@ def test_the_default_of_several_outputs_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        pytest.param(lambda _, pictures: pictures[:, ::8, ::8], "(1, 4, 4, 3)", id="rank 4"),
+        pytest.param(lambda _, images: images[:, ::8, ::8], "(1, 4, 4, 3)", id="rank 4"),
         pytest.param(lambda weights, x: weights.vector(x)[0, 0], "not [batch,", id="scalar"),
         pytest.param(lambda weights, x: (weights.vector(x), x), "not [batch,", id="tuple"),
         pytest.param(lambda _, x: {"map": x}, "(1, 32, 32, 3)", id="dictionary"),
@@ -219,14 +221,14 @@ def test_what_is_no_vector_is_refused(
         (tf.TensorSpec([None, 32, 32, 1], tf.float32), "float32(None, 32, 32, 1)"),
     ],
 )
-def test_what_takes_no_pictures_is_refused(tmp_path: Path, spec: tf.TensorSpec, words: str) -> None:
+def test_what_takes_no_images_is_refused(tmp_path: Path, spec: tf.TensorSpec, words: str) -> None:
     handle = save(tmp_path / "module", lambda _, anything: tf.zeros([1, 5]), spec)
     message = message_of(handle)
     assert message.startswith(f"--extractor={handle}: the module takes {words}")
-    assert "pictures" in message
+    assert "images" in message
 
 
-def test_pictures_of_bytes_are_refused(tmp_path: Path) -> None:
+def test_images_of_bytes_are_refused(tmp_path: Path) -> None:
     spec = tf.TensorSpec([None, 32, 32, 3], tf.uint8)
     handle = save(tmp_path / "module", lambda weights, x: weights.vector(tf.cast(x, "float")), spec)
     assert message_of(handle).startswith(f"--extractor={handle}: ")
@@ -326,30 +328,36 @@ def test_the_real_inception(inception: Path) -> None:
     extractor = image_extractor(str(inception))
     assert (extractor.height, extractor.width) == (299, 299)
     assert extractor.embedding_size == 2048
-    windows = np.stack([sounds.noise(SAMPLES), sounds.tone(700, SAMPLES, CONFIG.sample_rate_hz)])
-    pictures = extractor.prepare(windows, CONFIG.sample_rate_hz)
-    assert pictures.shape == [2, 299, 299, 3]
-    assert 0 <= pictures.numpy().min() < 0.05
-    assert 0.95 < pictures.numpy().max() <= 1
-    embedding = extractor(pictures).numpy()
+    windows = np.stack(
+        [sounds.noise(SAMPLES), sounds.tone(700, SAMPLES, CONFIG.spectrogram.sample_rate_hz)]
+    )
+    images = extractor.prepare(windows, CONFIG.spectrogram.sample_rate_hz)
+    assert images.shape == [2, 299, 299, 3]
+    assert 0 <= images.numpy().min() < 0.05
+    assert 0.95 < images.numpy().max() <= 1
+    embedding = extractor(images).numpy()
     assert embedding.shape == (2, 2048)
     assert np.isfinite(embedding).all()
     assert np.abs(embedding[0] - embedding[1]).max() > 0.1
 
 
 def test_multi_feeds_three_spectrograms_and_is_another_extractor(tmp_path: Path) -> None:
-    handle = save(tmp_path / "module", lambda _, pictures: pictures[:, 5, 7])
-    multi = dataclasses.replace(CONFIG, image_channels="multi")
+    handle = save(tmp_path / "module", lambda _, images: images[:, 5, 7])
+    multi = dataclasses.replace(
+        CONFIG, spectrogram=dataclasses.replace(CONFIG.spectrogram, image_channels="multi")
+    )
     plain, three = load_extractor(handle, CONFIG), load_extractor(handle, multi)
     assert plain.fingerprint != three.fingerprint
-    waveform, rate = sounds.noise(SAMPLES)[None], tf.constant(CONFIG.sample_rate_hz)
-    expected = picture.network_picture(waveform, rate, 32, 32, multi)
+    waveform, rate = sounds.noise(SAMPLES)[None], tf.constant(CONFIG.spectrogram.sample_rate_hz)
+    expected = image.network_image(waveform, rate, 32, 32, multi)
     np.testing.assert_array_equal(three.prepare(waveform, rate), expected)
     np.testing.assert_allclose(three(three.prepare(waveform, rate)), expected[:, 5, 7])
 
 
 def test_multi_needs_an_image_network(tmp_path: Path) -> None:
-    multi = dataclasses.replace(CONFIG, image_channels="multi")
+    multi = dataclasses.replace(
+        CONFIG, spectrogram=dataclasses.replace(CONFIG.spectrogram, image_channels="multi")
+    )
     with pytest.raises(UserError, match=r"^--image_channels=multi: --extractor=gabor has no") as e:
         load_extractor("gabor", multi)
     assert "\n" not in str(e.value)

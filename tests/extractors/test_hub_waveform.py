@@ -15,11 +15,11 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.hub_image import HubImageExtractor
 from sound_pipeline.extractors.hub_waveform import HubWaveformExtractor
 from sound_pipeline.extractors.loading import load_extractor
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from tests.helpers import sounds, tiny_models
 from tests.helpers.exported_answers import check_export
 
-CONFIG = FeatureConfig(window_seconds=0.5)
+CONFIG = FeatureConfig(windows=WindowConfig(seconds=0.5))
 WAVEFORM = tf.TensorSpec([None], tf.float32)
 
 Compute = Callable[[tiny_models.WaveformModule, tf.Tensor], Any]
@@ -39,7 +39,7 @@ def save(path: Path, compute: Compute, spec: tf.TensorSpec = WAVEFORM) -> str:
 
 def windows(rate_hz: int) -> np.ndarray:
     """Three unlike windows: float32 [3, samples]."""
-    samples = round(CONFIG.window_seconds * rate_hz)
+    samples = round(CONFIG.windows.seconds * rate_hz)
     fading = sounds.noise(samples, 0.3) * np.linspace(1, 0, samples, dtype=np.float32)
     return np.stack([fading, sounds.tone(100, samples, rate_hz), np.zeros(samples, np.float32)])
 
@@ -75,7 +75,7 @@ def test_mean_and_maximum_of_the_frames(tiny: str, rate_hz: int) -> None:
     assert isinstance(extractor, HubWaveformExtractor)
     assert extractor.handle == tiny
     assert extractor.embedding_size == 6
-    assert not extractor.gains_from_less
+    assert not extractor.benefits_from_low_precision
     sound = windows(rate_hz)
     prepared = sounds.eager_and_mapped(extractor.prepare, sound, np.int32(rate_hz))
     assert prepared.shape == (3, 8000)
@@ -141,7 +141,10 @@ def test_a_window_too_short_for_a_frame_is_refused(tmp_path: Path) -> None:
     message = message_of(handle)
     assert "gives nothing for 0.5 s" in message
     assert "--window_seconds" in message
-    assert load_extractor(handle, FeatureConfig(window_seconds=1.0)).embedding_size == 32000
+    assert (
+        load_extractor(handle, FeatureConfig(windows=WindowConfig(seconds=1.0))).embedding_size
+        == 32000
+    )
 
 
 def test_a_module_that_fails_is_named(tmp_path: Path) -> None:
@@ -156,9 +159,9 @@ def test_the_fingerprint_is_that_of_the_content(tiny: str, tmp_path: Path) -> No
 
 
 def test_the_signature_decides_not_the_name(tmp_path: Path) -> None:
-    pictures = tiny_models.save_picture_module(tmp_path / "yamnet")
+    images = tiny_models.save_image_module(tmp_path / "yamnet")
     waveforms = tiny_models.save_waveform_module(tmp_path / "inception_v3")
-    assert isinstance(load_extractor(pictures, CONFIG), HubImageExtractor)
+    assert isinstance(load_extractor(images, CONFIG), HubImageExtractor)
     assert isinstance(load_extractor(waveforms, CONFIG), HubWaveformExtractor)
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.extractors.pieces import PiecesExtractor
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from tests.helpers import sounds, tiny_models
 from tests.helpers.exported_answers import check_export
 
@@ -20,18 +20,23 @@ CONFIG = tiny_models.CONFIG
 RATE_HZ = 22050
 
 
-@pytest.mark.parametrize("kind", range(3), ids=["gabor", "pictures", "waveforms"])
+@pytest.mark.parametrize("kind", range(3), ids=["gabor", "images", "waveforms"])
 @pytest.mark.parametrize(("rate_hz", "pieces"), [(22050, 2), (44100, 5), (16001, 3)])
 def test_embeddings_are_those_of_the_pieces(
     handles: tuple[str, str, str], kind: int, rate_hz: int, pieces: int
 ) -> None:
     in_pieces = load_extractor(handles[kind], dataclasses.replace(CONFIG, pieces=(pieces,)))
     assert isinstance(in_pieces, PiecesExtractor) and in_pieces.pieces == pieces
-    short = dataclasses.replace(CONFIG, window_seconds=CONFIG.window_seconds / pieces)
+    short = dataclasses.replace(
+        CONFIG, windows=dataclasses.replace(CONFIG.windows, seconds=CONFIG.windows.seconds / pieces)
+    )
     of_piece = load_extractor(handles[kind], short)
     assert in_pieces.fingerprint != of_piece.fingerprint
     assert in_pieces.embedding_size == pieces * of_piece.embedding_size
-    samples, length = round(CONFIG.window_seconds * rate_hz), round(short.window_seconds * rate_hz)
+    samples, length = (
+        round(CONFIG.windows.seconds * rate_hz),
+        round(short.windows.seconds * rate_hz),
+    )
     windows = np.stack([sounds.noise(samples), sounds.chirp(samples, rate_hz, 5000)])
 
     def embed(waveform: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
@@ -90,4 +95,4 @@ def test_every_signature_of_an_exported_model(
 def test_a_window_of_whole_pieces_alone_is_itself() -> None:
     config = FeatureConfig(pieces=(1,))
     assert isinstance(load_extractor("gabor", config), GaborExtractor)
-    assert config.piece(4) == FeatureConfig(window_seconds=1.0)
+    assert config.piece(4) == FeatureConfig(windows=WindowConfig(seconds=1.0))

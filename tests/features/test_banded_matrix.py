@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sound_pipeline.features.banded_matrix import banded_product, banded_resize
+from sound_pipeline.features.image import resize_matrix
 from sound_pipeline.features.mel import mel_matrix
-from sound_pipeline.features.picture import resize_matrix
 from tests.helpers import sounds
 
 MATRICES = {
@@ -52,13 +52,13 @@ def test_wherever_the_zeros_are(new_size: int, size: int, seed: int) -> None:
         (resize_matrix(40, 3), resize_matrix(5, 1)),
         (np.ones((20, 30), np.float32), np.zeros((20, 30), np.float32)),
     ],
-    ids=["a picture's", "fewer than parts", "no band"],
+    ids=["an image's", "fewer than parts", "no band"],
 )
 def test_resizing_is_the_product_with_both_matrices(
     rows: sounds.Floats, columns: sounds.Floats
 ) -> None:
     random = np.random.default_rng(0)
-    pictures = random.random((2, columns.shape[1], rows.shape[1])).astype(np.float32)
-    answer = sounds.eager_and_mapped(lambda given: banded_resize(given, rows, columns), pictures)
-    turned = np.swapaxes(pictures, 1, 2)
+    images = random.random((2, columns.shape[1], rows.shape[1])).astype(np.float32)
+    answer = sounds.eager_and_mapped(lambda given: banded_resize(given, rows, columns), images)
+    turned = np.swapaxes(images, 1, 2)
     np.testing.assert_allclose(answer, rows @ turned @ columns.T, rtol=1e-4, atol=1e-5)

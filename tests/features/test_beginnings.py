@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline.features.beginnings import split_beginnings
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.live.recogniser import Recogniser
 from sound_pipeline.live.segments import Window
 from tests.helpers.sounds import Floats, noise
 
 RATE = 8000
-CONFIG = FeatureConfig(window_seconds=1.0, beginning_seconds=(0.1, 0.25, 1.0))
+CONFIG = FeatureConfig(windows=WindowConfig(seconds=1.0), beginning_seconds=(0.1, 0.25, 1.0))
 ONSET = 3 * RATE // 10
 LEAD = RATE // 20
 
@@ -50,7 +50,7 @@ def test_the_live_loop_asks_about_the_same() -> None:
         asked.append(window)
         return np.array([0.5, 0.5], np.float32)
 
-    recogniser = Recogniser(classify, labels, None, RATE, CONFIG.window_seconds)  # type: ignore[arg-type]
+    recogniser = Recogniser(classify, labels, None, RATE, CONFIG.windows.seconds)  # type: ignore[arg-type]
     start, end = ONSET - 2 * LEAD, ONSET + round(0.25 * RATE)
     recogniser.handle(Window(0, start, end, ONSET, end, samples[start:end]))
     np.testing.assert_array_equal(asked[0], split(samples)[1])
@@ -82,5 +82,5 @@ def test_silence_and_what_is_not_finite(value: float) -> None:
 
 
 def test_none_wanted() -> None:
-    config = FeatureConfig(window_seconds=1.0, beginning_seconds=())
+    config = FeatureConfig(windows=WindowConfig(seconds=1.0), beginning_seconds=())
     assert split(recording(), config=config).shape == (0, RATE)

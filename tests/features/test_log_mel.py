@@ -1,4 +1,4 @@
-"""Log-mel spectrograms against librosa, pictures against TensorFlow's and matplotlib's own."""
+"""Log-mel spectrograms against librosa, images against TensorFlow's and matplotlib's own."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.features import image
 from sound_pipeline.features import log_mel as log_mel_module
-from sound_pipeline.features import picture
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, SpectrogramConfig, WindowConfig
 from tests.helpers import sounds
 
 CONFIG = FeatureConfig()
-RATE = CONFIG.sample_rate_hz
-SAMPLES = round(CONFIG.window_seconds * RATE)
-SHORT = FeatureConfig(window_seconds=2.0)
+RATE = CONFIG.spectrogram.sample_rate_hz
+SAMPLES = round(CONFIG.windows.seconds * RATE)
+SHORT = FeatureConfig(windows=WindowConfig(seconds=2.0))
 
 Floats = sounds.Floats
 
@@ -37,19 +37,21 @@ def log_mel(waveform: Floats, rate_hz: int = RATE, config: FeatureConfig = CONFI
 def librosas_log_mel(waveform: Floats, config: FeatureConfig = CONFIG) -> Floats:
     power = librosa.feature.melspectrogram(
         y=waveform,
-        sr=config.sample_rate_hz,
-        n_fft=config.frame_length,
-        hop_length=round(config.hop_seconds * config.sample_rate_hz),
-        n_mels=config.mel_bands,
-        fmin=config.min_hz,
-        fmax=config.max_hz,
+        sr=config.spectrogram.sample_rate_hz,
+        n_fft=config.spectrogram.frame_length,
+        hop_length=round(config.spectrogram.hop_seconds * config.spectrogram.sample_rate_hz),
+        n_mels=config.spectrogram.mel_bands,
+        fmin=config.spectrogram.min_hz,
+        fmax=config.spectrogram.max_hz,
     )
-    decibels: Floats = librosa.power_to_db(power, ref=np.max, top_db=-config.floor_db)
+    decibels: Floats = librosa.power_to_db(power, ref=np.max, top_db=-config.spectrogram.floor_db)
     return decibels.T
 
 
 def one_bright_cell(frame: int, band: int) -> Floats:
-    spectrogram = np.full((1, CONFIG.frames, CONFIG.mel_bands), CONFIG.floor_db, np.float32)
+    spectrogram = np.full(
+        (1, CONFIG.frames, CONFIG.spectrogram.mel_bands), CONFIG.spectrogram.floor_db, np.float32
+    )
     spectrogram[0, frame, band] = 0.0
     return spectrogram
 
@@ -59,7 +61,7 @@ def one_bright_cell(frame: int, band: int) -> Floats:
     [(22050, 4.0, 88200), (16000, 4.0, 64000), (44100, 0.96, 42336), (11025, 0.5, 5512)],
 )
 def test_window_samples(rate_hz: int, seconds: float, samples: int) -> None:
-    config = FeatureConfig(window_seconds=seconds)
+    config = FeatureConfig(windows=WindowConfig(seconds=seconds))
     result = sounds.eager_and_mapped(
         lambda rate: log_mel_module.window_samples(config, rate), rate_hz
     )
@@ -84,21 +86,23 @@ def test_log_mel_is_librosas(waveform: Floats) -> None:
         RATE,
         tolerance=1e-3,
     )
-    assert ours.shape == (1, CONFIG.frames, CONFIG.mel_bands)
+    assert ours.shape == (1, CONFIG.frames, CONFIG.spectrogram.mel_bands)
     assert ours.dtype == np.float32
     assert np.abs(ours[0] - librosas_log_mel(waveform)).max() < 1e-3
 
 
 def test_log_mel_is_librosas_with_other_settings() -> None:
     config = FeatureConfig(
-        sample_rate_hz=16000,
-        window_seconds=1.5,
-        frame_seconds=0.064,
-        hop_seconds=0.0625,
-        mel_bands=40,
-        min_hz=60.0,
-        max_hz=7000.0,
-        floor_db=-50.0,
+        windows=WindowConfig(seconds=1.5),
+        spectrogram=SpectrogramConfig(
+            sample_rate_hz=16000,
+            frame_seconds=0.064,
+            hop_seconds=0.0625,
+            mel_bands=40,
+            min_hz=60.0,
+            max_hz=7000.0,
+            floor_db=-50.0,
+        ),
     )
     waveform = sounds.noise(24000) + sounds.tone(1234, 24000, 16000)
     difference = log_mel(waveform, 16000, config) - librosas_log_mel(waveform, config)
@@ -127,8 +131,8 @@ def test_log_mel_of_recordings_is_librosas(esc10: Path) -> None:
 )
 def test_log_mel_is_the_same_at_every_rate(top_hz: float, rates_hz: tuple[int, ...]) -> None:
     reference = log_mel(sounds.continuous_sound(RATE, 2.0, top_hz), RATE, SHORT)
-    # A picture that were all floor would agree with itself.
-    assert (reference > SHORT.floor_db + 20).mean() > 0.6
+    # An image that were all floor would agree with itself.
+    assert (reference > SHORT.spectrogram.floor_db + 20).mean() > 0.6
     for rate_hz in rates_hz:
         there = log_mel(sounds.continuous_sound(rate_hz, 2.0, top_hz), rate_hz, SHORT)
         assert there.shape == reference.shape
@@ -151,10 +155,10 @@ def test_sounds_under_the_reference_are_as_dark_at_every_rate(rate_hz: int) -> N
 
 @pytest.mark.parametrize("rate_hz", [1_000, 11_025, 44_056, 384_000])
 def test_odd_rates_give_the_same_shape(rate_hz: int) -> None:
-    config = FeatureConfig(window_seconds=0.5)
+    config = FeatureConfig(windows=WindowConfig(seconds=0.5))
     tone = sounds.tone(300, round(0.5 * rate_hz), rate_hz)
     spectrogram = log_mel(tone, rate_hz, config)
-    assert spectrogram.shape == (config.frames, config.mel_bands)
+    assert spectrogram.shape == (config.frames, config.spectrogram.mel_bands)
     at_reference = log_mel(sounds.tone(300, round(0.5 * RATE), RATE), RATE, config)
     steady = slice(3, -3)
     loudest = at_reference[steady].argmax(axis=1)
@@ -170,11 +174,11 @@ def test_each_window_has_its_own_reference() -> None:
 def test_digital_silence_is_black() -> None:
     spectrogram = log_mel(np.zeros(SAMPLES, np.float32))
     # The least power, -100 dB, lies 80 dB under the reference of -20 dB.
-    np.testing.assert_array_equal(spectrogram, CONFIG.floor_db)
-    grey = picture.picture(spectrogram[None], 100, 100, CONFIG)
+    np.testing.assert_array_equal(spectrogram, CONFIG.spectrogram.floor_db)
+    grey = image.grey_image(spectrogram[None], 100, 100, CONFIG)
     np.testing.assert_array_equal(grey, 0.0)
-    darkest = picture.colormap_table(CONFIG.colormap)[0]
-    coloured = picture.colour(grey, CONFIG.colormap)
+    darkest = image.colormap_table(CONFIG.spectrogram.colormap)[0]
+    coloured = image.apply_colormap(grey, CONFIG.spectrogram.colormap)
     np.testing.assert_array_equal(coloured, np.broadcast_to(darkest, coloured.shape))
 
 
@@ -198,12 +202,14 @@ def test_dither_is_dark(lowest: int) -> None:
     assert spectrogram.mean() < -50
     assert spectrogram[5:-5, 2:].max() < -40
     assert spectrogram.max() < -35
-    unreferenced = log_mel(dither, config=FeatureConfig(reference_floor_db=-100.0))
+    unreferenced = log_mel(
+        dither, config=FeatureConfig(spectrogram=SpectrogramConfig(reference_floor_db=-100.0))
+    )
     assert unreferenced.max() == 0
 
 
 def test_the_reference_floor_leaves_sounds_alone() -> None:
-    without = FeatureConfig(reference_floor_db=-100.0)
+    without = FeatureConfig(spectrogram=SpectrogramConfig(reference_floor_db=-100.0))
     for waveform in (sounds.noise(SAMPLES, level=0.01), sounds.tone(440, SAMPLES, RATE, 0.001)):
         np.testing.assert_array_equal(log_mel(waveform), log_mel(waveform, config=without))
 
@@ -215,7 +221,7 @@ def test_the_reference_floor_leaves_sounds_alone() -> None:
 def test_resize_is_tensorflows(size: int, new_size: int) -> None:
     values = np.random.default_rng(0).random((size, 3)).astype(np.float32)
     theirs = tf.image.resize(values[:, None], [new_size, 1], "bilinear", antialias=True)
-    ours = picture.resize_matrix(size, new_size)
+    ours = image.resize_matrix(size, new_size)
     assert ours.shape == (new_size, size)
     # TensorFlow places its pixels in float32.
     np.testing.assert_allclose(ours @ values, theirs[:, 0], rtol=0, atol=3e-5)
@@ -224,7 +230,7 @@ def test_resize_is_tensorflows(size: int, new_size: int) -> None:
 @settings(deadline=None)
 @given(st.integers(1, 600), st.integers(1, 600))
 def test_resize_weighs_and_keeps_a_constant(size: int, new_size: int) -> None:
-    weights = picture.resize_matrix(size, new_size)
+    weights = image.resize_matrix(size, new_size)
     assert (weights >= 0).all()
     np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
     # Every input counts: no sound falls between two pixels.
@@ -232,12 +238,12 @@ def test_resize_weighs_and_keeps_a_constant(size: int, new_size: int) -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(299, 299), (150, 120), (64, 500)])
-def test_picture_is_the_turned_spectrogram_resized(height: int, width: int) -> None:
+def test_image_is_the_turned_spectrogram_resized(height: int, width: int) -> None:
     random = np.random.default_rng(0)
-    shape = (2, CONFIG.frames, CONFIG.mel_bands)
-    spectrogram = random.uniform(CONFIG.floor_db, 0, shape).astype(np.float32)
+    shape = (2, CONFIG.frames, CONFIG.spectrogram.mel_bands)
+    spectrogram = random.uniform(CONFIG.spectrogram.floor_db, 0, shape).astype(np.float32)
     grey = sounds.eager_and_mapped(
-        lambda decibels: picture.picture(decibels, height, width, CONFIG), spectrogram
+        lambda decibels: image.grey_image(decibels, height, width, CONFIG), spectrogram
     )
     turned = 1 + spectrogram.transpose(0, 2, 1)[:, ::-1, :, None] / 80
     resized = tf.image.resize(turned, [height, width], "bilinear", antialias=True)
@@ -248,15 +254,15 @@ def test_picture_is_the_turned_spectrogram_resized(height: int, width: int) -> N
     ("frame", "band", "corner"),
     [
         (0, 0, (298, 0)),
-        (0, CONFIG.mel_bands - 1, (0, 0)),
+        (0, CONFIG.spectrogram.mel_bands - 1, (0, 0)),
         (CONFIG.frames - 1, 0, (298, 298)),
-        (CONFIG.frames - 1, CONFIG.mel_bands - 1, (0, 298)),
+        (CONFIG.frames - 1, CONFIG.spectrogram.mel_bands - 1, (0, 298)),
     ],
 )
 def test_low_is_at_the_bottom_and_late_to_the_right(
     frame: int, band: int, corner: tuple[int, int]
 ) -> None:
-    grey = picture.picture(one_bright_cell(frame, band), 299, 299, CONFIG).numpy()[0]
+    grey = image.grey_image(one_bright_cell(frame, band), 299, 299, CONFIG).numpy()[0]
     assert np.unravel_index(grey.argmax(), grey.shape) == corner
     assert grey[corner] == pytest.approx(1.0)
     assert grey.min() == 0.0
@@ -265,7 +271,7 @@ def test_low_is_at_the_bottom_and_late_to_the_right(
 def test_a_late_low_tone_is_seen_bottom_right() -> None:
     waveform = sounds.tone(200, SAMPLES, RATE)
     waveform[: SAMPLES // 2] = 0.0
-    grey = picture.picture(log_mel(waveform)[None], 100, 100, CONFIG).numpy()[0]
+    grey = image.grey_image(log_mel(waveform)[None], 100, 100, CONFIG).numpy()[0]
     quarters = grey.reshape(2, 50, 2, 50).mean(axis=(1, 3))
     assert quarters.argmax() == 3
 
@@ -279,7 +285,7 @@ def test_colour_is_matplotlibs(name: str) -> None:
     grey[0, 0, :2] = 0.0, 1.0
     # Just under 1, and where resizing rounded to just over it.
     grey[0, 0, 2:4] = np.nextafter(np.float32(1), np.float32([0, 2]))
-    coloured = sounds.eager_and_mapped(lambda values: picture.colour(values, name), grey)
+    coloured = sounds.eager_and_mapped(lambda values: image.apply_colormap(values, name), grey)
     assert coloured.shape == (2, 20, 30, 3)
     expected = matplotlib.colormaps[name](np.minimum(grey, 1))[..., :3]
     np.testing.assert_allclose(coloured, expected, atol=1e-7)
@@ -290,13 +296,13 @@ def test_colour_is_matplotlibs(name: str) -> None:
 def test_colour_bins_are_matplotlibs(values: list[float]) -> None:
     grey = np.array(values, np.float32)[None, None]
     expected = matplotlib.colormaps["magma"](grey)[..., :3]
-    np.testing.assert_allclose(picture.colour(grey, "magma"), expected, atol=1e-7)
+    np.testing.assert_allclose(image.apply_colormap(grey, "magma"), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize(("name", "hint"), [("magna", "magma"), ("?", "viridis")])
 def test_an_unknown_colormap_names_the_flag(name: str, hint: str) -> None:
     with pytest.raises(UserError) as caught:
-        picture.colormap_table(name)
+        image.colormap_table(name)
     message = str(caught.value)
     assert message.startswith(f"--colormap={name}: ")
     assert hint in message
@@ -305,11 +311,13 @@ def test_an_unknown_colormap_names_the_flag(name: str, hint: str) -> None:
 
 @pytest.mark.slow
 def test_multi_is_librosas_spectrogram_at_three_frame_lengths() -> None:
-    multi = dataclasses.replace(CONFIG, image_channels="multi")
+    multi = dataclasses.replace(
+        CONFIG, spectrogram=dataclasses.replace(CONFIG.spectrogram, image_channels="multi")
+    )
     waveform = sounds.chirp(SAMPLES, RATE, 9_000) + sounds.clicks(SAMPLES, 20_000)
-    height, width = CONFIG.mel_bands, CONFIG.frames
+    height, width = CONFIG.spectrogram.mel_bands, CONFIG.frames
     found = sounds.eager_and_mapped(
-        lambda waveforms, rate: picture.network_picture(waveforms, rate, height, width, multi),
+        lambda waveforms, rate: image.network_image(waveforms, rate, height, width, multi),
         waveform[None],
         RATE,
         tolerance=1e-4,
@@ -318,7 +326,11 @@ def test_multi_is_librosas_spectrogram_at_three_frame_lengths() -> None:
     assert found.dtype == np.float32
     for channel, frame_length in enumerate((1024, 2048, 4096)):
         power = librosa.feature.melspectrogram(
-            y=waveform, sr=RATE, n_fft=frame_length, hop_length=512, n_mels=CONFIG.mel_bands
+            y=waveform,
+            sr=RATE,
+            n_fft=frame_length,
+            hop_length=512,
+            n_mels=CONFIG.spectrogram.mel_bands,
         )
         expected = 1 + librosa.power_to_db(power, ref=np.max, top_db=80)[::-1] / 80
         assert np.abs(found[0, ..., channel] - expected).max() < 1e-4
@@ -326,16 +338,18 @@ def test_multi_is_librosas_spectrogram_at_three_frame_lengths() -> None:
 
 @pytest.mark.parametrize("rate_hz", [16000, 44100])
 def test_multi_is_the_same_at_every_rate(rate_hz: int) -> None:
-    multi = dataclasses.replace(SHORT, image_channels="multi")
+    multi = dataclasses.replace(
+        SHORT, spectrogram=dataclasses.replace(SHORT.spectrogram, image_channels="multi")
+    )
     there, reference = (
-        picture.network_picture(
+        image.network_image(
             sounds.continuous_sound(hz, 2.0, 7_500)[None], tf.constant(hz), 100, 100, multi
         ).numpy()
         for hz in (rate_hz, RATE)
     )
     assert np.abs(there - reference).mean() < 0.1 / 80
     assert np.ptp(reference, axis=(0, 1, 2)).min() > 0.95, "too dark to be told apart"
-    grey = picture.picture(
+    grey = image.grey_image(
         log_mel_module.log_mel(
             sounds.continuous_sound(RATE, 2.0, 7_500)[None], tf.constant(RATE), SHORT
         ),
@@ -346,9 +360,9 @@ def test_multi_is_the_same_at_every_rate(rate_hz: int) -> None:
     np.testing.assert_array_equal(reference[..., 1], grey)
 
 
-def test_by_default_a_network_sees_the_coloured_picture() -> None:
+def test_by_default_a_network_sees_the_coloured_image() -> None:
     waveform, rate = sounds.noise(SAMPLES)[None], tf.constant(RATE)
     np.testing.assert_array_equal(
-        picture.network_picture(waveform, rate, 32, 48, CONFIG),
-        picture.coloured_picture(waveform, rate, 32, 48, CONFIG),
+        image.network_image(waveform, rate, 32, 48, CONFIG),
+        image.coloured_image(waveform, rate, 32, 48, CONFIG),
     )

@@ -11,14 +11,14 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.features.windows import split_windows, stream_windows
 from sound_pipeline.heads.combining import combine_windows
 from tests.helpers import sounds
 
 RATE = 1000
-CONFIG = FeatureConfig(window_seconds=1.0, window_overlap=0.5)
-APART = FeatureConfig(window_seconds=1.0, window_overlap=0.0)
+CONFIG = FeatureConfig(windows=WindowConfig(seconds=1.0, overlap=0.5))
+APART = FeatureConfig(windows=WindowConfig(seconds=1.0, overlap=0.0))
 
 Floats = sounds.Floats
 
@@ -90,7 +90,7 @@ def test_without_overlap_a_gap_may_lie_before_the_last_window(
 @settings(max_examples=25, deadline=None)
 @given(samples=st.integers(1000, 6000), overlap=st.sampled_from([0.0, 0.3, 0.5, 0.9]))
 def test_windows_hold_every_sample_but_a_remainder(samples: int, overlap: float) -> None:
-    config = FeatureConfig(window_seconds=1.0, window_overlap=overlap)
+    config = FeatureConfig(windows=WindowConfig(seconds=1.0, overlap=overlap))
     waveform = np.arange(1, samples + 1, dtype=np.float32)
     windows, _, starts = split_windows(waveform[None], tf.constant(RATE), config)
     hop = 1000 * (1 - overlap)
@@ -112,7 +112,7 @@ def test_windows_hold_every_sample_but_a_remainder(samples: int, overlap: float)
 
 
 def test_hops_that_are_no_whole_number_of_samples_do_not_drift() -> None:
-    config = FeatureConfig(window_seconds=1.0, window_overlap=0.6665)
+    config = FeatureConfig(windows=WindowConfig(seconds=1.0, overlap=0.6665))
     _, _, starts = cut(sounds.noise(20_000), config)
     expected = np.minimum(np.round(np.arange(len(starts)) * 333.5), 19_000)
     np.testing.assert_array_equal(starts, expected)
@@ -209,7 +209,7 @@ def test_one_window_keeps_its_answer_and_a_sure_one_weighs_more() -> None:
 def test_streamed_windows_are_those_of_the_whole(
     samples: int, overlap: float, rate: int, block: int
 ) -> None:
-    config = FeatureConfig(window_seconds=1.0, window_overlap=overlap)
+    config = FeatureConfig(windows=WindowConfig(seconds=1.0, overlap=overlap))
     waveform = sounds.noise(samples, seed=samples)
     whole = split_windows(tf.constant(waveform[None]), tf.constant(rate), config)
     blocks = np.split(waveform, range(block, samples, block))

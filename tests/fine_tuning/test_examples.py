@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.features.beginnings import BEGINNINGS_WEIGHT, split_beginnings
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.fine_tuning.examples import (
     Labelled,
-    Share,
+    PipelineShare,
     all_windows,
     drawn_windows,
     steps_an_epoch,
@@ -26,7 +26,7 @@ from tests.helpers.sounds import noise, write_wav
 pytestmark = pytest.mark.slow
 
 # Whole windows alone: a recording of 0.5 s has one, of 1 s three.
-WHOLE = FeatureConfig(window_seconds=0.5, window_overlap=0.5, beginning_seconds=())
+WHOLE = FeatureConfig(windows=WindowConfig(seconds=0.5, overlap=0.5), beginning_seconds=())
 BEGUN = dataclasses.replace(WHOLE, beginning_seconds=(0.1, 0.2))
 CLASSES = 3
 COUNT = 7
@@ -48,7 +48,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Labelled:
 
 
 def level(waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
-    """What stands for a picture: [windows, samples] -> [windows, 1]."""
+    """What stands for an image: [windows, samples] -> [windows, 1]."""
     return tf.sqrt(tf.reduce_mean(tf.square(waveform), axis=1, keepdims=True))
 
 
@@ -57,7 +57,7 @@ def steps_of(
     count: int,
     config: FeatureConfig = WHOLE,
     seed: int = 0,
-    share: Share = Share(0, 1, SIZE, 1),  # noqa: B008
+    share: PipelineShare = PipelineShare(0, 1, SIZE, 1),  # noqa: B008
     first_epoch: int = 0,
     augmentation: AugmentationConfig | None = None,
 ) -> np.ndarray:
@@ -105,17 +105,24 @@ def test_going_on_gives_what_would_have_come(recordings: Labelled) -> None:
 
 def test_fewer_recordings_than_a_batch_fill_it(recordings: Labelled) -> None:
     few = Labelled(recordings.paths[:3], recordings.labels[:3], recordings.weights[:3])
-    assert sorted(positions(steps_of(few, 1, share=Share(0, 1, 6, 1)))) == [0, 0, 1, 1, 2, 2]
+    assert sorted(positions(steps_of(few, 1, share=PipelineShare(0, 1, 6, 1)))) == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+    ]
 
 
 @pytest.mark.parametrize(("pipelines", "parts"), [(2, 1), (1, 2), (2, 2)])
 def test_shares_make_together_what_one_makes(
     recordings: Labelled, pipelines: int, parts: int
 ) -> None:
-    alone = steps_of(recordings, 3, BEGUN, share=Share(0, 1, 4, 1))
+    alone = steps_of(recordings, 3, BEGUN, share=PipelineShare(0, 1, 4, 1))
     size = 4 // (pipelines * parts)
     shares = [
-        steps_of(recordings, 3 * parts, BEGUN, share=Share(number, pipelines, size, parts))
+        steps_of(recordings, 3 * parts, BEGUN, share=PipelineShare(number, pipelines, size, parts))
         for number in range(pipelines)
     ]
     together = np.concatenate([share.reshape(3, -1, 3) for share in shares], axis=1)
@@ -124,7 +131,7 @@ def test_shares_make_together_what_one_makes(
 
 def test_all_windows_are_drawn_and_beginnings_by_their_weight(recordings: Labelled) -> None:
     one = Labelled(recordings.paths[1:2], recordings.labels[1:2], recordings.weights[1:2])
-    drawn = steps_of(one, 100, BEGUN, share=Share(0, 1, SIZE, 1))[..., 0].ravel()
+    drawn = steps_of(one, 100, BEGUN, share=PipelineShare(0, 1, SIZE, 1))[..., 0].ravel()
     values, counts = np.unique(drawn.round(4), return_counts=True)
     assert len(values) == 5  # three windows, two beginnings
     waveform = noise(RATE_HZ, 0.07, 1) * np.linspace(1.0, 1.2, RATE_HZ, dtype=np.float32)

@@ -28,15 +28,15 @@ from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.fine_tuning import tuner as tuner_module
 from sound_pipeline.fine_tuning.config import FineTuneConfig
-from sound_pipeline.fine_tuning.network import TunedNetwork, _Recorder
-from sound_pipeline.fine_tuning.tuner import FOLDER, FineTuner, Tuned
+from sound_pipeline.fine_tuning.network import FineTuningModel, _Recorder
+from sound_pipeline.fine_tuning.tuner import FOLDER, FineTunedNetwork, FineTuner
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.heads.head import Head
 from sound_pipeline.heads.train import examples, train_head
 from sound_pipeline.system.devices import Devices, make_devices
 from tests.helpers.fine_tuning_process import Job
 from tests.helpers.sound_folders import SHORT, write_folder
-from tests.helpers.tiny_models import save_picture_module
+from tests.helpers.tiny_models import save_image_module
 from tests.helpers.trainable_modules import SIDE, SIZE, TrainableModule, save_trainable_module
 from tests.helpers.user_errors import error_of
 
@@ -76,7 +76,7 @@ class Place(NamedTuple):
         }
         return FineTuner(**values)
 
-    def tune(self, cache: str, **changes: Any) -> Tuned:
+    def tune(self, cache: str, **changes: Any) -> FineTunedNetwork:
         return self.tuner(cache, **changes).tune(
             self.base, self.frozen, self.training, self.validation, "float32", "a part"
         )
@@ -97,7 +97,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 @pytest.fixture(scope="module")
-def tuned(place: Place) -> Tuned:
+def tuned(place: Place) -> FineTunedNetwork:
     return place.tune("cache")
 
 
@@ -115,7 +115,7 @@ def assert_same(curves: Curves, others: Curves, tolerance: float) -> None:
         np.testing.assert_allclose(values, others[name], rtol=0, atol=tolerance)
 
 
-def test_it_learns(place: Place, tuned: Tuned) -> None:
+def test_it_learns(place: Place, tuned: FineTunedNetwork) -> None:
     assert list(tuned.curves) == ["loss", "validation_loss"]
     assert [len(values) for values in tuned.curves.values()] == [3, 3]
     assert tuned.curves["loss"][2] < tuned.curves["loss"][0]
@@ -123,7 +123,7 @@ def test_it_learns(place: Place, tuned: Tuned) -> None:
     assert tuned.epochs == 1 + int(np.argmin(tuned.curves["validation_loss"]))
 
 
-def test_it_makes_another_extractor(place: Place, tuned: Tuned) -> None:
+def test_it_makes_another_extractor(place: Place, tuned: FineTunedNetwork) -> None:
     before = weights(place.base)
     extractor = place.tuner("cache").extractor(tuned)
     after = weights(extractor)
@@ -132,23 +132,23 @@ def test_it_makes_another_extractor(place: Place, tuned: Tuned) -> None:
     assert changed == [True] * 4 + [False] * 2
     assert extractor.fingerprint == tuned.fingerprint != place.base.fingerprint
     assert place.base.fingerprint in tuned.fingerprint
-    pictures = np.random.default_rng(0).random((2, SIDE, SIDE, 3)).astype("f4")
-    assert np.abs(extractor(pictures) - place.base(pictures)).max() > 1e-4
+    images = np.random.default_rng(0).random((2, SIDE, SIDE, 3)).astype("f4")
+    assert np.abs(extractor(images) - place.base(images)).max() > 1e-4
     # What is frozen was left alone.
     np.testing.assert_array_equal(before[0], weights(load_extractor(tuned.handle, BEGUN))[0])
 
 
 def test_what_has_been_done_is_found(
-    place: Place, tuned: Tuned, monkeypatch: pytest.MonkeyPatch
+    place: Place, tuned: FineTunedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(TunedNetwork, "learn", None)
+    monkeypatch.setattr(FineTuningModel, "learn", None)
     assert place.tune("cache") == tuned
     files = [path.name for path in tuned.directory.iterdir()]
     assert files == ["weights.npz"]
 
 
 def test_killed_before_it_is_kept_nothing_is_learned_again(
-    place: Place, tuned: Tuned, monkeypatch: pytest.MonkeyPatch
+    place: Place, tuned: FineTunedNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(Exception):
         pass
@@ -159,7 +159,7 @@ def test_killed_before_it_is_kept_nothing_is_learned_again(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(tuner_module, "keep", kill)
         place.tune("late_kill")
-    monkeypatch.setattr(TunedNetwork, "train_step", kill)
+    monkeypatch.setattr(FineTuningModel, "train_step", kill)
     again = place.tune("late_kill")
     assert_same(tuned.curves, again.curves, 1e-6)
     files = [path.name for path in again.directory.iterdir()]
@@ -236,7 +236,7 @@ def test_what_can_not_learn_is_refused(place: Place, tmp_path: Path) -> None:
     gabor = load_extractor("gabor", BEGUN)
     assert "--fine_tune: --extractor=gabor has no trainable" in refusal(place, gabor)
     # TensorFlow saves a module's weights without saying which of them learn.
-    fixed = load_extractor(save_picture_module(tmp_path / "module"), BEGUN)
+    fixed = load_extractor(save_image_module(tmp_path / "module"), BEGUN)
     assert f"--extractor={tmp_path / 'module'} has no trainable" in refusal(place, fixed)
 
 
@@ -261,7 +261,7 @@ def test_a_loss_that_is_not_finite_stops_it(place: Place) -> None:
     assert not list((place.directory / "wild" / FOLDER).rglob("weights.npz"))
 
 
-def test_damaged_weights_are_named(place: Place, tuned: Tuned, tmp_path: Path) -> None:
+def test_damaged_weights_are_named(place: Place, tuned: FineTunedNetwork, tmp_path: Path) -> None:
     (tmp_path / "weights.npz").write_bytes(b"broken")
     broken = tuned._replace(directory=tmp_path)
     with pytest.raises(UserError, match=r"weights\.npz: damaged .*delete it"):
@@ -294,7 +294,7 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
     layers = [(np.zeros((SIZE, 2), "f4"), np.zeros(2, "f4"))]
     head = Head(np.zeros(SIZE, "f4"), np.ones(SIZE, "f4"), layers)
     config = dataclasses.replace(CONFIG, epochs=4)
-    network = TunedNetwork(extractor, head, extractor.tunable, config, 1, True, "float32")
+    network = FineTuningModel(extractor, head, extractor.tunable, config, 1, True, "float32")
     recorder = _Recorder()
     recorder.set_model(network)
     for epoch, loss in enumerate([0.5, 0.3, 0.4, 0.3]):

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sound_pipeline.heads import standardised_rows as standardised_module
 from sound_pipeline.heads.config import HeadConfig
-from sound_pipeline.heads.fitting import Examples, fit_head
+from sound_pipeline.heads.fitting import TrainingExamples, fit_head
 from sound_pipeline.heads.head import Head
 
 Array = npt.NDArray[np.float64]
@@ -41,7 +41,7 @@ def blobs(
     distance: float,
     seed: int,
     shares: list[float] | None = None,
-) -> Examples:
+) -> TrainingExamples:
     """Gaussian classes that overlap, their features of very different scales and offsets."""
     world = np.random.default_rng(size)
     centres = distance * world.normal(size=(classes, size))
@@ -55,18 +55,18 @@ def blobs(
 
 def examples_of(
     values: npt.ArrayLike, labels: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Examples:
+) -> TrainingExamples:
     labels = np.asarray(labels, np.int32)
     weights = np.ones(len(labels)) if weights is None else weights
-    return Examples(np.asarray(values, np.float32), labels, np.asarray(weights, np.float32))
+    return TrainingExamples(np.asarray(values, np.float32), labels, np.asarray(weights, np.float32))
 
 
-def xor(count: int, seed: int) -> Examples:
+def xor(count: int, seed: int) -> TrainingExamples:
     values = np.random.default_rng(seed).normal(size=(count, 2))
     return examples_of(values, (values[:, 0] > 0) ^ (values[:, 1] > 0))
 
 
-def standardised(training: Examples, other: Examples | None = None) -> Array:
+def standardised(training: TrainingExamples, other: TrainingExamples | None = None) -> Array:
     known = training.embeddings.astype(np.float64)
     values = known if other is None else other.embeddings
     return (values - known.mean(axis=0)) / known.std(axis=0)
@@ -86,7 +86,7 @@ def objective(
 
 
 def objectives(
-    head: Head, oracle: LogisticRegression, training: Examples, weights: Array, l2: float
+    head: Head, oracle: LogisticRegression, training: TrainingExamples, weights: Array, l2: float
 ) -> tuple[float, float]:
     """The training objective of a linear head and of scikit-learn's optimum."""
     rest = (standardised(training), training.labels, weights, l2)
@@ -94,12 +94,12 @@ def objectives(
     return ours, objective(oracle.coef_.T, oracle.intercept_, *rest)
 
 
-def fit_oracle(training: Examples, weights: Array, l2: float) -> LogisticRegression:
+def fit_oracle(training: TrainingExamples, weights: Array, l2: float) -> LogisticRegression:
     oracle = LogisticRegression(C=1 / l2, max_iter=2000, tol=1e-8)
     return oracle.fit(standardised(training), training.labels, sample_weight=weights)
 
 
-def accuracy(head: Head, tested: Examples) -> float:
+def accuracy(head: Head, tested: TrainingExamples) -> float:
     return float(np.mean(head(tested.embeddings).numpy().argmax(axis=1) == tested.labels))
 
 
@@ -356,7 +356,7 @@ def test_examples_that_do_not_fit_into_memory_train_the_same_head(
 
     monkeypatch.setattr("sound_pipeline.heads.standardised_rows.memory_bytes", lambda: limit)
     parts = [
-        Examples(OnDisk(part.embeddings), part.labels, part.weights)
+        TrainingExamples(OnDisk(part.embeddings), part.labels, part.weights)
         for part in (training, validation)
     ]
     streamed = fit_head(*parts, 3, config)

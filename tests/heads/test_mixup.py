@@ -7,25 +7,25 @@ import dataclasses
 import numpy as np
 
 from sound_pipeline.heads.config import HeadConfig
-from sound_pipeline.heads.fitting import Examples, fit_head
+from sound_pipeline.heads.fitting import TrainingExamples, fit_head
 from sound_pipeline.heads.mixup import with_mixtures
-from sound_pipeline.heads.objective import Lesson
-from sound_pipeline.heads.standardised_rows import Standardised
+from sound_pipeline.heads.objective import TrainingSet
+from sound_pipeline.heads.standardised_rows import StandardisedRows
 
 COUNT, SIZE, CLASSES = 400, 5, 3
 
 
-def lesson_of(distance: float = 1.2) -> tuple[np.ndarray, Lesson]:
+def lesson_of(distance: float = 1.2) -> tuple[np.ndarray, TrainingSet]:
     """Classes that overlap; the first half weighs nine times what the second does."""
     random = np.random.default_rng(0)
     labels = random.integers(0, CLASSES, COUNT).astype(np.int32)
     centres = distance * np.eye(CLASSES, SIZE)
     rows = (centres[labels] + random.normal(size=(COUNT, SIZE))).astype(np.float32)
     weights = np.repeat(np.float32([1.8, 0.2]), COUNT // 2)
-    return rows, Lesson(Standardised(rows), labels, weights)
+    return rows, TrainingSet(StandardisedRows(rows), labels, weights)
 
 
-def values_of(lesson: Lesson) -> np.ndarray:
+def values_of(lesson: TrainingSet) -> np.ndarray:
     return np.concatenate([values for values, _ in lesson.inputs.portions()])
 
 
@@ -71,7 +71,7 @@ def test_seeds_and_parameters_draw_what_they_say() -> None:
 
 def test_heads_that_learned_from_them_are_less_sure_between_classes() -> None:
     rows, lesson = lesson_of(distance=6.0)
-    training = Examples(rows, lesson.labels, np.ones(COUNT, np.float32))
+    training = TrainingExamples(rows, lesson.labels, np.ones(COUNT, np.float32))
     plain = HeadConfig(l2=0.0, epochs=60)
     heads = [
         fit_head(training, None, CLASSES, config).head

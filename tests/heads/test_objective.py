@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline.heads import standardised_rows
-from sound_pipeline.heads.objective import Lesson, Objective
-from sound_pipeline.heads.standardised_rows import Standardised
+from sound_pipeline.heads.objective import Objective, TrainingSet
+from sound_pipeline.heads.standardised_rows import StandardisedRows
 
 COUNT, SIZE, CLASSES = 70, 9, 4
 L2, SMOOTHING = 3.0, 0.1
@@ -36,9 +36,9 @@ def test_loss_and_gradient_are_those_of_tensorflow(
         monkeypatch.setattr(
             standardised_rows, "memory_bytes", lambda: 4 * 8 * 4 * SIZE * portions[0]
         )
-    inputs = Standardised(values)
+    inputs = StandardisedRows(values)
     assert [len(rows) for rows, _ in inputs.portions()] == portions
-    lesson = Lesson(inputs, labels, weights)
+    lesson = TrainingSet(inputs, labels, weights)
     objective = Objective([lesson], [SIZE, *hidden, CLASSES], L2, SMOOTHING)
     parameters = random.normal(size=objective.parameters).astype(np.float32)
     value, gradient = objective(parameters)
@@ -71,8 +71,8 @@ def test_loss_and_gradient_are_those_of_tensorflow(
 
 
 def test_scores_too_far_apart_for_float32_have_a_loss() -> None:
-    inputs = Standardised(np.float32([[-1], [1]]))
-    objective = Objective([Lesson(inputs, np.int32([0, 1]), np.ones(2, np.float32))], [1, 2])
+    inputs = StandardisedRows(np.float32([[-1], [1]]))
+    objective = Objective([TrainingSet(inputs, np.int32([0, 1]), np.ones(2, np.float32))], [1, 2])
     right = np.float32([-1e4, 1e4, 0, 0])
     assert objective.loss(right) == 0.0
     value, gradient = objective(-right)
@@ -83,10 +83,10 @@ def test_scores_too_far_apart_for_float32_have_a_loss() -> None:
 def test_the_loss_of_lessons_together_is_that_of_all_their_examples(
     random: np.random.Generator,
 ) -> None:
-    inputs = Standardised(random.normal(size=(COUNT, SIZE)).astype(np.float32))
+    inputs = StandardisedRows(random.normal(size=(COUNT, SIZE)).astype(np.float32))
     labels = random.integers(0, CLASSES, COUNT).astype(np.int32)
     weights = random.uniform(0.1, 2, COUNT).astype(np.float32)
-    lesson = Lesson(inputs, labels, weights)
+    lesson = TrainingSet(inputs, labels, weights)
     twice = lesson._replace(weights=np.float32(2) * weights)
     sizes = [SIZE, CLASSES]
     together, alone = Objective([lesson, twice], sizes), Objective([lesson], sizes)
@@ -96,10 +96,10 @@ def test_the_loss_of_lessons_together_is_that_of_all_their_examples(
 
 
 def test_a_shared_label_wants_both(random: np.random.Generator) -> None:
-    inputs = Standardised(random.normal(size=(3, SIZE)).astype(np.float32))
+    inputs = StandardisedRows(random.normal(size=(3, SIZE)).astype(np.float32))
     labels, others = np.int32([0, 1, 2]), np.int32([3, 1, 0])
     shares = np.float32([0.75, 0.2, 0.5])
-    lesson = Lesson(inputs, labels, np.ones(3, np.float32), others, shares)
+    lesson = TrainingSet(inputs, labels, np.ones(3, np.float32), others, shares)
     wanted = [[0.75, 0, 0, 0.25], [0, 1, 0, 0], [0.5, 0, 0.5, 0]]
     np.testing.assert_allclose(lesson.wanted(slice(0, 3), CLASSES), wanted)
     np.testing.assert_allclose(lesson.wanted(slice(1, 3), CLASSES), wanted[1:])

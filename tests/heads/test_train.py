@@ -15,12 +15,12 @@ from sound_pipeline.evaluation.evaluate import evaluate
 from sound_pipeline.heads import train
 from sound_pipeline.heads.calibration import with_temperature
 from sound_pipeline.heads.config import HeadConfig
-from sound_pipeline.heads.fitting import Fit, fit_head
+from sound_pipeline.heads.fitting import FittedHead, fit_head
 from sound_pipeline.heads.head import JointHead
 from sound_pipeline.heads.train import (
     L2_GRID,
-    HeldOut,
-    Training,
+    HeldOutScores,
+    TrainedHead,
     ask,
     calibrate,
     examples,
@@ -46,7 +46,7 @@ def two_extractors(first: float = 1.0, second: float = 1.0) -> Embeddings:
     return side_by_side([one, other])
 
 
-def loss_of(manifest: Manifest, said: HeldOut, temperature: float) -> float:
+def loss_of(manifest: Manifest, said: HeldOutScores, temperature: float) -> float:
     scores = with_temperature(said.log_scores, temperature)
     return -float(np.log(scores[np.arange(len(scores)), manifest.labels[said.recordings]]).mean())
 
@@ -84,7 +84,7 @@ def test_what_it_says_of_validation_recordings_is_what_its_heads_would_say_toget
     trained = []
     for part in embeddings.parts:
         fit = fit_head(examples(manifest, part, TRAIN), None, 3, QUICK)
-        trained.append(Training(fit.head, ask(fit.head, part, VALIDATION), 25, fit.curves))
+        trained.append(TrainedHead(fit.head, ask(fit.head, part, VALIDATION), 25, fit.curves))
     joint = join_heads(manifest, embeddings, trained)
     said = ask(joint.head, embeddings, VALIDATION)
     np.testing.assert_array_equal(joint.validation.recordings, said.recordings)
@@ -143,10 +143,10 @@ def test_tuning_takes_the_weight_decay_of_the_least_calibrated_validation_loss()
 def test_another_weight_decay_must_be_better_beyond_chance(gain: float, taken: bool) -> None:
     random = np.random.default_rng(0)
     losses = random.exponential(size=100)
-    nothing = HeldOut(np.zeros(0, np.int64), np.zeros((0, 3), np.float32))
+    nothing = HeldOutScores(np.zeros(0, np.int64), np.zeros((0, 3), np.float32))
 
     def trial(l2: float, values: np.ndarray) -> train._Trial:
-        fit = Fit(None, 1, {})  # type: ignore[arg-type]
+        fit = FittedHead(None, 1, {})  # type: ignore[arg-type]
         return train._Trial(HeadConfig(l2=l2), fit, nothing, values.astype("f4"))
 
     difference = random.normal(size=100)

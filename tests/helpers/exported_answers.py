@@ -64,7 +64,7 @@ np.savez("answers.npz", **answers)
     np.testing.assert_allclose(
         answers["at_48000"], classifier.scores(sound, tf.constant(48000)), atol=2e-5
     )
-    samples = round(classifier.config.window_seconds * rate_hz)
+    samples = round(classifier.config.windows.seconds * rate_hz)
     np.testing.assert_allclose(
         answers["window"], classifier.full_window_scores(sound[:1, :samples]), atol=2e-5
     )

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from tests.helpers.sounds import Floats, noise, tone, write_wav
 
 RATE_HZ = 16000
-SHORT = FeatureConfig(window_seconds=0.5, beginning_seconds=())
+SHORT = FeatureConfig(windows=WindowConfig(seconds=0.5), beginning_seconds=())
 """Features of half-second windows and no beginnings: a fraction of the default's work."""
 
 CLASSES = ("hum", "noise", "whistle")

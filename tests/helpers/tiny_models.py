@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from sound_pipeline.extractors.base import Extractor
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.heads.head import Head
 from sound_pipeline.models.classifier import SoundClassifier
 from sound_pipeline.models.export import export_model
 
 LABELS = ("dog bark", "Straßenmusik", "サイレン")
-CONFIG = FeatureConfig(window_seconds=0.5, window_overlap=0.4)
+CONFIG = FeatureConfig(windows=WindowConfig(seconds=0.5, overlap=0.4))
 SIDE = 24
 
 
@@ -28,8 +28,8 @@ class PictureModule(tf.Module):
         self.kernel = tf.Variable(np.random.default_rng(1).normal(0, 0.05, shape).astype("f4"))
 
     @tf.function(input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32)])
-    def __call__(self, pictures: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(tf.reshape(pictures, [-1, SIDE * SIDE * 3]), self.kernel)
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(tf.reshape(images, [-1, SIDE * SIDE * 3]), self.kernel)
 
 
 class WaveformModule(tf.Module):
@@ -76,9 +76,9 @@ class LoudnessExtractor(Extractor):
 def random_classifier(extractor: Extractor, labels: Sequence[str] = LABELS) -> SoundClassifier:
     """A classifier whose scores for noise, tones and silence differ and are far from 0 and 1."""
     random = np.random.default_rng(0)
-    samples = round(extractor.config.window_seconds * extractor.config.sample_rate_hz)
+    samples = round(extractor.config.windows.seconds * extractor.config.spectrogram.sample_rate_hz)
     windows = random.normal(0, 0.1, [8, samples]).astype("f4")
-    rate = tf.constant(extractor.config.sample_rate_hz)
+    rate = tf.constant(extractor.config.spectrogram.sample_rate_hz)
     embeddings = extractor(extractor.prepare(windows, rate)).numpy()
     size = embeddings.shape[1]
     head = Head(
@@ -94,7 +94,7 @@ def random_classifier(extractor: Extractor, labels: Sequence[str] = LABELS) -> S
     return SoundClassifier(extractor, head, labels, extractor.config)
 
 
-def save_picture_module(directory: Path) -> str:
+def save_image_module(directory: Path) -> str:
     """Writes a `PictureModule` as a TF2 SavedModel; returns its handle."""
     tf.saved_model.save(PictureModule(), str(directory))
     return str(directory)

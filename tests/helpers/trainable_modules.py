@@ -1,4 +1,4 @@
-"""A tiny TF Hub module for pictures that can go on learning."""
+"""A tiny TF Hub module for images that can go on learning."""
 
 from __future__ import annotations
 

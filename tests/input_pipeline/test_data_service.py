@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.gabor import GaborExtractor
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.input_pipeline import data_service
 from sound_pipeline.input_pipeline.batches import FILLER, Batch
 from sound_pipeline.input_pipeline.data_service import from_workers, parse_address, until_stalled
@@ -26,7 +26,7 @@ from sound_pipeline.input_pipeline.read import read_windows
 from tests.helpers import sounds
 from tests.helpers.reading_service import Service, free_port
 
-CONFIG = FeatureConfig(window_seconds=0.5)
+CONFIG = FeatureConfig(windows=WindowConfig(seconds=0.5))
 BATCH = 8
 
 

@@ -19,13 +19,13 @@ from sound_pipeline.augmentation.copies import Plan
 from sound_pipeline.augmentation.waveform import augment
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.features.beginnings import split_beginnings
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.features.windows import split_windows
 from sound_pipeline.input_pipeline.batches import FILLER, Batch
 from sound_pipeline.input_pipeline.read import Decode, read_windows, window_batches
 from tests.helpers import encoded, sounds
 
-CONFIG = FeatureConfig(window_seconds=0.4, window_overlap=0.5)
+CONFIG = FeatureConfig(windows=WindowConfig(seconds=0.4, overlap=0.5))
 BATCH = 4
 
 # Seconds, rate and channels of recordings of several kinds and lengths.

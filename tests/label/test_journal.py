@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.events.find_events import Event
+from sound_pipeline.events.event import Event
 from sound_pipeline.label.journal import EventRow, Identity, Journal, Result, event_row, identity
 
 A = (

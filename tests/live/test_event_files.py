@@ -1,4 +1,4 @@
-"""Events on disk: their sound, picture and record, their names, and disks that fail."""
+"""Events on disk: their sound, image and record, their names, and disks that fail."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import soundfile
 from matplotlib.image import imread
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.events.event import Event
 from sound_pipeline.live.event_files import LONGEST_SECONDS, EventAudio, EventSaver
-from sound_pipeline.live.tracking import Event
 
 RATE = 16000
 TIME = datetime(2025, 11, 3, 14, 3, 7, 120_999, timezone(timedelta(hours=1)))
@@ -27,10 +27,10 @@ SOUND = np.random.default_rng(0).uniform(-1, 1, RATE).astype(np.float32)
 
 
 def draw(samples: np.ndarray, rate: int) -> np.ndarray:
-    """A picture from which sound and rate can be told."""
-    picture = np.zeros((299, 299, 3), np.uint8)
-    picture[0, 0] = (len(samples) // 1000, rate // 1000, round(100 * float(abs(samples).max())))
-    return picture
+    """An image from which sound and rate can be told."""
+    image = np.zeros((299, 299, 3), np.uint8)
+    image[0, 0] = (len(samples) // 1000, rate // 1000, round(100 * float(abs(samples).max())))
+    return image
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
-def test_an_event_is_a_sound_a_picture_and_a_record(saver: EventSaver, directory: Path) -> None:
+def test_an_event_is_a_sound_a_image_and_a_record(saver: EventSaver, directory: Path) -> None:
     assert saver.save(BARK, SOUND, RATE, "default", TIME)
     name = "20251103T130307.120Z_dog_bark"
     assert names(directory) == [f"{name}.png", f"{name}.wav", "events.jsonl"]
@@ -77,8 +77,8 @@ def test_an_event_is_a_sound_a_picture_and_a_record(saver: EventSaver, directory
     information = soundfile.info(directory / f"{name}.wav")
     assert (rate, information.subtype, information.channels) == (RATE, "PCM_16", 1)
     np.testing.assert_allclose(sound, SOUND, atol=1.01 / 32768)
-    picture = np.round(imread(directory / f"{name}.png")[..., :3] * 255).astype(np.uint8)
-    np.testing.assert_array_equal(picture, draw(SOUND, RATE))
+    image = np.round(imread(directory / f"{name}.png")[..., :3] * 255).astype(np.uint8)
+    np.testing.assert_array_equal(image, draw(SOUND, RATE))
     assert records(directory) == [
         {
             "type": "event",
@@ -94,7 +94,7 @@ def test_an_event_is_a_sound_a_picture_and_a_record(saver: EventSaver, directory
     ]
 
 
-def test_without_a_way_to_draw_there_is_no_picture(directory: Path, notices: list[str]) -> None:
+def test_without_a_way_to_draw_there_is_no_image(directory: Path, notices: list[str]) -> None:
     saver = EventSaver(directory, None, notices.append)
     assert saver.save(BARK, SOUND, RATE, "default", TIME)
     name = "20251103T130307.120Z_dog_bark"

@@ -36,8 +36,8 @@ def test_answers_are_the_models(directory: Path) -> None:
         assert loading.seconds is not None and loading.seconds > 0
         model = Model(directory)
         np.testing.assert_array_equal(scores, model.scores(waveform, RATE))
-        picture = loading.picture(waveform, RATE)
-        np.testing.assert_array_equal(picture, model.picture(waveform, RATE))
+        image = loading.image(waveform, RATE)
+        np.testing.assert_array_equal(image, model.image(waveform, RATE))
 
 
 def test_what_goes_wrong_is_told_to_whoever_asks(directory: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import printable
 from sound_pipeline.live.output import (
     CSV_COLUMNS,
@@ -30,7 +31,6 @@ from sound_pipeline.live.output import (
 )
 from sound_pipeline.live.outputs import make_output
 from sound_pipeline.live.statistics import SessionStatistics
-from sound_pipeline.live.tracking import Event
 
 ROOT = Path(__file__).parents[2]
 LABELS = ["dog_bark", "siren", "rain"]

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sound_pipeline.events.event import Event
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.live.gate import FrameState, GateConfig, make_gate
 from sound_pipeline.live.recogniser import Recogniser
 from sound_pipeline.live.segments import Item, SegmentConfig, Window
-from sound_pipeline.live.tracking import Event, EventConfig
+from sound_pipeline.live.tracking import EventConfig
 
 Samples = npt.NDArray[np.float32]
 RATE = 2000

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.events.event import Event
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.live import session
 from sound_pipeline.live.event_files import EventSaver
@@ -23,7 +24,7 @@ from sound_pipeline.live.output import Level, Output, WindowResult
 from sound_pipeline.live.session import ListeningConfig, listen
 from sound_pipeline.live.sources import Replay
 from sound_pipeline.live.statistics import SessionStatistics
-from sound_pipeline.live.tracking import Event, EventConfig
+from sound_pipeline.live.tracking import EventConfig
 from sound_pipeline.models.info import ModelInfo
 
 RATE = 16000
@@ -56,7 +57,7 @@ class FakeModel:
         share = power[: round(1000 * len(waveform) / sample_rate_hz)].sum() / power.sum()
         return np.array([share, 1 - share], np.float32)
 
-    def picture(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    def image(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         return np.full((299, 299, 3), 77, np.uint8)
 
 
@@ -224,7 +225,7 @@ def test_times_after_a_loss_are_right_and_the_loss_is_counted() -> None:
 
 def test_events_are_saved_with_their_sound(tmp_path: Path) -> None:
     model = FakeModel()
-    saver = EventSaver(tmp_path / "events", model.picture, lambda text: pytest.fail(text))
+    saver = EventSaver(tmp_path / "events", model.image, lambda text: pytest.fail(text))
     heard = hear(THREE, model, saver=saver)
     records = [
         json.loads(line) for line in (tmp_path / "events" / "events.jsonl").read_text().splitlines()

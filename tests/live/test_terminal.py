@@ -22,11 +22,11 @@ import numpy as np
 import pyte
 import pytest
 
+from sound_pipeline.events.event import Event
 from sound_pipeline.live.output import Level, TextOutput, WindowResult
 from sound_pipeline.live.outputs import make_output
 from sound_pipeline.live.statistics import SessionStatistics
 from sound_pipeline.live.terminal import TerminalView
-from sound_pipeline.live.tracking import Event
 
 termios: Any = pytest.importorskip("termios")
 fcntl: Any = pytest.importorskip("fcntl")
@@ -470,7 +470,7 @@ def test_an_exception_leaves_the_terminal_in_order() -> None:
 
 PROGRAM = """
 import sys, time
-from sound_pipeline.live.tracking import Event
+from sound_pipeline.events.event import Event
 from sound_pipeline.live.output import Level
 from sound_pipeline.live.outputs import make_output
 from sound_pipeline.live.statistics import SessionStatistics

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.events.event import Event
 from sound_pipeline.events.min_scores import MinScores, parse_min_score
 from sound_pipeline.live.segments import Item, Quiet, SegmentEnd, Window
-from sound_pipeline.live.tracking import UNKNOWN, Event, EventConfig, EventTracker
+from sound_pipeline.live.tracking import UNKNOWN, EventConfig, EventTracker
 
 LABELS = ("background", "cat", "dog", "rain")
 RATE = 1000

@@ -8,25 +8,25 @@ import numpy as np
 import pytest
 
 from sound_pipeline.live.segments import Item, Quiet, SegmentEnd, Window
-from sound_pipeline.live.window_queue import Waiting, WaitingItems
+from sound_pipeline.live.window_queue import QueuedItem, WindowQueue
 
 
 def window(segment: int, end: int) -> Window:
     return Window(segment, 0, end, 0, end, np.zeros(end, np.float32))
 
 
-def put(queue: WaitingItems, *items: Item) -> None:
+def put(queue: WindowQueue, *items: Item) -> None:
     for item in items:
-        queue.put(Waiting(item, 0.0))
+        queue.put(QueuedItem(item, 0.0))
 
 
-def taken(queue: WaitingItems) -> list[Item]:
+def taken(queue: WindowQueue) -> list[Item]:
     queue.close()
     return [waiting.item for waiting in iter(queue.get, None)]
 
 
 def test_a_live_window_takes_the_place_of_an_older_one_of_its_segment() -> None:
-    queue = WaitingItems(is_live=True)
+    queue = WindowQueue(is_live=True)
     end = SegmentEnd(1, 40, 40)
     newest, other = window(1, 30), window(2, 50)
     put(queue, window(1, 10), window(1, 20), newest, end, other)
@@ -35,7 +35,7 @@ def test_a_live_window_takes_the_place_of_an_older_one_of_its_segment() -> None:
 
 
 def test_many_short_segments_lose_their_oldest_windows_but_not_their_ends() -> None:
-    queue = WaitingItems(is_live=True)
+    queue = WindowQueue(is_live=True)
     for segment in range(50):
         put(queue, window(segment, 10), SegmentEnd(segment, 10, 10))
     items = taken(queue)
@@ -45,13 +45,13 @@ def test_many_short_segments_lose_their_oldest_windows_but_not_their_ends() -> N
 
 
 def test_of_quiet_only_the_latest_waits() -> None:
-    queue = WaitingItems(is_live=True)
+    queue = WindowQueue(is_live=True)
     put(queue, Quiet(1), Quiet(2), SegmentEnd(0, 3, 3), Quiet(4), Quiet(5))
     assert taken(queue) == [Quiet(2), SegmentEnd(0, 3, 3), Quiet(5)]
 
 
 def test_a_replay_waits_for_the_model_and_skips_nothing() -> None:
-    queue = WaitingItems(is_live=False)
+    queue = WindowQueue(is_live=False)
     windows = [window(0, end) for end in range(1, 500)]
     writer = threading.Thread(
         target=lambda: (put(queue, *windows), queue.close()),  # type: ignore[func-returns-value]
@@ -66,7 +66,7 @@ def test_a_replay_waits_for_the_model_and_skips_nothing() -> None:
 
 @pytest.mark.parametrize("is_live", [True, False])
 def test_clearing_frees_everyone(is_live: bool) -> None:
-    queue = WaitingItems(is_live)
+    queue = WindowQueue(is_live)
     put(queue, *(window(0, end) for end in range(1, 40)))
     queue.clear()
     assert queue.get() is None

@@ -10,7 +10,7 @@ from sound_pipeline.extractors import base
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.features.windows import split_windows
 from sound_pipeline.heads.config import HeadConfig
-from sound_pipeline.heads.fitting import Examples, fit_head
+from sound_pipeline.heads.fitting import TrainingExamples, fit_head
 from sound_pipeline.models.classifier import SoundClassifier
 from tests.helpers.sound_folders import CLASSES, RATE_HZ, SHORT, clip
 from tests.helpers.sounds import noise, tone
@@ -25,7 +25,7 @@ def classifier() -> SoundClassifier:
     sounds = np.stack([clip(label, seed) for label in CLASSES for seed in SEEDS_LEARNED])
     embeddings = extractor(extractor.prepare(tf.constant(sounds), tf.constant(RATE_HZ))).numpy()
     labels = np.repeat(np.arange(3, dtype=np.int32), len(SEEDS_LEARNED))
-    training = Examples(embeddings, labels, np.ones(len(labels), np.float32))
+    training = TrainingExamples(embeddings, labels, np.ones(len(labels), np.float32))
     head = fit_head(training, None, 3, HeadConfig(epochs=60)).head
     return SoundClassifier(extractor, head, CLASSES, SHORT)
 
@@ -54,7 +54,7 @@ def three_parts() -> np.ndarray:
 
 def test_says_what_it_is_and_hears(classifier: SoundClassifier) -> None:
     assert [label.decode() for label in classifier.labels.numpy()] == list(CLASSES)
-    assert classifier.sample_rate.numpy() == SHORT.sample_rate_hz == 22050
+    assert classifier.sample_rate.numpy() == SHORT.spectrogram.sample_rate_hz == 22050
     assert classifier.window_seconds.numpy() == 0.5
 
 

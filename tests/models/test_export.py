@@ -19,7 +19,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.loading import load_extractor
-from sound_pipeline.features import log_mel, picture
+from sound_pipeline.features import image as image_module
+from sound_pipeline.features import log_mel
 from sound_pipeline.features.windows import split_windows
 from sound_pipeline.models.classifier import SoundClassifier
 from sound_pipeline.models.export import export_model
@@ -32,8 +33,8 @@ pytestmark = pytest.mark.slow
 
 Floats = npt.NDArray[np.float32]
 
-OWN_RATE = CONFIG.sample_rate_hz
-WINDOW = round(CONFIG.window_seconds * OWN_RATE)
+OWN_RATE = CONFIG.spectrogram.sample_rate_hz
+WINDOW = round(CONFIG.windows.seconds * OWN_RATE)
 METADATA = {"config": asdict(CONFIG), "metrics": {"accuracy": 0.5}}
 SAME = 1e-5
 
@@ -79,7 +80,7 @@ def gabor(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """A model on a TF Hub module whose folder is gone before the model is loaded."""
     folder = tmp_path_factory.mktemp("exported")
-    module = tiny_models.save_picture_module(folder / "module")
+    module = tiny_models.save_image_module(folder / "module")
     extractor = load_extractor(module, CONFIG)
     shutil.rmtree(module)
     assert extractor.embedding_size == 12
@@ -90,8 +91,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 def multi(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """A model that sees three spectrograms of frames of different lengths."""
     folder = tmp_path_factory.mktemp("multi")
-    module = tiny_models.save_picture_module(folder / "module")
-    return export(load_extractor(module, replace(CONFIG, image_channels="multi")), folder)
+    module = tiny_models.save_image_module(folder / "module")
+    return export(
+        load_extractor(
+            module, replace(CONFIG, spectrogram=replace(CONFIG.spectrogram, image_channels="multi"))
+        ),
+        folder,
+    )
 
 
 @pytest.fixture(params=["gabor", "exported"])
@@ -217,17 +223,17 @@ def test_attributes_and_files(either: Exported) -> None:
     model, directory = either.loaded, either.directory
     assert [label.decode() for label in model.labels.numpy()] == list(LABELS)
     assert int(model.sample_rate) == OWN_RATE
-    assert float(model.window_seconds) == CONFIG.window_seconds
+    assert float(model.window_seconds) == CONFIG.windows.seconds
     written = (directory / "assets" / "labels.txt").read_text(encoding="utf-8")
     assert written == "".join(f"{label}\n" for label in LABELS)
     made = json.loads((directory / METADATA_FILE).read_text(encoding="utf-8"))
     # JSON has lists where the configuration has tuples.
     assert made == json.loads(json.dumps(METADATA)) | {
-        "gains_from_less": either.classifier.extractor.handle != "gabor",
+        "benefits_from_low_precision": either.classifier.extractor.handle != "gabor",
         "labels": list(LABELS),
         "min_score": 0.0,
         "sample_rate_hz": OWN_RATE,
-        "window_seconds": CONFIG.window_seconds,
+        "window_seconds": CONFIG.windows.seconds,
     }
 
 
@@ -341,11 +347,15 @@ def test_embedding_is_the_mean_over_the_windows(
         np.testing.assert_allclose(embedding, mean, rtol=1e-4, atol=1e-4)
 
 
-def test_spectrogram_is_the_coloured_picture_of_the_first_window(exported: Exported) -> None:
+def test_spectrogram_is_the_coloured_image_of_the_first_window(exported: Exported) -> None:
     rate = 16000
     waveform = sound(0.5, rate)
-    grey = picture.picture(log_mel.log_mel(waveform, rate, CONFIG), 299, 299, CONFIG).numpy()
-    expected = matplotlib.colormaps[CONFIG.colormap](grey, bytes=True)[..., :3].astype(int)
+    grey = image_module.grey_image(
+        log_mel.log_mel(waveform, rate, CONFIG), 299, 299, CONFIG
+    ).numpy()
+    expected = matplotlib.colormaps[CONFIG.spectrogram.colormap](grey, bytes=True)[..., :3].astype(
+        int
+    )
     image = exported.signature("spectrogram", waveform=waveform, sample_rate=rate)["image"]
     assert image.dtype == np.uint8
     differs = np.abs(image.astype(int) - expected).max(axis=-1)
@@ -515,7 +525,7 @@ def test_the_module_folder_is_not_asked_for(exported: Exported) -> None:
 
 
 @pytest.mark.parametrize("rate", [16000, OWN_RATE, 48000])
-def test_pictures_of_three_spectrograms_are_exported(
+def test_images_of_three_spectrograms_are_exported(
     multi: Exported, exported: Exported, rate: int
 ) -> None:
     waveform = sound(1.1, rate)
@@ -523,9 +533,9 @@ def test_pictures_of_three_spectrograms_are_exported(
     np.testing.assert_allclose(scores, multi.scores(waveform, rate), atol=SAME)
     first = split_windows(tf.constant(waveform), tf.constant(rate), CONFIG).waveform[:, 0]
     embedding = multi.signature("embedding", waveform=first.numpy(), sample_rate=rate)["embedding"]
-    config = replace(CONFIG, image_channels="multi")
-    pictures = picture.network_picture(first, tf.constant(rate), 24, 24, config)
-    expected = tiny_models.PictureModule()(pictures).numpy()
+    config = replace(CONFIG, spectrogram=replace(CONFIG.spectrogram, image_channels="multi"))
+    images = image_module.network_image(first, tf.constant(rate), 24, 24, config)
+    expected = tiny_models.PictureModule()(images).numpy()
     np.testing.assert_allclose(embedding, expected, atol=1e-4)
     # People look at colours all the same.
     images = [

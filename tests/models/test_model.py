@@ -48,24 +48,24 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_knows_what_it_is(directory: Path) -> None:
-    expected = ModelInfo(tuple(LABELS), CONFIG.window_seconds, 0.375, CONFIG)
+    expected = ModelInfo(tuple(LABELS), CONFIG.windows.seconds, 0.375, CONFIG)
     assert Model(directory).info == read_info(directory) == expected
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.5, 1.7])
-def test_scores_and_pictures_are_those_of_the_signatures(directory: Path, seconds: float) -> None:
+def test_scores_and_images_are_those_of_the_signatures(directory: Path, seconds: float) -> None:
     random = np.random.default_rng(0)
     waveform = random.normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
     model, loaded = Model(directory), tf.saved_model.load(str(directory))
     scores = model.scores(waveform, RATE)
     assert scores.shape == (len(LABELS),) and scores.dtype == np.float32
     np.testing.assert_allclose(scores, loaded(waveform[None], RATE)["scores"][0], atol=1e-6)
-    picture = model.picture(waveform, RATE)
-    assert picture.shape == (299, 299, 3) and picture.dtype == np.uint8
-    image = loaded.signatures["spectrogram"](
+    image = model.image(waveform, RATE)
+    assert image.shape == (299, 299, 3) and image.dtype == np.uint8
+    exported = loaded.signatures["spectrogram"](
         waveform=tf.constant(waveform[None]), sample_rate=tf.constant(RATE)
     )["image"]
-    np.testing.assert_array_equal(picture, image[0])
+    np.testing.assert_array_equal(image, exported[0])
 
 
 def test_computes_in_what_was_chosen_for_the_machine(
@@ -82,7 +82,9 @@ def test_computes_in_what_was_chosen_for_the_machine(
     machine = Machine(frozenset({"avx512_bf16"}))
     monkeypatch.setattr(model_module, "this_machine", lambda: machine)
     shutil.copytree(directory, tmp_path / "copy")
-    about = json.loads((directory / METADATA_FILE).read_text()) | {"gains_from_less": True}
+    about = json.loads((directory / METADATA_FILE).read_text()) | {
+        "benefits_from_low_precision": True
+    }
     (tmp_path / "copy" / METADATA_FILE).write_text(json.dumps(about))
     for folder, asked, expected in (
         (directory, "auto", "float32"),
@@ -126,7 +128,7 @@ def test_damaged_metadata_is_refused(directory: Path, tmp_path: Path, content: s
 
 
 def test_other_savedmodels_are_refused(tmp_path: Path) -> None:
-    handle = tiny_models.save_picture_module(tmp_path / "module")
+    handle = tiny_models.save_image_module(tmp_path / "module")
     with pytest.raises(UserError, match="not one exported by sound_pipeline"):
         read_info(Path(handle))
 

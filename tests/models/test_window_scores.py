@@ -11,12 +11,12 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline.errors import UnreadableError
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.features.windows import WINDOWS_AT_ONCE, stream_windows
-from sound_pipeline.models.window_scores import Rows, answer_groups
+from sound_pipeline.models.window_scores import WindowAnswers, answer_groups
 from tests.helpers import sounds
 
-CONFIG = FeatureConfig(window_seconds=0.5, window_overlap=0.5)
+CONFIG = FeatureConfig(windows=WindowConfig(seconds=0.5, overlap=0.5))
 RATES = (8000, 11025)
 
 
@@ -49,7 +49,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray
 
 def answers(
     groups: Sequence[Sequence[str]], threads: int = 3
-) -> tuple[list[Rows | UnreadableError], Asked]:
+) -> tuple[list[WindowAnswers | UnreadableError], Asked]:
     asked = Asked()
     found = [one for group in answer_groups(groups, CONFIG, asked, threads) for one in group]
     return found, asked
@@ -68,7 +68,7 @@ def test_every_window_gets_its_own_answer(
         if waveform is None:
             assert isinstance(one, UnreadableError) and path in str(one)
             continue
-        assert isinstance(one, Rows)
+        assert isinstance(one, WindowAnswers)
         expected = list(stream_windows([waveform], one.sample_rate_hz, CONFIG))
         assert one.starts == [window.start for window in expected]
         assert one.ends == [window.end for window in expected]

@@ -138,8 +138,8 @@ def excerpt(
 ) -> Excerpt:
     """A mistake that sounds as a tone and looks as a rising one."""
     time = np.arange(round(sample_rate_hz * seconds)) / sample_rate_hz
-    picture = np.zeros((299, 299, 3), np.uint8)
-    picture[..., 0] = np.add.outer(np.arange(299), np.arange(299)) // 3
-    picture[..., 2] = 90
+    image = np.zeros((299, 299, 3), np.uint8)
+    image[..., 0] = np.add.outer(np.arange(299), np.arange(299)) // 3
+    image[..., 2] = 90
     waveform = (0.4 * np.sin(2 * np.pi * tone_hz * time)).astype(np.float32)
-    return Excerpt(path, label, predicted, score, sample_rate_hz, waveform, picture)
+    return Excerpt(path, label, predicted, score, sample_rate_hz, waveform, image)

@@ -76,7 +76,13 @@ def run(
     **figures: Any,
 ) -> Run:
     changed = {"dataset.data_dir": "sounds", **(config or {})}
-    flat = {**FIGURES, "calibration_error": 0.03125, "leaked_share": None, "clips": 40, **figures}
+    flat = {
+        **FIGURES,
+        "calibration_error": 0.03125,
+        "leaked_fraction": None,
+        "clips": 40,
+        **figures,
+    }
     return Run(name, changed, flat, predictions)
 
 
@@ -309,7 +315,7 @@ def test_a_warning_names_all_that_it_concerns() -> None:
 
 
 def test_a_leaky_run_is_warned_of() -> None:
-    leaky = run(table([True]), "b", split="random split (leaky)", leaked_share=0.3525)
+    leaky = run(table([True]), "b", split="random split (leaky)", leaked_fraction=0.3525)
     text = to_markdown([run(table([True])), leaky], [])
     assert "Warning: b: random split (leaky): 35.2% of its tested clips" in text
     assert "Warning: a" not in text
@@ -324,12 +330,12 @@ def test_small_p_values_and_signs() -> None:
 def test_csv_is_a_row_a_run() -> None:
     runs = [
         run(table([True]), "a, b", {"split.test_folds": []}),
-        run(table([True]), "c", {"split.test_folds": [1, 2]}, leaked_share=0.25),
+        run(table([True]), "c", {"split.test_folds": [1, 2]}, leaked_fraction=0.25),
     ]
     rows = list(csv.DictReader(to_csv(runs).splitlines()))
     assert [row["run"] for row in rows] == ["a, b", "c"]
     assert [row["split.test_folds"] for row in rows] == ["", "1,2"]
-    assert [row["leaked_share"] for row in rows] == ["", "0.25"]
+    assert [row["leaked_fraction"] for row in rows] == ["", "0.25"]
     first = {name: float(rows[0][name]) for name in ("accuracy", "accuracy_low", "accuracy_high")}
     assert first == {"accuracy": 0.875, "accuracy_low": 0.8125, "accuracy_high": 0.90625}
     assert (rows[0]["calibration_error"], rows[0]["seconds"]) == ("0.03125", "12.25")

@@ -1,4 +1,4 @@
-"""The confusion matrix's picture, read again."""
+"""The confusion matrix's image, read again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONG_NAMES = (
 
 
 def drawn(path: Path, matrix: np.ndarray, classes: tuple[str, ...], title: str = "") -> np.ndarray:
-    """The drawn picture, read again: uint8 [height, width, 3]."""
+    """The drawn image, read again: uint8 [height, width, 3]."""
     draw_confusion_matrix(path, matrix, classes, title)
     return np.round(imread(path)[..., :3] * 255).astype(np.uint8)
 
@@ -34,7 +34,7 @@ def drawn(path: Path, matrix: np.ndarray, classes: tuple[str, ...], title: str =
 @pytest.mark.parametrize(
     ("classes", "least", "most"), [(("a", "b"), 350, 700), (LONG_NAMES, 600, 1200)]
 )
-def test_confusion_matrix_is_a_picture_of_sensible_size(
+def test_confusion_matrix_is_a_image_of_sensible_size(
     tmp_path: Path, classes: tuple[str, ...], least: int, most: int
 ) -> None:
     matrix = np.random.default_rng(0).integers(0, 90, (len(classes), len(classes)))
@@ -42,7 +42,7 @@ def test_confusion_matrix_is_a_picture_of_sensible_size(
     image = drawn(tmp_path / "confusion.png", matrix, classes, title)
     height, width, _ = image.shape
     assert least <= height <= most and least <= width <= most
-    # Nothing is cut off: the picture's border is paper.
+    # Nothing is cut off: the image's border is paper.
     border = [image[:2], image[-2:], image[:, :2], image[:, -2:]]
     assert all((edge == 255).all() for edge in border)
 

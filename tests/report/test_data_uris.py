@@ -1,4 +1,4 @@
-"""Sounds and pictures as data: URIs, decoded again."""
+"""Sounds and images as data: URIs, decoded again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from matplotlib.image import imread
 
-from sound_pipeline.report.data_uris import picture_uri, sound_uri
+from sound_pipeline.report.data_uris import image_uri, sound_uri
 
 
 def decoded(uri: str) -> tuple[str, io.BytesIO]:
@@ -55,9 +55,9 @@ def test_a_low_rate_is_raised_by_a_whole_factor(rate: int, factor: int) -> None:
         np.testing.assert_allclose(read[1:-1:2], (waveform[1:] + waveform[:-1]) / 2, atol=2 / 32768)
 
 
-def test_a_picture_is_a_png_of_the_same_pixels() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (12, 7, 3), np.uint8)
-    kind, file = decoded(picture_uri(picture))
+def test_a_image_is_a_png_of_the_same_pixels() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (12, 7, 3), np.uint8)
+    kind, file = decoded(image_uri(image))
     assert kind == "image/png"
     read = np.round(imread(file, format="png")[..., :3] * 255)
-    np.testing.assert_array_equal(read, picture)
+    np.testing.assert_array_equal(read, image)

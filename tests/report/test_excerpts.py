@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.evaluation.predictions import Predictions
-from sound_pipeline.features import picture
+from sound_pipeline.features import image
 from sound_pipeline.report.excerpts import (
     LONGEST_SECONDS,
     excerpts,
@@ -42,16 +42,16 @@ def all_hum(paths: Sequence[str]) -> Predictions:
     return table(paths, ["hum"] * len(paths), [[0.25, 0.5, 0.25]] * len(paths))
 
 
-def assert_shows(picture: np.ndarray, window: Floats, rate_hz: int) -> None:
+def assert_shows(image: np.ndarray, window: Floats, rate_hz: int) -> None:
     """That it is `seen`; where a graph rounds otherwise, a colour may be the next in the table."""
     expected = seen(window, rate_hz)
-    assert (picture == expected).mean() > 0.9999
-    assert np.abs(picture.astype(int) - expected).max() <= 5
+    assert (image == expected).mean() > 0.9999
+    assert np.abs(image.astype(int) - expected).max() <= 5
 
 
 def seen(window: Floats, rate_hz: int) -> np.ndarray:
     """What the feature path makes of one window: uint8 [299, 299, 3]."""
-    coloured = picture.coloured_picture(
+    coloured = image.coloured_image(
         tf.constant(window[None]), tf.constant(rate_hz), 299, 299, SHORT
     )
     return np.round(coloured[0].numpy() * 255).astype(np.uint8)
@@ -103,8 +103,8 @@ def test_an_excerpt_is_what_is_in_the_file(tmp_path: Path, rate_hz: int) -> None
     )  # fmt: skip
     assert found.waveform.dtype == np.float32
     np.testing.assert_array_equal(found.waveform, waveform)
-    assert found.picture.shape == (299, 299, 3) and found.picture.dtype == np.uint8
-    assert_shows(found.picture, waveform, rate_hz)
+    assert found.image.shape == (299, 299, 3) and found.image.dtype == np.uint8
+    assert_shows(found.image, waveform, rate_hz)
 
 
 def test_excerpts_come_in_the_order_asked_for(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_excerpts_come_in_the_order_asked_for(tmp_path: Path) -> None:
     ]
     found = excerpts(all_hum(paths), [2, 0], SHORT)
     assert [item.path for item in found] == [paths[2], paths[0]]
-    assert not (found[0].picture == found[1].picture).all()
+    assert not (found[0].image == found[1].image).all()
     assert excerpts(all_hum(paths), [], SHORT) == []
 
 
@@ -132,7 +132,7 @@ def test_a_long_recording_is_heard_from_its_start_and_seen_where_it_sounds(tmp_p
     np.testing.assert_array_equal(found.waveform, quiet[: 10 * rate_hz])
     # The window before already holds the sweep's first half.
     start = 12 * rate_hz - rate_hz // 4
-    assert_shows(found.picture, quiet[start : start + rate_hz // 2], rate_hz)
+    assert_shows(found.image, quiet[start : start + rate_hz // 2], rate_hz)
 
 
 def test_the_sound_is_mono_and_in_range(tmp_path: Path) -> None:

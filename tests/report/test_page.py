@@ -48,7 +48,7 @@ def written(
 def everything(tmp_path: Path) -> Element:
     """A page that has all its sections."""
     figures = example_runs.figures()
-    figures |= {"split": "random split (leaky)", "leaked_share": 0.973}
+    figures |= {"split": "random split (leaky)", "leaked_fraction": 0.973}
     figures["unknown"] = {"classes": ["siren"], "clips": 40, "auroc": 0.81}
     figures["unreadable"] = {"sounds/broken.wav": "it is empty"}
     return written(tmp_path, figures, mistakes=[example_runs.excerpt()])
@@ -152,7 +152,7 @@ def test_the_warning_is_there_exactly_for_leaky_splits(
     figures["split"] = split
     leaky = split == "random split (leaky)"
     if leaky:
-        figures["leaked_share"] = 0.9731
+        figures["leaked_fraction"] = 0.9731
     root = written(tmp_path, figures)
     assert words in root.at("split").text
     assert root.has("leak-warning") == leaky == ("leaky" in root.all("title")[0].text)
@@ -165,7 +165,7 @@ def test_the_warning_is_there_exactly_for_leaky_splits(
 
 
 def test_a_random_split_without_known_sources_is_doubtful_too(tmp_path: Path) -> None:
-    figures = example_runs.figures() | {"split": "random split (leaky)", "leaked_share": 0.0}
+    figures = example_runs.figures() | {"split": "random split (leaky)", "leaked_fraction": 0.0}
     warning = written(tmp_path, figures).at("leak-warning").text
     assert "may be too good" in warning and "%" not in warning
 
@@ -277,7 +277,7 @@ def test_learning_curves_are_drawn_fold_by_fold(tmp_path: Path) -> None:
     assert second.all("circle", class_="after") and not second.all("circle", class_="before")
 
 
-def test_mistakes_are_pictures_sounds_and_words(tmp_path: Path) -> None:
+def test_mistakes_are_images_sounds_and_words(tmp_path: Path) -> None:
     mistakes = [
         example_runs.excerpt("sounds/x/1.wav", "dog", "rooster", 0.987),
         example_runs.excerpt("sounds/x/2.wav", "rain", "sea_waves", 0.5, seconds=0.5),
@@ -287,10 +287,10 @@ def test_mistakes_are_pictures_sounds_and_words(tmp_path: Path) -> None:
     assert len(cards) == 2
     for card, mistake, score in zip(cards, mistakes, ("0.99", "0.50"), strict=True):
         assert [word.text for word in card.all("dd")] == [mistake.label, mistake.predicted, score]
-        (sound,), (picture,) = card.all("audio"), card.all("img")
+        (sound,), (image,) = card.all("audio"), card.all("img")
         assert "controls" in sound.attributes
         assert sound.attributes["src"].startswith("data:audio/flac;base64,")
-        assert picture.attributes["src"].startswith("data:image/png;base64,")
+        assert image.attributes["src"].startswith("data:image/png;base64,")
         (file,) = card.all("p", class_="file")
         assert file.text == Path(mistake.path).name and file.attributes["title"] == mistake.path
     assert not section.has("no-mistakes")

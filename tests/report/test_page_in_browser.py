@@ -64,7 +64,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     usual = example_runs.figures()
     usual["unreadable"] = {"/a/long/path/" * 12 + HOSTILE: "it is empty"}
     many = example_runs.figures(LONG_NAMES, 0.7, 400, folds=10)
-    many |= {"split": "random split (leaky)", "leaked_share": 0.973}
+    many |= {"split": "random split (leaky)", "leaked_fraction": 0.973}
     many["unknown"] = {"classes": [HOSTILE], "clips": 40, "auroc": 0.81}
     url = "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/5"
     many |= {"extractor": url, "data_set": "recordings_of_the_whole_yard_in_the_autumn_of_2024"}
@@ -178,9 +178,9 @@ def test_the_page_fits_the_window(
         first = "#leak-warning" if name == "many" else "#headline"
         box = tab.locator(first).bounding_box()
         assert box is not None and box["y"] + min(box["height"], 100) < size[1]
-        picture = tmp_path / f"{name}-{size[0]}.png"
-        tab.screenshot(path=picture, full_page=True)
-    pixels = tf.io.decode_png(picture.read_bytes(), channels=3).numpy()
+        image = tmp_path / f"{name}-{size[0]}.png"
+        tab.screenshot(path=image, full_page=True)
+    pixels = tf.io.decode_png(image.read_bytes(), channels=3).numpy()
     assert pixels.shape[1] == size[0] and pixels.shape[0] > 2 * size[1]
     # Every stretch of it has something to see.
     for stretch in np.array_split(pixels, len(pixels) // 800):

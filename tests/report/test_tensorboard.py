@@ -63,7 +63,7 @@ def excerpt(row: int) -> Excerpt:
         score=float(predictions.score[row]),
         sample_rate_hz=RATE_HZ,
         waveform=random.uniform(-1, 1, 100 + row).astype(np.float32),
-        picture=random.integers(0, 256, (299, 299, 3), np.uint8),
+        image=random.integers(0, 256, (299, 299, 3), np.uint8),
     )
 
 
@@ -114,7 +114,7 @@ def test_a_run_a_fold_holds_its_curves_and_its_accuracy(logs: Path) -> None:
             assert float(value(events, "test accuracy")) == pytest.approx(accuracy)
 
 
-def test_summary_shows_pictures_and_sounds(logs: Path, confusion: np.ndarray) -> None:
+def test_summary_shows_images_and_sounds(logs: Path, confusion: np.ndarray) -> None:
     summary = read(logs, "summary")
     samples = ["samples/gun shot", "samples/hum"]
     shown = [*samples, *MISTAKES]
@@ -123,12 +123,12 @@ def test_summary_shows_pictures_and_sounds(logs: Path, confusion: np.ndarray) ->
     assert set(summary.Tags()["tensors"]) == {"confusion matrix", *shown, *sounds, *curves}
 
     def image(tag: str) -> np.ndarray:
-        # Width, height, then the pictures as PNG.
+        # Width, height, then the images as PNG.
         return tf.io.decode_png(value(summary, tag)[2], channels=3).numpy()
 
     np.testing.assert_array_equal(image("confusion matrix"), confusion)
     for tag, row in zip(shown, (0, 1, 1, 3), strict=True):
-        np.testing.assert_array_equal(image(tag), excerpt(row).picture)
+        np.testing.assert_array_equal(image(tag), excerpt(row).image)
         ((wav, _),) = value(summary, f"{tag}/sound")
         waveform, rate_hz = soundfile.read(io.BytesIO(wav), dtype="float32")
         assert rate_hz == RATE_HZ

@@ -18,7 +18,7 @@ from sound_pipeline.embeddings.embed import embed_recordings
 from sound_pipeline.embeddings.matrices import Matrix
 from sound_pipeline.errors import UserError
 from sound_pipeline.evaluation.evaluate import evaluate, predictions_of
-from sound_pipeline.evaluation.summary import figures
+from sound_pipeline.evaluation.summary import summarise
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.features.log_mel import log_mel
@@ -146,19 +146,19 @@ def test_the_same_function_inside_and_outside() -> None:
     """Also on another thread, and where it was called outside before."""
     bfloat16_or_skip()
     random = np.random.default_rng(0)
-    pictures = tf.constant(random.normal(size=[2, 32, 32, 16]), tf.float32)
+    images = tf.constant(random.normal(size=[2, 32, 32, 16]), tf.float32)
     filters = tf.constant(random.normal(size=[3, 3, 16, 16]), tf.float32)
 
     @tf.function
-    def convolved(pictures: tf.Tensor) -> tf.Tensor:
-        return tf.nn.conv2d(pictures, filters, 1, "SAME")
+    def convolved(images: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(images, filters, 1, "SAME")
 
-    before = convolved(pictures).numpy()
+    before = convolved(images).numpy()
     found = {}
 
     def inside() -> None:
         with computing_in("bfloat16"):
-            found["inside"] = convolved(pictures).numpy()
+            found["inside"] = convolved(images).numpy()
 
     inside()
     error = np.abs(found["inside"] - before).mean() / np.abs(before).mean()
@@ -168,7 +168,7 @@ def test_the_same_function_inside_and_outside() -> None:
     elsewhere.start()
     elsewhere.join()
     np.testing.assert_array_equal(found["inside"], first)
-    np.testing.assert_array_equal(convolved(pictures).numpy(), before)
+    np.testing.assert_array_equal(convolved(images).numpy(), before)
 
 
 def cosines(one: Matrix, other: Matrix) -> np.ndarray:
@@ -220,6 +220,6 @@ def test_accuracy_on_esc10_in_bfloat16_is_that_in_float32(
         embedded[name] = embed_recordings(paths, extractor, tmp_path, 0.0, name)
         results = evaluate(manifest, embedded[name], splits, HeadConfig())
         calibrations = {result.name: result.calibration for result in results}
-        accuracy[name] = figures(predictions_of(manifest, results), calibrations)["accuracy"]
+        accuracy[name] = summarise(predictions_of(manifest, results), calibrations)["accuracy"]
     assert cosines(*(found.values for found in embedded.values())).mean() > 0.999
     assert abs(accuracy["bfloat16"] - accuracy["float32"]) <= 0.005, accuracy

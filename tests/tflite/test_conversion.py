@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 Floats = npt.NDArray[np.float32]
 
-RATE = CONFIG.sample_rate_hz
+RATE = CONFIG.spectrogram.sample_rate_hz
 MIN_SCORE = 0.375
 
 
@@ -59,7 +59,7 @@ def gabor(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return export(tmp_path_factory.mktemp("gabor"), "gabor")
 
 
-def sounds(seconds: float = CONFIG.window_seconds) -> list[Floats]:
+def sounds(seconds: float = CONFIG.windows.seconds) -> list[Floats]:
     """Windows of the model's rate: tones that come and go in noise, quiet and loud, and others."""
     random = np.random.default_rng(0)
     time = np.arange(round(seconds * RATE)) / RATE
@@ -97,8 +97,8 @@ def test_float32_says_what_the_saved_model_says(gabor: Exported) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("changes", [{"image_channels": "multi"}, {"pieces": (1, 2)}], ids=str)
-def test_other_pictures_say_the_same(tmp_path: Path, changes: dict[str, Any]) -> None:
-    module = tiny_models.save_picture_module(tmp_path / "module")
+def test_other_images_say_the_same(tmp_path: Path, changes: dict[str, Any]) -> None:
+    module = tiny_models.save_image_module(tmp_path / "module")
     exported = export(tmp_path, module, dataclasses.replace(CONFIG, **changes))
     saved = Model(exported.saved_model)
     for kind, atol in (("float32", 1e-3), ("int8", 0.06)):
@@ -137,7 +137,7 @@ def test_it_consists_of_built_in_operations_alone(gabor: Exported, kind: str) ->
     assert len(model.subgraphs) == 1
     graph = model.subgraphs[0]
     shapes = [list(graph.tensors[number].shape) for number in (*graph.inputs, *graph.outputs)]
-    assert shapes == [[1, round(CONFIG.window_seconds * RATE)], [1, len(LABELS)]]
+    assert shapes == [[1, round(CONFIG.windows.seconds * RATE)], [1, len(LABELS)]]
 
 
 def test_weights_are_kept_as_the_format_says(gabor: Exported) -> None:
@@ -262,8 +262,8 @@ class Unsupported(tiny_models.PictureModule):
     @tf.function(
         input_signature=[tf.TensorSpec([None, tiny_models.SIDE, tiny_models.SIDE, 3], tf.float32)]
     )
-    def __call__(self, pictures: tf.Tensor) -> tf.Tensor:
-        return tf.math.digamma(1.0 + tf.reduce_sum(pictures, axis=[2, 3]))
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        return tf.math.digamma(1.0 + tf.reduce_sum(images, axis=[2, 3]))
 
 
 def test_operations_that_are_missing_are_named(
@@ -288,7 +288,7 @@ def test_an_older_export_is_refused(tmp_path: Path) -> None:
         "window_seconds": 1,
         "min_score": 0,
         "config": {"features": {}},
-        "gains_from_less": False,
+        "benefits_from_low_precision": False,
     }
     (directory / "assets.extra" / "model.json").write_text(json.dumps(about))
     with pytest.raises(UserError, match=r"older version; run train\.py again"):

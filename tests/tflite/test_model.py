@@ -21,8 +21,8 @@ from tests.helpers import tiny_models
 
 pytestmark = pytest.mark.slow
 
-RATE = tiny_models.CONFIG.sample_rate_hz
-SECONDS = tiny_models.CONFIG.window_seconds
+RATE = tiny_models.CONFIG.spectrogram.sample_rate_hz
+SECONDS = tiny_models.CONFIG.windows.seconds
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +88,8 @@ def test_it_is_loaded_as_a_saved_model_is(lite: Path) -> None:
     with LoadingModel(lite, read_info(lite), 16000, threads=1) as loading:
         scores = loading.scores(tone(16000), 16000)  # waits
         np.testing.assert_array_equal(scores, LiteModel(lite).scores(tone(16000), 16000))
-        with pytest.raises(UserError, match="makes no pictures"):
-            loading.picture(tone(16000), 16000)
+        with pytest.raises(UserError, match="makes no images"):
+            loading.image(tone(16000), 16000)
 
 
 def test_files_without_a_model_are_refused(lite: Path, tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from sound_pipeline.embeddings.embed import embed_recordings
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.extractors.loading import load_extractor
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.fine_tuning.config import FineTuneConfig
-from sound_pipeline.fine_tuning.examples import Labelled, Share, all_windows, drawn_windows
+from sound_pipeline.fine_tuning.examples import Labelled, PipelineShare, all_windows, drawn_windows
 from sound_pipeline.fine_tuning.tuner import FineTuner
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.system.devices import make_devices
@@ -32,7 +32,7 @@ from tests.helpers.trainable_modules import save_trainable_module
 
 pytestmark = pytest.mark.slow
 
-CONFIG = FeatureConfig(window_seconds=0.5, beginning_seconds=(0.1,))
+CONFIG = FeatureConfig(windows=WindowConfig(seconds=0.5), beginning_seconds=(0.1,))
 CLASSES = 3
 COUNT = 30
 SIZE = 4
@@ -63,14 +63,16 @@ def rows_of(batch: Sequence[tf.Tensor]) -> list[Row]:
     return list(zip(*columns, strict=True))
 
 
-def drawn(recordings: Labelled, data_service: str, share: Share | None = None) -> tf.data.Dataset:
+def drawn(
+    recordings: Labelled, data_service: str, share: PipelineShare | None = None
+) -> tf.data.Dataset:
     return drawn_windows(
         recordings,
         GaborExtractor(CONFIG).prepare,
         CONFIG,
         CLASSES,
         seed=0,
-        share=share or Share(0, 1, SIZE, 1),
+        share=share or PipelineShare(0, 1, SIZE, 1),
         first_epoch=1,
         augmentation=AugmentationConfig(("gain",)),
         data_service=data_service,
@@ -113,7 +115,7 @@ def test_processes_that_share_batches_get_their_own_parts(
     firsts = {frozenset(rows[:2]) for rows in alone}
     seconds = {frozenset(rows[2:]) for rows in alone}
     for number, expected in enumerate((firsts, seconds)):
-        share = Share(number, 2, SIZE // 2, 1)
+        share = PipelineShare(number, 2, SIZE // 2, 1)
         part = drawn(recordings, service.address, share).take(STEPS)
         assert {frozenset(rows_of(batch)) for batch in part} <= expected
 

@@ -22,10 +22,10 @@ from sound_pipeline.datasets.splits import SplitConfig, make_splits
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.fine_tuning.config import FineTuneConfig
-from sound_pipeline.fine_tuning.tuner import FineTuner, Tuned
+from sound_pipeline.fine_tuning.tuner import FineTunedNetwork, FineTuner
 from sound_pipeline.heads.calibration import Calibration
 from sound_pipeline.heads.config import HeadConfig
-from sound_pipeline.heads.train import HeldOut, calibrate
+from sound_pipeline.heads.train import HeldOutScores, calibrate
 from sound_pipeline.models.classifier import SoundClassifier
 from sound_pipeline.report import run_report
 from sound_pipeline.system.devices import Devices
@@ -289,10 +289,10 @@ def test_the_model_is_calibrated_by_validation_recordings_alone(
     manifest = write_csv(workplace / "noisy.csv", rows)
     dataset = DatasetConfig("csv", str(workplace / "sounds"), manifest=str(manifest))
     config = config_of(dataset, split=SplitConfig("folds", validation_fraction=0.3))
-    given: list[list[HeldOut]] = []
+    given: list[list[HeldOutScores]] = []
     models: list[SoundClassifier] = []
 
-    def remember(manifest: Any, validations: list[HeldOut]) -> Calibration:
+    def remember(manifest: Any, validations: list[HeldOutScores]) -> Calibration:
         given.append(validations)
         return calibrate(manifest, validations)
 
@@ -324,17 +324,17 @@ def test_everything_stands_on_fine_tuned_networks(
 ) -> None:
     """Each tested on what its network hasn't seen; the final one has seen everything."""
     learned: dict[str, tuple[list[int], list[int]]] = {}
-    calibrated: list[list[HeldOut]] = []
+    calibrated: list[list[HeldOutScores]] = []
     models: list[SoundClassifier] = []
     tune = FineTuner.tune
 
     def remember(
         self: FineTuner, base: Any, frozen: Any, seen: Any, watched: Any, *rest: Any
-    ) -> Tuned:
+    ) -> FineTunedNetwork:
         learned[rest[1]] = seen.tolist(), watched.tolist()
         return tune(self, base, frozen, seen, watched, *rest)
 
-    def calibrate_with(manifest: Any, validations: list[HeldOut]) -> Calibration:
+    def calibrate_with(manifest: Any, validations: list[HeldOutScores]) -> Calibration:
         calibrated.append(validations)
         return calibrate(manifest, validations)
 
@@ -473,7 +473,7 @@ def test_a_random_split_says_that_it_leaks(workplace: Path) -> None:
     config = config_of(dataset, split=SplitConfig("random", folds=2), max_bad_clips=0.5)
     figures = train(config, workplace / "random", workplace / "cache")
     assert figures["split"] == "random split (leaky)"
-    assert figures["leaked_share"] == 1.0
+    assert figures["leaked_fraction"] == 1.0
     assert json.loads((workplace / "random" / "metrics.json").read_text()) == figures
 
 

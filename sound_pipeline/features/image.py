@@ -16,30 +16,32 @@ from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.features.log_mel import log_mel
 
 IMAGE_SIZE = 299
-"""Height and width of `image`, in pixels: what Inception v3 takes."""
+"""Height and width of `display_image`, in pixels: what Inception v3 takes."""
 
 
-def picture(spectrogram: tf.Tensor, height: int, width: int, config: FeatureConfig) -> tf.Tensor:
-    """A log-mel spectrogram as a grey picture: time to the right, low frequencies at the bottom.
+def grey_image(spectrogram: tf.Tensor, height: int, width: int, config: FeatureConfig) -> tf.Tensor:
+    """A log-mel spectrogram as a grey image: time to the right, low frequencies at the bottom.
 
     Args:
       spectrogram: float32 [batch, frames, mel_bands] from `log_mel`.
-      height: rows of the picture.
-      width: columns of the picture.
+      height: rows of the image.
+      width: columns of the image.
       config: gives the floor.
 
     Returns:
       float32 [batch, height, width], 0 at the floor to 1 at the loudest cell.
     """
-    unit = 1.0 - spectrogram / config.floor_db
-    rows = resize_matrix(config.mel_bands, height)[::-1]  # row 0, the top, is the highest band
+    unit = 1.0 - spectrogram / config.spectrogram.floor_db
+    rows = resize_matrix(config.spectrogram.mel_bands, height)[
+        ::-1
+    ]  # row 0, the top, is the highest band
     columns = resize_matrix(config.frames, width)
     # Resizing the scalar spectrogram costs a fraction of resizing three channels.
     return banded_resize(unit, rows, columns)
 
 
-def colour(grey: tf.Tensor, colormap: str) -> tf.Tensor:
-    """Colours a grey picture through a matplotlib colormap's table of colours.
+def apply_colormap(grey: tf.Tensor, colormap: str) -> tf.Tensor:
+    """Colours a grey image through a matplotlib colormap's table of colours.
 
     Args:
       grey: float32 [batch, height, width], 0..1.
@@ -55,57 +57,62 @@ def colour(grey: tf.Tensor, colormap: str) -> tf.Tensor:
     return tf.gather_nd(tf.constant(table), index[..., tf.newaxis])
 
 
-def coloured_picture(
+def coloured_image(
     waveform: tf.Tensor, sample_rate_hz: tf.Tensor, height: int, width: int, config: FeatureConfig
 ) -> tf.Tensor:
-    """Windows to pictures in a colormap's colours: `log_mel`, `picture` and `colour` in turn.
+    """Windows to images in a colormap's colours, by `log_mel`, `grey_image` and `apply_colormap`.
 
     Args:
       waveform: float32 [batch, samples], -1..1; finite, exactly `window_samples` long.
       sample_rate_hz: int32 scalar, Hz, of every window in the batch.
-      height: rows of the picture.
-      width: columns of the picture.
+      height: rows of the image.
+      width: columns of the image.
       config: the features.
 
     Returns:
       float32 [batch, height, width, 3], RGB, 0..1.
     """
-    grey = picture(log_mel(waveform, sample_rate_hz, config), height, width, config)
-    return colour(grey, config.colormap)
+    grey = grey_image(log_mel(waveform, sample_rate_hz, config), height, width, config)
+    return apply_colormap(grey, config.spectrogram.colormap)
 
 
-def network_picture(
+def network_image(
     waveform: tf.Tensor, sample_rate_hz: tf.Tensor, height: int, width: int, config: FeatureConfig
 ) -> tf.Tensor:
-    """Windows to what an image network sees, as `config.image_channels` says.
+    """Windows to what an image network sees, as `config.spectrogram.image_channels` says.
 
-    Either a `coloured_picture`, or the grey pictures of spectrograms with frames of different
+    Either a `coloured_image`, or the grey images of spectrograms with frames of different
     lengths as its three channels: the same centres of frames and mel bands, but the first channel
     resolves time finest, the last frequency (Palanisamy et al. 2020, arXiv:2007.11154).
 
     Args:
       waveform: float32 [batch, samples], -1..1; finite, exactly `window_samples` long.
       sample_rate_hz: int32 scalar, Hz, of every window in the batch.
-      height: rows of the picture.
-      width: columns of the picture.
+      height: rows of the image.
+      width: columns of the image.
       config: the features.
 
     Returns:
       float32 [batch, height, width, 3], 0..1.
     """
-    if config.image_channels == "colormap":
-        return coloured_picture(waveform, sample_rate_hz, height, width, config)
+    if config.spectrogram.image_channels == "colormap":
+        return coloured_image(waveform, sample_rate_hz, height, width, config)
     channels = []
-    for seconds in config.channel_frame_seconds:
-        resolved = dataclasses.replace(config, image_channels="colormap", frame_seconds=seconds)
+    for seconds in config.spectrogram.channel_frame_seconds:
+        frames = dataclasses.replace(
+            config.spectrogram, image_channels="colormap", frame_seconds=seconds
+        )
+        resolved = dataclasses.replace(config, spectrogram=frames)
         spectrogram = log_mel(waveform, sample_rate_hz, resolved)
-        channels.append(picture(spectrogram, height, width, resolved))
+        channels.append(grey_image(spectrogram, height, width, resolved))
     return tf.stack(channels, axis=-1)
 
 
-def image(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
-    """Windows as people look at them: uint8 [batch, 299, 299, 3], RGB; see `coloured_picture`."""
-    coloured = coloured_picture(waveform, sample_rate_hz, IMAGE_SIZE, IMAGE_SIZE, config)
+def display_image(
+    waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig
+) -> tf.Tensor:
+    """Windows as people look at them: uint8 [batch, 299, 299, 3], RGB; see `coloured_image`."""
+    coloured = coloured_image(waveform, sample_rate_hz, IMAGE_SIZE, IMAGE_SIZE, config)
     return tf.cast(tf.round(coloured * 255.0), tf.uint8)
 
 

@@ -1,0 +1,100 @@
+"""Each extractor names the features that its embeddings depend on: those, and no others."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sound_pipeline.embeddings.made_by import made_by
+from sound_pipeline.extractors.base import Extractor
+from sound_pipeline.extractors.gabor import GaborExtractor
+from sound_pipeline.extractors.hub import load_hub_module
+from sound_pipeline.extractors.hub_image import HubImageExtractor
+from sound_pipeline.extractors.hub_waveform import HubWaveformExtractor
+from sound_pipeline.extractors.pieces import PiecesExtractor
+from sound_pipeline.features.config import FeatureConfig, SpectrogramConfig
+from tests.helpers import sounds
+from tests.helpers.tiny_models import CONFIG
+
+RATE_HZ = 22050
+# Another value for every field, each of which gives another spectrogram or other colours.
+OTHERS: dict[str, Any] = {
+    "sample_rate_hz": 24000,
+    "frame_seconds": 0.05,
+    "hop_seconds": 0.02,
+    "mel_bands": 64,
+    "min_hz": 200.0,
+    "max_hz": 8000.0,
+    "floor_db": -50.0,
+    "reference_floor_db": 60.0,
+    "colormap": "viridis",
+    "image_channels": "multi",
+}
+MULTI = dataclasses.replace(
+    CONFIG, spectrogram=dataclasses.replace(CONFIG.spectrogram, image_channels="multi")
+)
+KINDS = ("gabor", "image", "image, multi", "waveform", "pieces of an image")
+
+
+def make(kind: str, handles: tuple[str, str, str], config: FeatureConfig) -> Extractor:
+    _, images, waveforms = handles
+    if kind == "gabor":
+        return GaborExtractor(config)
+    if kind == "waveform":
+        return HubWaveformExtractor(load_hub_module(waveforms), config)
+    if kind == "pieces of an image":
+        return PiecesExtractor(make("image", handles, config.piece(2)), 2, config)
+    return HubImageExtractor(load_hub_module(images), config)
+
+
+def embedding(extractor: Extractor) -> np.ndarray:
+    waveform = tf.constant(sounds.noise(RATE_HZ // 2)[np.newaxis])
+    values: np.ndarray = extractor(extractor.prepare(waveform, tf.constant(RATE_HZ))).numpy()
+    return values
+
+
+def test_every_field_is_tried() -> None:
+    assert set(OTHERS) == {field.name for field in dataclasses.fields(SpectrogramConfig)}
+
+
+@pytest.mark.parametrize("field", OTHERS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_changes_embeddings_is_in_their_key(
+    kind: str, field: str, handles: tuple[str, str, str]
+) -> None:
+    base = MULTI if kind == "image, multi" else CONFIG
+    value = "colormap" if base is MULTI and field == "image_channels" else OTHERS[field]
+    spectrogram = dataclasses.replace(base.spectrogram, **{field: value})
+    before = make(kind, handles, base)
+    after = make(kind, handles, dataclasses.replace(base, spectrogram=spectrogram))
+    is_same = np.array_equal(embedding(before), embedding(after))
+    assert (made_by(before, "float32") == made_by(after, "float32")) == is_same
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_the_spectrogram_a_waveform_module_depends_on_nothing(
+    kind: str, handles: tuple[str, str, str]
+) -> None:
+    assert (make(kind, handles, CONFIG).depends_on == {}) == (kind == "waveform")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_how_recordings_are_cut_is_in_every_key(kind: str, handles: tuple[str, str, str]) -> None:
+    keys = [made_by(make(kind, handles, CONFIG), "float32")]
+    for field, value in {"seconds": 0.6, "overlap": 0.2, "quiet_db": -20.0}.items():
+        windows = dataclasses.replace(CONFIG.windows, **{field: value})
+        other = make(kind, handles, dataclasses.replace(CONFIG, windows=windows))
+        keys.append(made_by(other, "float32"))
+    begun = make(kind, handles, dataclasses.replace(CONFIG, beginning_seconds=(0.1,)))
+    keys.append(made_by(begun, "float32"))
+    assert all(keys.count(key) == 1 for key in keys)
+
+
+def test_beginnings_that_fill_a_window_are_in_no_key(handles: tuple[str, str, str]) -> None:
+    longer = dataclasses.replace(CONFIG, beginning_seconds=(*CONFIG.beginning_seconds, 50.0))
+    keys = [made_by(make("gabor", handles, config), "float32") for config in (CONFIG, longer)]
+    assert keys[0] == keys[1]
