@@ -11,7 +11,6 @@ an event. Ctrl-C ends it with a summary.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import signal
 from collections.abc import Sequence
@@ -22,99 +21,40 @@ from absl import flags
 from sound_pipeline.audio.reader import open_recording, open_without_tensorflow
 from sound_pipeline.datasets.find_recordings import find_recordings
 from sound_pipeline.errors import UnreadableError, UserError, check
-from sound_pipeline.events.min_scores import parse_min_score
+from sound_pipeline.live import flags as live_flags
 from sound_pipeline.live.event_files import EventSaver
-from sound_pipeline.live.gate import GATES, GateConfig
 from sound_pipeline.live.loading import LoadingModel
-from sound_pipeline.live.microphone.capture import CaptureConfig, list_devices, open_microphone
-from sound_pipeline.live.output import FORMATS, TOP_CLASSES, Output
+from sound_pipeline.live.microphone.capture import list_devices, open_microphone
+from sound_pipeline.live.output import Output
 from sound_pipeline.live.outputs import make_output
-from sound_pipeline.live.segments import SegmentConfig
-from sound_pipeline.live.session import ListeningConfig, listen
+from sound_pipeline.live.session import listen
 from sound_pipeline.live.sources import MicrophoneSource, Replay, Source
 from sound_pipeline.live.statistics import SessionStatistics
-from sound_pipeline.live.tracking import EventConfig
 from sound_pipeline.models.info import ModelInfo, is_lite, read_info
+from sound_pipeline.system import flags as system_flags
 from sound_pipeline.system import program
+from sound_pipeline.system.flag_groups import group
 
 # What a model is warmed up at before a recording's own rate is known.
 _USUAL_RATE_HZ = 44100
 
 
 def define_flags() -> None:
-    """Defines the program's flags; defaults are those of the configuration classes."""
-    flags.DEFINE_string(
-        "model", "", "Exported model: OUTPUT_DIR/saved_model, or a .tflite file made of it."
-    )
-    flags.DEFINE_integer(
-        "threads", 0, "Processor cores a .tflite model uses; 0: all.", lower_bound=0
-    )
-    program.define_precision()
-    flags.DEFINE_string("device", "", "Microphone: a number of --list_devices or part of a name.")
-    flags.DEFINE_bool("list_devices", False, "List the microphones and end.")
-    flags.DEFINE_integer("sample_rate", 0, "Hz to capture at; 0: the best the device offers.")
-    flags.DEFINE_multi_string(
-        "input", [], "Recording, or folder of recordings, to replay instead; may be repeated."
-    )
-    flags.DEFINE_bool("realtime", False, "Replay --input by the clock, not as fast as it goes.")
-    flags.DEFINE_float("seconds", 0.0, "Stop listening after so long; 0: never.")
-
-    gate = GateConfig()
-    flags.DEFINE_enum("gate", gate.kind, GATES, "What counts as sound worth labelling.")
-    flags.DEFINE_integer("vad_mode", gate.vad_mode, "webrtcvad's: 0 hears most, 3 least.")
-    segments = SegmentConfig()
-    flags.DEFINE_integer(
-        "trigger_frames", segments.trigger_frames, "Frames of 10 ms in a row that open the gate."
-    )
-    flags.DEFINE_float("hang_seconds", segments.hang_seconds, "Quiet that closes the gate.")
-    flags.DEFINE_float("preroll_seconds", segments.preroll_seconds, "Kept before the gate opens.")
-    flags.DEFINE_float("hop_seconds", segments.hop_seconds, "Between the labels of one sound.")
-    events = EventConfig()
-    flags.DEFINE_list(
-        "min_score",
-        [],
-        "Score a label needs, such as 0.5, or 0.5,dog=0.7 for single labels; below, a sound is "
-        "'unknown'. Default: what the model suggests.",
-    )
-    flags.DEFINE_bool("unknown", events.report_unknown, "Report sounds that no label is for.")
-    flags.DEFINE_float(
-        "merge_seconds", events.merge_seconds, "Events of one label closer than this are one."
-    )
-
-    flags.DEFINE_enum("format", "text", FORMATS, "Of what is printed.")
-    flags.DEFINE_bool("windows", False, "Print every window's scores too (--format=jsonl).")
-    flags.DEFINE_integer("top", TOP_CLASSES, "Classes shown of a window.", lower_bound=1)
-    flags.DEFINE_string(
-        "save_events",
-        "",
-        "Folder for each event's sound and image (a .tflite model draws none).",
-    )
-
-
-def config_from_flags(values: flags.FlagValues, info: ModelInfo) -> ListeningConfig:
-    """How to listen, as the flags say.
-
-    Raises:
-      UserError: a value is out of range, or the model has no such label.
-    """
-    gate = GateConfig(kind=values.gate, vad_mode=values.vad_mode)
-    if values.input:
-        # A recording doesn't click when it starts, as devices do.
-        gate = dataclasses.replace(gate, startup_seconds=0.0)
-    return ListeningConfig(
-        gate=gate,
-        segments=SegmentConfig(
-            trigger_frames=values.trigger_frames,
-            hang_seconds=values.hang_seconds,
-            preroll_seconds=values.preroll_seconds,
-            hop_seconds=values.hop_seconds,
-        ),
-        events=EventConfig(
-            min_scores=parse_min_score(values.min_score, info.labels, info.min_score),
-            report_unknown=values.unknown,
-            merge_seconds=values.merge_seconds,
-        ),
-    )
+    """Defines the program's flags, stage by stage."""
+    with group("Model", ("model",)):
+        flags.DEFINE_string(
+            "model", "", "Exported model: OUTPUT_DIR/saved_model, or a .tflite file made of it."
+        )
+        flags.DEFINE_integer(
+            "threads",
+            0,
+            "Number of processor cores that a .tflite model uses; 0: all.",
+            lower_bound=0,
+        )
+    live_flags.define_sources()
+    live_flags.define_detection()
+    live_flags.define_output()
+    system_flags.define_precision()
 
 
 def main(arguments: list[str]) -> int:
@@ -154,15 +94,14 @@ class Session:
             not self._is_lite or values.precision in ("auto", "float32"),
             f"--precision={values.precision}: is for SavedModels; a .tflite file has its own",
         )
-        self._config = config_from_flags(values, info)
+        self._config = live_flags.listening_config(values, info)
         self._statistics = SessionStatistics()
 
     def listen_to_microphone(self) -> int:
         """Listens until Ctrl-C, or for --seconds."""
         values = self._values
-        config = CaptureConfig(device=values.device, sample_rate_hz=values.sample_rate)
         with (
-            open_microphone(config) as microphone,
+            open_microphone(live_flags.capture_config(values)) as microphone,
             self._output() as output,
             self._model(microphone.sample_rate_hz) as model,
         ):

@@ -14,131 +14,43 @@ from pathlib import Path
 
 from absl import flags
 
-from sound_pipeline.augmentation.config import AUGMENTATIONS, AugmentationConfig
+from sound_pipeline.augmentation import flags as augmentation_flags
 from sound_pipeline.config import RunConfig
+from sound_pipeline.datasets import flags as dataset_flags
 from sound_pipeline.datasets import load_manifest
-from sound_pipeline.datasets.splits import PROTOCOLS, SplitConfig, make_splits
+from sound_pipeline.datasets.splits import make_splits
 from sound_pipeline.embeddings import flags as embedding_flags
-from sound_pipeline.fine_tuning.config import FineTuneConfig
-from sound_pipeline.heads.config import HeadConfig
+from sound_pipeline.extractors import flags as extractor_flags
+from sound_pipeline.features import flags as feature_flags
+from sound_pipeline.fine_tuning import flags as fine_tuning_flags
+from sound_pipeline.heads import flags as head_flags
+from sound_pipeline.system import flags as system_flags
 from sound_pipeline.system import program
-from sound_pipeline.system.devices import STRATEGIES, make_devices
-from sound_pipeline.tflite.formats import LITE_FORMATS
+from sound_pipeline.system.devices import make_devices
+from sound_pipeline.system.flag_groups import group
+from sound_pipeline.tflite import flags as tflite_flags
 
 
 def define_flags() -> None:
-    """Defines the program's flags; defaults are those of the configuration classes."""
+    """Defines the program's flags, stage by stage."""
+    dataset_flags.define()
+    extractor_flags.define()
+    feature_flags.define()
+    augmentation_flags.define()
+    head_flags.define()
+    fine_tuning_flags.define()
+    dataset_flags.define_splits()
+    with group("Output", ("output_dir",)):
+        flags.DEFINE_string(
+            "output_dir",
+            None,
+            "Folder of the run: a new one, or that of a run to replace when this one is done.",
+            required=True,
+        )
+    tflite_flags.define()
+    system_flags.define_precision()
+    system_flags.define_strategy()
     embedding_flags.define()
-
-    flags.DEFINE_integer(
-        "augmented_copies",
-        0,
-        "Changed copies of each training recording to learn from too; the time of embedding grows "
-        "with them. With --fine_tune, a network hears recordings changed anew in every epoch.",
-    )
-    flags.DEFINE_list(
-        "augment",
-        list(AUGMENTATIONS),
-        "How the copies are changed: some of speed (and pitch), equalise (a random filter), mask "
-        "(a stretch and a band faded out), shift (in time), noise (recordings of --background_dir, "
-        "or coloured noise), gain.",
-    )
-
-    flags.DEFINE_enum(
-        "evaluate",
-        "folds",
-        PROTOCOLS,
-        "folds: the data set's own; grouped: --folds parts by source recording; random: parts "
-        "that share source recordings, figures come out too good; holdout: one part.",
-    )
-    flags.DEFINE_list("test_folds", [], "Folds that --evaluate=holdout tests on.")
-    flags.DEFINE_integer("folds", 5, "Parts of --evaluate=grouped and random.")
-    flags.DEFINE_float("test_fraction", 0.2, "Tested by --evaluate=holdout without --test_folds.")
-    flags.DEFINE_float(
-        "validation_fraction",
-        SplitConfig("folds").validation_fraction,
-        "Share of the training side kept back to stop training, calibrate and set thresholds.",
-    )
-
-    head = HeadConfig()
-    flags.DEFINE_float("l2", head.l2, "Weight decay: 1 / C of scikit-learn.")
-    flags.DEFINE_bool(
-        "tune",
-        head.tune,
-        "Take another weight decay than --l2 where validation recordings ask for one beyond "
-        "chance; training takes several times as long.",
-    )
-    flags.DEFINE_bool(
-        "ensemble_folds",
-        False,
-        "Export the mean of the tested heads, one of each part, instead of one head trained on "
-        "everything.",
-    )
-    flags.DEFINE_integer("hidden_units", head.hidden_units, "Hidden layer; 0: a linear classifier.")
-    flags.DEFINE_float(
-        "label_smoothing", head.label_smoothing, "Share of each label given to all classes alike."
-    )
-    flags.DEFINE_float(
-        "mixup",
-        head.mixup,
-        "Learn from mixtures of two recordings too, their shares drawn from the beta distribution "
-        "of this parameter: 1 draws all alike; 0: learn from none.",
-    )
-    flags.DEFINE_integer("epochs", head.epochs, "Passes over the recordings at the most.")
-    flags.DEFINE_integer("patience", head.patience, "Epochs without progress before it stops.")
-    flags.DEFINE_enum(
-        "class_weights",
-        head.class_weights,
-        ["balanced", "none"],
-        "Whether rare classes count more.",
-    )
-    flags.DEFINE_integer("seed", 0, "Of splits, hidden layers and mixtures.")
-
-    tuning = FineTuneConfig()
-    flags.DEFINE_bool(
-        "fine_tune",
-        False,
-        "Go on training the extractor's network, for each tested part and for the final model, "
-        "before heads are trained; for TF Hub modules with trainable variables.",
-    )
-    flags.DEFINE_integer("fine_tune_epochs", tuning.epochs, "Passes over the training recordings.")
-    flags.DEFINE_integer(
-        "fine_tune_batch_size", tuning.batch_size, "Windows in a step, of all devices together."
-    )
-    flags.DEFINE_float("fine_tune_learning_rate", tuning.learning_rate, "AdamW's at its highest.")
-    flags.DEFINE_float(
-        "fine_tune_warm_up", tuning.warm_up, "Share of the steps in which the learning rate rises."
-    )
-    flags.DEFINE_float("fine_tune_weight_decay", tuning.weight_decay, "AdamW's.")
-    flags.DEFINE_float(
-        "fine_tune_label_smoothing", tuning.label_smoothing, "Share of a label spread over classes."
-    )
-    flags.DEFINE_string(
-        "fine_tune_from",
-        tuning.first_variable,
-        "Beginning of a variable's name: tune it and all after it, towards the output; empty: all.",
-    )
-    flags.DEFINE_bool(
-        "fine_tune_batch_norm",
-        tuning.batch_norm,
-        "Let batch normalisation go by each batch and learn its statistics, and dropout drop.",
-    )
-    flags.DEFINE_enum(
-        "strategy",
-        "one",
-        STRATEGIES,
-        "Who computes. one: a single device; mirrored: all GPUs of this machine; multi_worker: "
-        "fine-tuning by the processes of the environment variable TF_CONFIG, each started with the "
-        "same flags and a --cache_dir that all of them see.",
-    )
-
-    flags.DEFINE_list(
-        "export_tflite",
-        [],
-        f"Formats ({', '.join(LITE_FORMATS)}) in which to write the model for small devices too, "
-        "to OUTPUT_DIR/tflite.",
-    )
-    flags.DEFINE_string("output_dir", None, "Directory of the run, new or of a run.", required=True)
 
 
 def config_from_flags(values: flags.FlagValues) -> RunConfig:
@@ -148,50 +60,18 @@ def config_from_flags(values: flags.FlagValues) -> RunConfig:
       UserError: a value is out of range.
     """
     return RunConfig(
-        dataset=embedding_flags.dataset(values),
-        split=SplitConfig(
-            evaluate=values.evaluate,
-            test_folds=program.integers("test_folds", values.test_folds),
-            folds=values.folds,
-            test_fraction=values.test_fraction,
-            validation_fraction=values.validation_fraction,
-            seed=values.seed,
-        ),
-        features=embedding_flags.features(values),
-        extractor=embedding_flags.extractor(values),
+        dataset=dataset_flags.dataset_config(values),
+        split=dataset_flags.split_config(values),
+        features=feature_flags.feature_config(values),
+        extractor=values.extractor,
         image_size=values.image_size,
-        head=HeadConfig(
-            l2=values.l2,
-            hidden_units=values.hidden_units,
-            label_smoothing=values.label_smoothing,
-            mixup=values.mixup,
-            epochs=values.epochs,
-            patience=values.patience,
-            class_weights=values.class_weights,
-            seed=values.seed,
-            tune=values.tune,
-        ),
+        head=head_flags.head_config(values),
         max_bad_clips=values.max_bad_clips,
         export_tflite=tuple(values.export_tflite),
         precision=values.precision,
-        ensemble_folds=values.ensemble_folds,
         augmented_copies=values.augmented_copies,
-        augmentation=AugmentationConfig(
-            kinds=tuple(values.augment), stretch_seconds=values.window_seconds
-        ),
-        fine_tune=FineTuneConfig(
-            epochs=values.fine_tune_epochs,
-            batch_size=values.fine_tune_batch_size,
-            learning_rate=values.fine_tune_learning_rate,
-            warm_up=values.fine_tune_warm_up,
-            weight_decay=values.fine_tune_weight_decay,
-            label_smoothing=values.fine_tune_label_smoothing,
-            first_variable=values.fine_tune_from,
-            batch_norm=values.fine_tune_batch_norm,
-            seed=values.seed,
-        )
-        if values.fine_tune
-        else None,
+        augmentation=augmentation_flags.augmentation_config(values),
+        fine_tune=fine_tuning_flags.fine_tune_config(values),
     )
 
 

@@ -22,8 +22,8 @@ from absl import flags
 
 from benchmarks.recordings import write_recordings
 from benchmarks.targets import Target
-from sound_pipeline.embeddings.flags import DEFAULT_EXTRACTOR
 from sound_pipeline.errors import UserError
+from sound_pipeline.extractors.flags import DEFAULT_EXTRACTOR
 from sound_pipeline.system import program
 
 _ROOT = Path(__file__).parents[1]

@@ -35,8 +35,6 @@ class RunConfig:
       export_tflite: formats of `lite_formats.LITE_FORMATS` to write the model in too.
       precision: what the extractor computes in; "auto" for the fastest format that the machine
         is good at.
-      ensemble_folds: whether the exported model is the mean of the tested heads instead of one
-        trained on everything.
       augmented_copies: how many changed copies of each recording a head learns from beside it.
       augmentation: how they are changed.
       fine_tune: how the extractor's network is fine-tuned; None: it stays as it is.
@@ -51,7 +49,6 @@ class RunConfig:
     max_bad_clips: float = 0.01
     export_tflite: tuple[str, ...] = ()
     precision: str = "auto"
-    ensemble_folds: bool = False
     augmented_copies: int = 0
     augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
     fine_tune: FineTuneConfig | None = None
@@ -69,11 +66,6 @@ class RunConfig:
         check_formats("export_tflite", self.export_tflite)
         check_precision(self.precision)
         check(
-            not self.ensemble_folds or self.split.evaluate != "holdout",
-            "--ensemble_folds: --evaluate=holdout has one head, which never learns from what it is "
-            "tested on; give --evaluate=folds or grouped",
-        )
-        check(
             0 <= self.augmented_copies <= 100,
             f"--augmented_copies={self.augmented_copies}: give a number from 0 to 100",
         )
@@ -81,9 +73,4 @@ class RunConfig:
             not (self.fine_tune and self.features.pieces != (1,)),
             "--fine_tune: a network learns from whole windows; leave --pieces out, or shorten "
             "--window_seconds",
-        )
-        check(
-            not (self.ensemble_folds and self.fine_tune),
-            "--fine_tune: every tested head stands on a network of its own, which makes no one "
-            "model with --ensemble_folds; leave one of the two out",
         )

@@ -32,18 +32,22 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "port",
         None,
-        "To listen at. Default: 5050 for a dispatcher, any for a worker.",
+        "Port to listen at. Default: 5050 for a dispatcher, any free one for a worker.",
         lower_bound=0,
         upper_bound=65535,
     )
     flags.DEFINE_string(
         "work_dir",
         "",
-        "Folder in which a dispatcher notes its work, to go on with after a restart.",
+        "Folder in which a dispatcher notes its work, so that it resumes after a restart.",
     )
-    flags.DEFINE_string("dispatcher", "", "Of a worker: grpc://host:port of its dispatcher.")
     flags.DEFINE_string(
-        "host", "", "Of a worker: this machine, as others reach it. Default: its name."
+        "dispatcher", "", "Dispatcher that a worker works for, as grpc://host:port."
+    )
+    flags.DEFINE_string(
+        "host",
+        "",
+        "Name or address under which others reach a worker. Default: this machine's name.",
     )
 
 

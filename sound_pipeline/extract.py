@@ -18,21 +18,38 @@ from pathlib import Path
 
 from absl import flags
 
+from sound_pipeline.datasets import flags as dataset_flags
 from sound_pipeline.datasets import load_manifest, load_shard
 from sound_pipeline.datasets.shares import parse_shard
 from sound_pipeline.embeddings import flags as embedding_flags
 from sound_pipeline.errors import check
+from sound_pipeline.extractors import flags as extractor_flags
+from sound_pipeline.features import flags as feature_flags
+from sound_pipeline.system import flags as system_flags
 from sound_pipeline.system import program
+from sound_pipeline.system.flag_groups import group
 
 logger = logging.getLogger("sound_pipeline.extract")
 
 
 def define_flags() -> None:
     """Defines the program's flags."""
+    with group("Shards", ("shard", "merge", "shards_dir")):
+        flags.DEFINE_string(
+            "shard", "", "Shard to embed, as its number and how many there are: 3/64."
+        )
+        flags.DEFINE_bool("merge", False, "Bring all shards together, into --cache_dir.")
+        flags.DEFINE_string(
+            "shards_dir",
+            None,
+            "Folder of the shards' files, which all machines write to or are copied to.",
+            required=True,
+        )
+    dataset_flags.define()
+    extractor_flags.define()
+    feature_flags.define()
+    system_flags.define_precision()
     embedding_flags.define()
-    flags.DEFINE_string("shard", "", "The share to embed: its number and how many there are, 3/64.")
-    flags.DEFINE_bool("merge", False, "Bring all shares together, into --cache_dir.")
-    flags.DEFINE_string("shards_dir", None, "Folder of the shares' files.", required=True)
 
 
 def main(arguments: list[str]) -> None:
@@ -41,7 +58,7 @@ def main(arguments: list[str]) -> None:
     values = flags.FLAGS
     check(bool(values.shard) != values.merge, "give --shard, such as --shard=3/64, or --merge")
     share = parse_shard(values.shard) if values.shard else None
-    dataset, features = embedding_flags.dataset(values), embedding_flags.features(values)
+    dataset, features = dataset_flags.dataset_config(values), feature_flags.feature_config(values)
     paths = load_shard(dataset, share) if share else load_manifest(dataset).paths
     shards_dir = Path(values.shards_dir).expanduser()
     cache_dir = embedding_flags.cache_dir(values)
@@ -51,8 +68,7 @@ def main(arguments: list[str]) -> None:
     from sound_pipeline.system.precision import choose_precision, this_machine
 
     machine = this_machine()
-    handles = embedding_flags.extractor(values)
-    for extractor in load_extractor(handles, features, values.image_size).parts:
+    for extractor in load_extractor(values.extractor, features, values.image_size).parts:
         choice = choose_precision(values.precision, machine, extractor.benefits_from_low_precision)
         logger.info("%s: computing in %s: %s", extractor.handle, choice.precision, choice.why)
         if share:

@@ -33,7 +33,7 @@ RUN = RunConfig(
         pieces=(1, 3),
     ),
     extractor="gabor",
-    head=HeadConfig(hidden_units=32, l2=1 / 3, mixup=0.4, tune=True),
+    head=HeadConfig(l2=1 / 3, mixup=0.4, tune=True),
     image_size=224,
     max_bad_clips=0.05,
     augmented_copies=2,
@@ -168,13 +168,11 @@ def test_features_of_version_0_1_are_read() -> None:
     [
         ({"l2": -1.0}, "--l2=-1"),
         ({"l2": math.inf}, "--l2=inf"),
-        ({"hidden_units": -1}, "--hidden_units=-1"),
         ({"label_smoothing": 1.0}, "--label_smoothing=1"),
         ({"label_smoothing": -0.1}, "--label_smoothing=-0.1"),
         ({"mixup": -0.1}, "--mixup=-0.1"),
         ({"mixup": math.nan}, "--mixup=nan"),
-        ({"epochs": 0}, "--epochs=0"),
-        ({"patience": 0}, "--patience=0"),
+        ({"epochs": 0}, "head.epochs=0"),
         ({"class_weights": "Balanced"}, "--class_weights=Balanced"),
     ],
 )
@@ -195,7 +193,6 @@ def test_head_values_out_of_range_name_their_flag(values: dict[str, Any], flag: 
         ({"max_bad_clips": math.nan}, "--max_bad_clips=nan"),
         ({"augmented_copies": -1}, "--augmented_copies=-1"),
         ({"augmented_copies": 101}, "--augmented_copies=101"),
-        ({"ensemble_folds": True}, "--ensemble_folds: --evaluate=holdout"),
         ({"fine_tune": FineTuneConfig()}, "--fine_tune: a network learns from whole windows"),
     ],
 )
@@ -215,9 +212,8 @@ def test_the_edges_of_the_ranges_are_taken() -> None:
         windows=WindowConfig(seconds=60.0, overlap=0.95),
         spectrogram=SpectrogramConfig(mel_bands=512, max_hz=11025.0),
     )
-    HeadConfig(l2=0.0, label_smoothing=0.0, epochs=1, patience=1, class_weights="none")
+    HeadConfig(l2=0.0, label_smoothing=0.0, epochs=1, class_weights="none")
     dataclasses.replace(RUN, image_size=0, max_bad_clips=1.0)
-    dataclasses.replace(RUN, ensemble_folds=True, split=SplitConfig("grouped"))
 
 
 def test_the_reference_is_librosas_default() -> None:

@@ -24,6 +24,7 @@ from absl import flags
 
 from benchmarks.recordings import write_recordings
 from benchmarks.targets import Target, report
+from sound_pipeline.system import flags as system_flags
 from sound_pipeline.system import program
 
 _TARGET = 1.08
@@ -33,7 +34,7 @@ _SKIPPED_BATCHES = 6
 def define_flags() -> None:
     """Defines the benchmark's flags."""
     flags.DEFINE_string("extractor", None, "As of train.py.", required=True)
-    program.define_precision()
+    system_flags.define_precision()
     flags.DEFINE_integer("clips", 60, "Recordings a round.", lower_bound=40)
     flags.DEFINE_integer("rounds", 2, "Rounds.", lower_bound=1)
 

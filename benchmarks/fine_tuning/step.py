@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.config import FeatureConfig, SpectrogramConfig
 from sound_pipeline.fine_tuning.config import FineTuneConfig
 from sound_pipeline.system import program
 
@@ -50,11 +50,11 @@ def main(arguments: list[str]) -> None:
     steps: dict[str, Callable[[], Any]] = {}
     for precision in dict.fromkeys(("float32", less)):
         extractor = load_extractor(values.extractor, FeatureConfig())
-        spec = extractor.prepare(tf.zeros([1, FeatureConfig().sample_rate_hz * 4]), 22050).shape
+        spec = extractor.prepare(tf.zeros([1, SpectrogramConfig().sample_rate_hz * 4]), 22050).shape
         images = random.random((size, *spec[1:])).astype(np.float32)
         width = extractor.embedding_size
-        layers = [(np.zeros((width, _CLASSES), "f4"), np.zeros(_CLASSES, "f4"))]
-        head = Head(np.zeros(width, "f4"), np.ones(width, "f4"), layers)
+        layer = np.zeros((width, _CLASSES), "f4"), np.zeros(_CLASSES, "f4")
+        head = Head(np.zeros(width, "f4"), np.ones(width, "f4"), *layer)
         names = [variable.name for variable in extractor.tunable]
         first = next(n for n, name in enumerate(names) if name.startswith(values.fine_tune_from))
         chosen = extractor.tunable[first:]

@@ -18,6 +18,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks.targets import Target, report
+from sound_pipeline.system import flags as system_flags
 from sound_pipeline.system import program
 
 _TARGET = 1.1
@@ -27,7 +28,7 @@ _RATE_HZ = 44100
 def define_flags() -> None:
     """Defines the benchmark's flags."""
     flags.DEFINE_string("extractor", "gabor", "As of train.py.")
-    program.define_precision()
+    system_flags.define_precision()
     flags.DEFINE_integer("rounds", 40, "Rounds.", lower_bound=2)
 
 
@@ -52,8 +53,8 @@ def main(arguments: list[str]) -> None:
     size = extractor.embedding_size
     random = np.random.default_rng(0)
     kernel = random.normal(0, 0.1, [size, 10]).astype(np.float32)
-    layer = (kernel, np.zeros(10, np.float32))
-    head = Head(np.zeros(size, np.float32), np.ones(size, np.float32), [layer])
+    bias = np.zeros(10, np.float32)
+    head = Head(np.zeros(size, np.float32), np.ones(size, np.float32), kernel, bias)
     names = [str(number) for number in range(10)]
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder, "saved_model")

@@ -79,8 +79,10 @@ def config_from_flags(path: str, dataset: str, values: flags.FlagValues) -> Data
 
 def define_flags() -> None:
     """Defines the program's flags."""
-    flags.DEFINE_enum("dataset", None, DATASETS, "Layout of DIR; guessed if not given.")
-    flags.DEFINE_enum("subset", "", ["", "esc10"], "Part of ESC-50 to check; all if empty.")
+    flags.DEFINE_enum(
+        "dataset", None, DATASETS, "Layout of DIR; guessed from what is in it if not given."
+    )
+    flags.DEFINE_enum("subset", "", ["", "esc10"], "Part of ESC-50 to check; all of it if empty.")
     flags.DEFINE_string(
         "data_dir", "", "Folder that the paths in a CSV file start from; the CSV's if empty."
     )

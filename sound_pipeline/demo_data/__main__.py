@@ -24,7 +24,7 @@ from sound_pipeline.system import program
 def define_flags() -> None:
     """Defines the flags of `DemoConfig`."""
     defaults = DemoConfig()
-    flags.DEFINE_integer("seed", defaults.seed, "Of all that is random; same seed, same bytes.")
+    flags.DEFINE_integer("seed", defaults.seed, "Random seed; the same seed gives the same bytes.")
     flags.DEFINE_integer("folds", defaults.folds, "Number of cross-validation folds.")
     flags.DEFINE_integer(
         "clips_per_class", defaults.clips_per_class, "Clips of each class, over all folds."

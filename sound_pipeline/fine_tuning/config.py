@@ -47,12 +47,12 @@ class FineTuneConfig:
             0 < self.learning_rate < math.inf,
             f"--fine_tune_learning_rate={self.learning_rate:g}: give more than 0",
         )
-        check(0 <= self.warm_up < 1, f"--fine_tune_warm_up={self.warm_up:g}: give 0 up to 1")
+        check(0 <= self.warm_up < 1, f"fine_tune.warm_up={self.warm_up:g}: give 0 up to 1")
         check(
             0 <= self.weight_decay < math.inf,
-            f"--fine_tune_weight_decay={self.weight_decay:g}: give 0 or more",
+            f"fine_tune.weight_decay={self.weight_decay:g}: give 0 or more",
         )
         check(
             0 <= self.label_smoothing < 1,
-            f"--fine_tune_label_smoothing={self.label_smoothing:g}: give 0 up to 1",
+            f"fine_tune.label_smoothing={self.label_smoothing:g}: give 0 up to 1",
         )

@@ -72,7 +72,7 @@ class FineTuningModel(tf_keras.Model):
         self._batch_norm = config.batch_norm
         self._steps = steps
         self._precision = precision
-        self._learning = [*chosen, *head.kernels, *head.biases]
+        self._learning = [*chosen, head.kernel, head.bias]
         self.epochs_learned = tf.Variable(0, trainable=False)
         self.curves = tf.Variable(np.full([2, config.epochs], np.nan, np.float32), trainable=False)
         self.best = (

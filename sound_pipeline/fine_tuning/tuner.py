@@ -168,7 +168,7 @@ class FineTuner:
             logger.info("%s: fine-tuned before (%s)", name, directory)
             curves = read_curves(directory)
         else:
-            start = dataclasses.replace(self.head, hidden_units=0, tune=False)
+            start = dataclasses.replace(self.head, tune=False)
             head = train_head(self.manifest, frozen, learned, (), start).head
             with self.devices.training.scope():
                 network = self._network(base, head, len(learned), bool(len(watched)), precision)
@@ -263,9 +263,8 @@ class FineTuner:
     ) -> FineTuningModel:
         """In the scope of the strategy."""
         extractor = load_extractor(base.handle, self.features, self.image_size)
-        pairs = zip(head.kernels, head.biases, strict=True)
-        layers = [(kernel.numpy(), bias.numpy()) for kernel, bias in pairs]
-        own = Head(head.mean.numpy(), head.deviation.numpy(), layers)
+        weights = (head.mean, head.deviation, head.kernel, head.bias)
+        own = Head(*(weight.numpy() for weight in weights))
         chosen = [extractor.tunable[n] for n in self._chosen(extractor)]
         steps = steps_an_epoch(recordings, self.config.batch_size)
         return FineTuningModel(extractor, own, chosen, self.config, steps, watched, precision)

@@ -18,6 +18,13 @@ from sound_pipeline.heads.objective import Objective, TrainingSet
 from sound_pipeline.heads.standardised_rows import StandardisedRows
 from sound_pipeline.system.arrays import Floats, Ints
 
+PATIENCE = 20
+"""Epochs without a better validation loss after which training stops.
+
+With 3 the validation loss of ESC-10 and of spoken digits is 4 to 47 % higher; with 40 it is the
+same within 3 %.
+"""
+
 # Training has converged where so many epochs together lower the loss by less than this share of
 # it.
 _LEAST_PROGRESS = 1e-4
@@ -65,9 +72,12 @@ def fit_head(
 ) -> FittedHead:
     """Trains a head by L-BFGS: every epoch looks at all examples, and mostly once.
 
+    It starts from zero: nothing but the examples moves it, where a random start would survive in
+    the directions that the (few) examples don't span.
+
     Args:
-      training: what is learned from; every class at least once.
-      validation: watched for early stopping, never learned from; None to train until nothing is
+      training: what is trained on; every class at least once.
+      validation: watched for early stopping, never trained on; None to train until nothing is
         gained any more.
       classes: how many there are.
       config: regularisation, seed and so on.
@@ -77,22 +87,20 @@ def fit_head(
       The head of the epoch with the least validation loss, or of the last.
     """
     inputs = StandardisedRows(training.embeddings)
-    hidden = [config.hidden_units] if config.hidden_units else []
-    sizes = [training.embeddings.shape[1], *hidden, classes]
     weights = balanced(training.labels, training.weights, classes, config)
-    lessons = [TrainingSet(inputs, training.labels, weights)]
+    sets = [TrainingSet(inputs, training.labels, weights)]
     if config.mixup:
-        lessons = with_mixtures(training.embeddings, lessons[0], config.mixup, config.seed)
-    objective = Objective(lessons, sizes, config.l2, config.label_smoothing)
+        sets = with_mixtures(training.embeddings, sets[0], config.mixup, config.seed)
+    objective = Objective(sets, classes, config.l2, config.label_smoothing)
     watched = None
     if validation is not None:
         unseen = StandardisedRows(validation.embeddings, like=inputs)
-        watched = Objective([TrainingSet(unseen, validation.labels, validation.weights)], sizes)
+        watched = Objective([TrainingSet(unseen, validation.labels, validation.weights)], classes)
 
     curves: dict[str, list[float]] = {"loss": []}
     if watched is not None:
         curves["validation_loss"] = []
-    best, objectives = _start(sizes, config.seed), [float("inf")]
+    best, objectives = np.zeros(objective.parameters, np.float32), [float("inf")]
     for step in itertools.islice(descend(objective, best), epochs or config.epochs):
         objectives.append(step.value)
         curves["loss"].append(step.value - objective.penalty(step.parameters))
@@ -103,13 +111,14 @@ def fit_head(
             behind = len(curves["loss"]) - 1 - int(np.argmin(curves["validation_loss"]))
             if behind == 0:
                 best = step.parameters
-            elif behind >= config.patience:
+            elif behind >= PATIENCE:
                 break
         if epochs is None and _has_converged(objectives):
             break
     losses = curves.get("validation_loss")
+    layer = objective.layer(best)
     return FittedHead(
-        Head(inputs.mean, inputs.deviation, objective.layers(best), training.pieces),
+        Head(inputs.mean, inputs.deviation, layer.kernel, layer.bias, training.pieces),
         int(np.argmin(losses)) + 1 if losses else len(curves["loss"]),
         curves,
     )
@@ -118,22 +127,6 @@ def fit_head(
 def _has_converged(objectives: Sequence[float]) -> bool:
     before = objectives[max(len(objectives) - 1 - _PROGRESS_EPOCHS, 0)]
     return before - objectives[-1] < _LEAST_PROGRESS * objectives[-1]
-
-
-def _start(sizes: Sequence[int], seed: int) -> Floats:
-    """Where training starts: float32 [parameters].
-
-    The last layer starts from zero: nothing but the examples moves it, where a random start would
-    survive in the directions that the (few) examples don't span. Those before it must differ to
-    learn (Glorot and Bengio: Understanding the difficulty of training deep networks, 2010).
-    """
-    random = np.random.default_rng(seed)
-    parts = []
-    for number, (inputs, units) in enumerate(itertools.pairwise(sizes)):
-        hidden = number + 2 < len(sizes)
-        limit = np.sqrt(6 / (inputs + units)) if hidden else 0.0
-        parts += [random.uniform(-limit, limit, inputs * units), np.zeros(units)]
-    return np.concatenate(parts).astype(np.float32)
 
 
 def balanced(

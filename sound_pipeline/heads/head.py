@@ -12,7 +12,7 @@ from sound_pipeline.system.arrays import Floats
 
 
 class Head(tf.Module):
-    """Embeddings to logits: standardised, held to four deviations, dense layers, temperature.
+    """Embeddings to logits: standardised, held to four deviations, a linear layer, temperature.
 
     Where an embedding is several pieces of a window side by side, each piece is asked by itself,
     and the answer is the mean of their log-probabilities.
@@ -27,7 +27,8 @@ class Head(tf.Module):
         self,
         mean: Floats,
         deviation: Floats,
-        layers: Sequence[tuple[Floats, Floats]],
+        kernel: Floats,
+        bias: Floats,
         pieces: int = 1,
     ) -> None:
         """Keeps the weights.
@@ -35,17 +36,18 @@ class Head(tf.Module):
         Args:
           mean: float32 [D], subtracted from the embedding of a piece.
           deviation: float32 [D], the result is divided by it.
-          layers: (kernel [inputs, units], bias [units]) of each dense layer; ReLU between them.
+          kernel: float32 [D, classes] of the linear layer.
+          bias: float32 [classes].
           pieces: how many are side by side.
         """
         super().__init__()
         self._pieces = pieces
         self.mean = tf.Variable(mean, trainable=False, name="mean")
         self.deviation = tf.Variable(deviation, trainable=False, name="deviation")
-        self.kernels = [tf.Variable(kernel, name="kernel") for kernel, _ in layers]
-        self.biases = [tf.Variable(bias, name="bias") for _, bias in layers]
+        self.kernel = tf.Variable(kernel, name="kernel")
+        self.bias = tf.Variable(bias, name="bias")
         self.temperature = tf.Variable(1.0, trainable=False, name="temperature")
-        self.classes = int(layers[-1][1].shape[0])
+        self.classes = int(bias.shape[0])
 
     def __call__(self, embedding: tf.Tensor) -> tf.Tensor:
         """Embeddings float32 [batch, pieces * D] to logits float32 [batch, classes]."""
@@ -53,9 +55,7 @@ class Head(tf.Module):
             embedding = tf.reshape(embedding, [-1, self.mean.shape[0]])
         values = (embedding - self.mean) / self.deviation
         values = tf.clip_by_value(values, -FARTHEST, FARTHEST)
-        for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
-            values = tf.nn.relu(tf.matmul(values, kernel) + bias)
-        logits = tf.matmul(values, self.kernels[-1]) + self.biases[-1]
+        logits = tf.matmul(values, self.kernel) + self.bias
         if self._pieces > 1:
             by_piece = tf.reshape(tf.nn.log_softmax(logits), [-1, self._pieces, self.classes])
             logits = tf.reduce_mean(by_piece, axis=1)
@@ -109,8 +109,3 @@ class JointHead(tf.Module):
 
 
 AnyHead = Head | JointHead
-
-
-def mean_head(heads: Sequence[AnyHead], embedding_size: int) -> JointHead:
-    """Heads that look at the same embeddings, all with the same weight."""
-    return JointHead([Member(head, (0, embedding_size), 1 / len(heads)) for head in heads])

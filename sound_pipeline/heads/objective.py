@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,12 @@ import numpy as np
 from sound_pipeline.heads.standardised_rows import StandardisedRows
 from sound_pipeline.system.arrays import Floats, Ints
 
-Layers = list[tuple[Floats, Floats]]
+
+class Layer(NamedTuple):
+    """A linear layer: kernel float32 [inputs, classes] and bias float32 [classes]."""
+
+    kernel: Floats
+    bias: Floats
 
 
 class TrainingSet(NamedTuple):
@@ -46,93 +50,76 @@ class TrainingSet(NamedTuple):
 
 
 class Objective:
-    """The mean loss of dense layers on weighted examples, as a function of all their numbers.
+    """The mean loss of a linear layer on weighted examples, as a function of all its numbers.
 
     In NumPy, whose products of many rows with few columns take half as long as TensorFlow's.
     """
 
     def __init__(
         self,
-        lessons: Sequence[TrainingSet],
-        sizes: Sequence[int],
+        sets: Sequence[TrainingSet],
+        classes: int,
         l2: float = 0.0,
         label_smoothing: float = 0.0,
     ) -> None:
         """Notes the examples.
 
         Args:
-          lessons: what is learned from, all together.
-          sizes: D, the units of each hidden layer, classes.
-          l2: weight decay: half of it times the squares of all kernels is added to the sum of the
+          sets: what is trained on, all together; at least one.
+          classes: how many there are.
+          l2: weight decay: half of it times the squares of the kernel is added to the sum of the
             losses, as in scikit-learn.
-          label_smoothing: share of every label that goes to all classes alike (Szegedy et al.:
+          label_smoothing: fraction of every label that goes to all classes alike (Szegedy et al.:
             Rethinking the Inception Architecture, 2016).
         """
-        self._lessons = lessons
-        self._sizes = tuple(itertools.pairwise(sizes))
-        self._total = float(sum(lesson.weights.sum() for lesson in lessons))
+        self._sets = sets
+        self._inputs, self._classes = len(sets[0].inputs.mean), classes
+        self._total = float(sum(each.weights.sum() for each in sets))
         self._l2 = l2
         self._smoothing = label_smoothing
 
     @property
     def parameters(self) -> int:
-        """How many numbers the layers have."""
-        return sum((inputs + 1) * units for inputs, units in self._sizes)
+        """How many numbers the layer has."""
+        return (self._inputs + 1) * self._classes
 
-    def layers(self, parameters: Floats) -> Layers:
-        """(kernel [inputs, units], bias [units]) of each layer: views of float32 [parameters]."""
-        layers, start = [], 0
-        for inputs, units in self._sizes:
-            end = start + inputs * units
-            kernel = parameters[start:end].reshape(inputs, units)
-            layers.append((kernel, parameters[end : end + units]))
-            start = end + units
-        return layers
+    def layer(self, parameters: Floats) -> Layer:
+        """Kernel [inputs, classes] and bias [classes]: views of float32 [parameters]."""
+        kernel, bias = np.split(parameters, [self._inputs * self._classes])
+        return Layer(kernel.reshape(self._inputs, self._classes), bias)
 
     def __call__(self, parameters: Floats) -> tuple[float, Floats]:
         """The mean loss with the penalty, and its gradient float32 [parameters]."""
         gradient = np.zeros_like(parameters)
-        layers, slopes = self.layers(parameters), self.layers(gradient)
+        layer, slope = self.layer(parameters), self.layer(gradient)
         loss = 0.0
-        for inputs, activations, wanted, weights in self._portions(layers):
-            value, error = self._losses(activations[-1], wanted, weights)
+        for inputs, logits, wanted, weights in self._portions(layer):
+            value, error = self._losses(logits, wanted, weights)
             loss += value
-            for number in reversed(range(len(layers))):
-                below = activations[number - 1] if number else inputs
-                kernel_slope, bias_slope = slopes[number]
-                kernel_slope += (error.T @ below).T
-                bias_slope += error.sum(axis=0)
-                if number:
-                    error = (error @ layers[number][0].T) * (below > 0)
-        for (kernel, _), (kernel_slope, _) in zip(layers, slopes, strict=True):
-            kernel_slope += np.float32(self._l2) * kernel
+            slope.kernel[:] += (error.T @ inputs).T
+            slope.bias[:] += error.sum(axis=0)
+        slope.kernel[:] += np.float32(self._l2) * layer.kernel
         gradient /= np.float32(self._total)
         return loss / self._total + self.penalty(parameters), gradient
 
     def penalty(self, parameters: Floats) -> float:
         """What weight decay adds to the mean loss."""
-        squares = sum(float(np.vdot(kernel, kernel)) for kernel, _ in self.layers(parameters))
-        return self._l2 / (2.0 * self._total) * squares
+        kernel = self.layer(parameters).kernel
+        return self._l2 / (2.0 * self._total) * float(np.vdot(kernel, kernel))
 
     def loss(self, parameters: Floats) -> float:
         """The mean loss alone."""
         loss = 0.0
-        for _, activations, wanted, weights in self._portions(self.layers(parameters)):
-            loss += self._losses(activations[-1], wanted, weights)[0]
+        for _, logits, wanted, weights in self._portions(self.layer(parameters)):
+            loss += self._losses(logits, wanted, weights)[0]
         return loss / self._total
 
-    def _portions(self, layers: Layers) -> Iterator[tuple[Floats, list[Floats], Floats, Floats]]:
-        """Inputs, what each layer makes of them, what is wanted, weights; a portion at a time."""
-        classes = self._sizes[-1][1]
-        for lesson in self._lessons:
-            for inputs, part in lesson.inputs.portions():
-                activations, values = [], inputs
-                for number, (kernel, bias) in enumerate(layers):
-                    values = values @ kernel + bias
-                    if number + 1 < len(layers):
-                        values = np.maximum(values, 0)
-                    activations.append(values)
-                yield inputs, activations, lesson.wanted(part, classes), lesson.weights[part]
+    def _portions(self, layer: Layer) -> Iterator[tuple[Floats, Floats, Floats, Floats]]:
+        """Inputs, logits, targets and weights of the examples; a portion at a time."""
+        for each in self._sets:
+            for inputs, part in each.inputs.portions():
+                logits = inputs @ layer.kernel + layer.bias
+                yield inputs, logits, each.wanted(part, self._classes), each.weights[part]
 
     def _losses(self, logits: Floats, wanted: Floats, weights: Floats) -> tuple[float, Floats]:
         """The sum of the weighted losses, and its gradient by the logits."""

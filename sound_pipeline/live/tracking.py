@@ -50,15 +50,15 @@ class EventConfig:
         """Raises UserError naming the flag of a value out of range."""
         check(
             0 <= self.smoothing_seconds <= 60,
-            f"--smoothing_seconds={self.smoothing_seconds:g}: give a time from 0 to 60 s",
+            f"events.smoothing_seconds={self.smoothing_seconds:g}: give a time from 0 to 60 s",
         )
         check(
             0 <= self.change_margin <= 1,
-            f"--change_margin={self.change_margin:g}: give a score from 0 to 1",
+            f"events.change_margin={self.change_margin:g}: give a score from 0 to 1",
         )
         check(
             1 <= self.change_windows <= 100,
-            f"--change_windows={self.change_windows}: give a number from 1 to 100",
+            f"events.change_windows={self.change_windows}: give a number from 1 to 100",
         )
         check(
             0 <= self.merge_seconds <= 3600,

@@ -16,7 +16,7 @@ from absl import logging as absl_logging
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.system.filesystem import plugins_loaded
-from sound_pipeline.system.precision import PRECISIONS
+from sound_pipeline.system.flag_groups import define_help_flags
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
     program = os.path.basename(sys.argv[0])
     _fill_closed_streams()
-    _show_shared_flags()
+    define_help_flags()
 
     def guarded(arguments: list[str]) -> int | None:
         # TensorFlow's own remarks, made through absl, stay out of the program's messages.
@@ -85,18 +85,6 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
 def command() -> str:
     """What the user typed, as it can be typed again in a shell."""
     return shlex.join(["python", *sys.argv])
-
-
-def define_precision(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines --precision, for the programs that compute with an extractor."""
-    flags.DEFINE_enum(
-        "precision",
-        "auto",
-        PRECISIONS,
-        "What the extractor computes in. auto: bfloat16 on CPUs or float16 on GPUs that have "
-        "units for it, where the extractor gains from them, else float32.",
-        flag_values=values,
-    )
 
 
 def no_arguments(arguments: list[str]) -> None:
@@ -144,14 +132,6 @@ def _end_at_once(status: object) -> NoReturn:
         if stream:
             stream.flush()
     os._exit(status if isinstance(status, int) else EXIT_ERROR if status else 0)
-
-
-def _show_shared_flags() -> None:
-    """Lets --help, which shows a program's own flags, show those it shares with others too."""
-    for module, shared in flags.FLAGS.flags_by_module_dict().items():
-        if module.startswith("sound_pipeline."):
-            for flag in shared:
-                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def _fill_closed_streams() -> None:

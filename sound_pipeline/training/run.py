@@ -24,7 +24,7 @@ from sound_pipeline.evaluation.evaluate import FoldResult, evaluate, predictions
 from sound_pipeline.evaluation.summary import summarise
 from sound_pipeline.features import image
 from sound_pipeline.fine_tuning.tuner import FineTunedNetwork
-from sound_pipeline.heads.head import AnyHead, mean_head
+from sound_pipeline.heads.head import AnyHead
 from sound_pipeline.heads.train import HeldOutScores, calibrate, train_head
 from sound_pipeline.models.classifier import SoundClassifier
 from sound_pipeline.models.export import export_model
@@ -188,9 +188,6 @@ def _final_head(
     It has learned from every recording. What the figures are made of is not among the latter.
     """
     held_back = [result.validation for result in results]
-    if config.ensemble_folds:
-        heads = [result.head for result in results]
-        return mean_head(heads, embeddings.values.shape[1]), held_back
     everything = np.arange(len(manifest.recordings))
     training, validation = cut_validation(
         manifest, everything, config.split.validation_fraction, config.split.seed

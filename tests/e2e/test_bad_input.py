@@ -80,7 +80,6 @@ CSV = ("--dataset=csv", *SPLIT, *tiny_data.FLAGS)
         ((*GOOD, "more"), ["'more'"]),
         (("--data_dir=DATA/good",), ["--dataset must have a value"]),
         (CSV, ["--manifest"]),
-        ((*GOOD, "--ensemble_folds", "--evaluate=holdout"), ["--ensemble_folds", "holdout"]),
         ((*GOOD, "--label_column=what"), ["--label_column", "--dataset=csv"]),
     ],
     ids=lambda value: value[-1].replace("/", " ") if isinstance(value, tuple) else "",

@@ -33,11 +33,7 @@ def test_a_fine_tuned_model(tmp_path: Path) -> None:
         "--fine_tune_epochs=2",
         "--fine_tune_batch_size=4",
         "--fine_tune_learning_rate=0.003",
-        "--fine_tune_warm_up=0.2",
-        "--fine_tune_weight_decay=0.02",
-        "--fine_tune_label_smoothing=0.05",
         "--fine_tune_from=norm_1",
-        "--fine_tune_batch_norm",
         "--seed=3",
         "--strategy=mirrored",
         f"--output_dir={output_dir}",
@@ -46,7 +42,9 @@ def test_a_fine_tuned_model(tmp_path: Path) -> None:
     assert outcome.out.startswith("accuracy ") and outcome.out.count("\n") == 1
     assert "final model: fine-tuned for" in outcome.err and "fine-tuning: 100%" in outcome.err
     config = from_json(RunConfig, (output_dir / "config.json").read_text())
-    assert config.fine_tune == FineTuneConfig(2, 4, 0.003, 0.2, 0.02, 0.05, "norm_1", True, 3)
+    assert config.fine_tune == FineTuneConfig(
+        epochs=2, batch_size=4, learning_rate=0.003, first_variable="norm_1", seed=3
+    )
     assert set(json.loads((output_dir / "metrics.json").read_text())["fine_tuning"]) == {
         "holdout",
         "final model",

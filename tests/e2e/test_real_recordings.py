@@ -135,14 +135,8 @@ def test_the_exported_model_is_the_one_that_was_trained(inception_run: Path, loa
     """Its head on an extractor loaded from the module anew, at another rate and length."""
     config = from_json(RunConfig, (inception_run / "config.json").read_text())
     weights = loaded.classifier.head
-    head = Head(
-        weights.mean.numpy(),
-        weights.deviation.numpy(),
-        [
-            (kernel.numpy(), bias.numpy())
-            for kernel, bias in zip(weights.kernels, weights.biases, strict=True)
-        ],
-    )
+    own = (weights.mean, weights.deviation, weights.kernel, weights.bias)
+    head = Head(*(each.numpy() for each in own))
     head.temperature.assign(weights.temperature)
     labels = [label.decode() for label in loaded.labels.numpy()]
     extractor = load_extractor(config.extractor, config.features, config.image_size)

@@ -302,7 +302,6 @@ def test_esc50(cache: Path, tmp_path: Path) -> None:
         f"--data_dir={data_dir}",
         "--evaluate=holdout",
         "--test_folds=2",
-        "--hidden_units=16",
         *tiny_data.FLAGS,
         f"--output_dir={tmp_path / 'run'}",
         cache=cache,

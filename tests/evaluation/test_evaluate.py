@@ -22,7 +22,7 @@ from sound_pipeline.heads.head import Head
 from sound_pipeline.heads.train import TrainedHead, ask, calibrate, examples, train_head
 
 CLASSES = ("bark", "drill", "siren")
-QUICK = HeadConfig(epochs=25, patience=10)
+QUICK = HeadConfig(epochs=25)
 SIZE = 6
 
 
@@ -139,8 +139,8 @@ def test_shuffled_labels_give_chance() -> None:
 def test_a_recording_is_answered_by_all_its_windows() -> None:
     embeddings = embeddings_of(LABELS)
     random = np.random.default_rng(3)
-    layer = (random.normal(size=(SIZE, 3)).astype(np.float32), np.zeros(3, np.float32))
-    head = Head(np.zeros(SIZE, np.float32), np.ones(SIZE, np.float32), [layer])
+    layer = random.normal(size=(SIZE, 3)).astype(np.float32), np.zeros(3, np.float32)
+    head = Head(np.zeros(SIZE, np.float32), np.ones(SIZE, np.float32), *layer)
     asked = random.permutation(60)[:25]
     answer = ask(head, embeddings, asked)
     assert answer.recordings.tolist() == sorted(asked.tolist())
@@ -158,7 +158,7 @@ def test_a_heads_own_temperature_is_that_of_the_evaluation() -> None:
     embeddings = embeddings_of(LABELS)
     kernel = np.random.default_rng(3).normal(size=(SIZE, 3)).astype(np.float32)
     layer = (kernel, np.zeros(3, np.float32))
-    head = Head(np.zeros(SIZE, np.float32), np.ones(SIZE, np.float32), [layer])
+    head = Head(np.zeros(SIZE, np.float32), np.ones(SIZE, np.float32), *layer)
     plain = ask(head, embeddings, np.arange(60)).log_scores
     head.temperature.assign(2.5)
     scaled = ask(head, embeddings, np.arange(60)).log_scores
@@ -203,7 +203,7 @@ def test_beginnings_are_learned_from_and_nothing_else() -> None:
 
 
 def test_learns_from_the_validation_part_too_for_as_long_as_was_best_on_it() -> None:
-    config = HeadConfig(l2=0.01, patience=5)
+    config = HeadConfig(l2=0.01)
     manifest, embeddings = manifest_of(LABELS), embeddings_of(LABELS, distance=0.4)
     train, validation = np.arange(0, 40), np.arange(40, 60)
     fit = train_head(manifest, embeddings, train, validation, config)

@@ -12,7 +12,7 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.combined import CombinedExtractor
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.features.config import FeatureConfig
-from sound_pipeline.heads.head import JointHead, Member, mean_head
+from sound_pipeline.heads.head import JointHead, Member
 from sound_pipeline.models.classifier import SoundClassifier
 from tests.helpers import sounds, tiny_models
 from tests.helpers.exported_answers import check_export
@@ -75,6 +75,7 @@ def test_every_signature_of_an_exported_model(
     ]
     heads = [JointHead(members), JointHead(members[::-1])]
     heads[1].temperature.assign(2.0)
-    head = mean_head(heads, combined.embedding_size)
+    everything = (0, combined.embedding_size)
+    head = JointHead([Member(each, everything, 0.5) for each in heads])
     classifier = SoundClassifier(combined, head, tiny_models.LABELS, CONFIG)
     check_export(classifier, tmp_path)

@@ -34,10 +34,10 @@ RUN = RunConfig(
         ({"learning_rate": 0.0}, "--fine_tune_learning_rate=0"),
         ({"learning_rate": math.nan}, "--fine_tune_learning_rate=nan"),
         ({"learning_rate": math.inf}, "--fine_tune_learning_rate=inf"),
-        ({"warm_up": -0.1}, "--fine_tune_warm_up=-0.1"),
-        ({"warm_up": 1.0}, "--fine_tune_warm_up=1"),
-        ({"weight_decay": -1.0}, "--fine_tune_weight_decay=-1"),
-        ({"label_smoothing": 1.0}, "--fine_tune_label_smoothing=1"),
+        ({"warm_up": -0.1}, "fine_tune.warm_up=-0.1"),
+        ({"warm_up": 1.0}, "fine_tune.warm_up=1"),
+        ({"weight_decay": -1.0}, "fine_tune.weight_decay=-1"),
+        ({"label_smoothing": 1.0}, "fine_tune.label_smoothing=1"),
     ],
 )
 def test_values_out_of_range_name_their_flag(values: dict[str, Any], flag: str) -> None:
@@ -56,8 +56,3 @@ def test_a_run_keeps_it(tuning: FineTuneConfig | None) -> None:
     rebuilt = from_json(RunConfig, to_json(run))
     assert rebuilt == run
     assert type(rebuilt.fine_tune) is type(tuning)
-
-
-def test_networks_of_several_folds_make_no_one_model() -> None:
-    with pytest.raises(UserError, match=r"--fine_tune: .*--ensemble_folds"):
-        dataclasses.replace(RUN, ensemble_folds=True, fine_tune=FineTuneConfig())

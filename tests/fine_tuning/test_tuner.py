@@ -170,7 +170,7 @@ def test_it_begins_with_the_frozen_networks_head(place: Place) -> None:
     """With next to no learning, the losses are those of a head on frozen embeddings."""
     still = dataclasses.replace(CONFIG, epochs=1, learning_rate=1e-12, weight_decay=0.0)
     tuned = place.tune("still", config=still)
-    start = dataclasses.replace(HEAD, hidden_units=0)
+    start = HEAD
     head = train_head(place.manifest, place.frozen, place.training, (), start).head
     watched = examples(place.manifest, place.frozen, place.validation)
     log_scores = tf.nn.log_softmax(head(watched.embeddings[:])).numpy()
@@ -291,8 +291,8 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
             return self.module(prepared, training)
 
     extractor = Untrained()
-    layers = [(np.zeros((SIZE, 2), "f4"), np.zeros(2, "f4"))]
-    head = Head(np.zeros(SIZE, "f4"), np.ones(SIZE, "f4"), layers)
+    layer = np.zeros((SIZE, 2), "f4"), np.zeros(2, "f4")
+    head = Head(np.zeros(SIZE, "f4"), np.ones(SIZE, "f4"), *layer)
     config = dataclasses.replace(CONFIG, epochs=4)
     network = FineTuningModel(extractor, head, extractor.tunable, config, 1, True, "float32")
     recorder = _Recorder()

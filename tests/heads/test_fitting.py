@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import multiprocessing
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import tensorflow as tf
 import tf_keras
 from sklearn.linear_model import LogisticRegression
 
+from sound_pipeline.heads import fitting
 from sound_pipeline.heads import standardised_rows as standardised_module
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.heads.fitting import TrainingExamples, fit_head
@@ -61,11 +61,6 @@ def examples_of(
     return TrainingExamples(np.asarray(values, np.float32), labels, np.asarray(weights, np.float32))
 
 
-def xor(count: int, seed: int) -> TrainingExamples:
-    values = np.random.default_rng(seed).normal(size=(count, 2))
-    return examples_of(values, (values[:, 0] > 0) ^ (values[:, 1] > 0))
-
-
 def standardised(training: TrainingExamples, other: TrainingExamples | None = None) -> Array:
     known = training.embeddings.astype(np.float64)
     values = known if other is None else other.embeddings
@@ -90,7 +85,7 @@ def objectives(
 ) -> tuple[float, float]:
     """The training objective of a linear head and of scikit-learn's optimum."""
     rest = (standardised(training), training.labels, weights, l2)
-    ours = objective(head.kernels[0].numpy(), head.biases[0].numpy(), *rest)
+    ours = objective(head.kernel.numpy(), head.bias.numpy(), *rest)
     return ours, objective(oracle.coef_.T, oracle.intercept_, *rest)
 
 
@@ -104,11 +99,7 @@ def accuracy(head: Head, tested: TrainingExamples) -> float:
 
 
 def weights_of(head: Head) -> list[npt.NDArray[np.float32]]:
-    return [head.mean.numpy(), head.deviation.numpy()] + [
-        variable.numpy()
-        for pair in zip(head.kernels, head.biases, strict=True)
-        for variable in pair
-    ]
+    return [each.numpy() for each in (head.mean, head.deviation, head.kernel, head.bias)]
 
 
 def equal(one: Head, other: Head) -> bool:
@@ -175,37 +166,28 @@ def test_windows_of_one_recording_count_as_one() -> None:
     )
     config = HeadConfig()
     one, other = (fit_head(training, None, 2, config).head for training in (single, twice))
-    np.testing.assert_allclose(one.kernels[0], other.kernels[0], atol=1e-4)
-    np.testing.assert_allclose(one.biases[0], other.biases[0], atol=1e-4)
+    np.testing.assert_allclose(one.kernel, other.kernel, atol=1e-4)
+    np.testing.assert_allclose(one.bias, other.bias, atol=1e-4)
 
 
-@pytest.mark.parametrize("hidden", [(), (7,), (7, 5)])
-def test_head_computes_what_keras_and_numpy_do(hidden: tuple[int, ...]) -> None:
+def test_head_computes_what_keras_and_numpy_do() -> None:
     random = np.random.default_rng(8)
-    sizes = (6, *hidden, 4)
-    layers = [
-        (random.normal(size=(a, b)).astype(np.float32), random.normal(size=b).astype(np.float32))
-        for a, b in itertools.pairwise(sizes)
-    ]
+    kernel = random.normal(size=(6, 4)).astype(np.float32)
+    bias = random.normal(size=4).astype(np.float32)
     mean = random.normal(size=6).astype(np.float32)
     deviation = random.uniform(0.5, 2, 6).astype(np.float32)
     inputs = (mean + deviation * random.uniform(-3.9, 3.9, (11, 6))).astype(np.float32)
-    head = Head(mean, deviation, layers)
+    head = Head(mean, deviation, kernel, bias)
     logits = head(inputs).numpy()
     assert head.classes == 4 and logits.shape == (11, 4) and logits.dtype == np.float32
+    standard = (inputs.astype(np.float64) - mean) / deviation
+    np.testing.assert_allclose(logits, standard @ kernel + bias, atol=1e-4)
 
-    activation = (inputs.astype(np.float64) - mean) / deviation
-    for kernel, bias in layers[:-1]:
-        activation = np.maximum(activation @ kernel + bias, 0)
-    np.testing.assert_allclose(logits, activation @ layers[-1][0] + layers[-1][1], atol=1e-4)
-
-    model = tf_keras.Sequential(
-        [tf_keras.layers.Normalization(mean=mean, variance=np.square(deviation), input_shape=(6,))]
-        + [tf_keras.layers.Dense(units, "relu") for units in hidden]
-        + [tf_keras.layers.Dense(4)]
+    normalise = tf_keras.layers.Normalization(
+        mean=mean, variance=np.square(deviation), input_shape=(6,)
     )
-    for dense, layer in zip(model.layers[1:], layers, strict=True):
-        dense.set_weights(layer)
+    model = tf_keras.Sequential([normalise, tf_keras.layers.Dense(4)])
+    model.layers[1].set_weights([kernel, bias])
     np.testing.assert_allclose(logits, model(inputs).numpy(), atol=1e-4)
 
 
@@ -221,12 +203,12 @@ def test_no_feature_outvotes_the_others_however_far_off_it_is() -> None:
     assert not np.allclose(head(near), head(far), atol=1e-3)
 
 
-_HIDDEN = HeadConfig(hidden_units=12, epochs=15, l2=0.1)
+_MIXED = HeadConfig(epochs=15, mixup=1.0)
 
 
 def _fit_and_save(path: str) -> None:
-    head = fit_head(xor(150, seed=9), xor(50, seed=10), 2, _HIDDEN).head
-    np.savez(path, *weights_of(head))
+    training, validation = (blobs(count, 8, 2, 0.4, seed=count) for count in (150, 50))
+    np.savez(path, *weights_of(fit_head(training, validation, 2, _MIXED).head))
 
 
 @pytest.mark.slow
@@ -235,7 +217,8 @@ def test_same_seed_gives_the_same_weights_in_any_process(tmp_path: Path) -> None
         target=_fit_and_save, args=(str(tmp_path / "elsewhere.npz"),)
     )
     process.start()
-    fits = [fit_head(xor(150, seed=9), xor(50, seed=10), 2, _HIDDEN) for _ in range(2)]
+    training, validation = (blobs(count, 8, 2, 0.4, seed=count) for count in (150, 50))
+    fits = [fit_head(training, validation, 2, _MIXED) for _ in range(2)]
     process.join()
     assert process.exitcode == 0
     assert equal(fits[0].head, fits[1].head) and fits[0].curves == fits[1].curves
@@ -244,22 +227,16 @@ def test_same_seed_gives_the_same_weights_in_any_process(tmp_path: Path) -> None
             np.testing.assert_array_equal(here, there)
 
 
-def test_another_seed_starts_elsewhere() -> None:
-    other = HeadConfig(hidden_units=12, epochs=15, l2=0.1, seed=1)
-    heads = [fit_head(xor(150, seed=9), None, 2, config).head for config in (_HIDDEN, other)]
-    assert not np.allclose(heads[0].kernels[0], heads[1].kernels[0], atol=0.05)
-
-
-@pytest.mark.parametrize("hidden_units", [0, 16])
-def test_stops_at_the_best_epoch_of_the_validation_part(hidden_units: int) -> None:
+def test_stops_at_the_best_epoch_of_the_validation_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "PATIENCE", 7)
     training = blobs(60, 100, 3, 0.5, seed=11)
     validation = blobs(90, 100, 3, 0.5, seed=12)
-    config = HeadConfig(hidden_units=hidden_units, l2=0.01, epochs=200, patience=7)
+    config = HeadConfig(l2=0.01, epochs=200)
     found = fit_head(training, validation, 3, config)
     watched = found.curves["validation_loss"]
     assert 1 < found.epochs < config.epochs, "the data must be such that a head overfits"
     assert found.epochs == np.argmin(watched) + 1
-    assert len(watched) == len(found.curves["loss"]) == found.epochs + config.patience
+    assert len(watched) == len(found.curves["loss"]) == found.epochs + 7
 
     # The weights are those of the best epoch, not of the last one.
     right = log_softmax(found.head(validation.embeddings).numpy().astype(np.float64))
@@ -274,7 +251,7 @@ def test_stops_at_the_best_epoch_of_the_validation_part(hidden_units: int) -> No
 
 
 def test_trains_for_as_many_epochs_as_it_may_and_every_one_gains() -> None:
-    config = HeadConfig(epochs=6, patience=1, class_weights="none", l2=0.0)
+    config = HeadConfig(epochs=6, class_weights="none", l2=0.0)
     fit = fit_head(blobs(400, 5, 3, 0.5, seed=13), None, 3, config)
     assert fit.epochs == len(fit.curves["loss"]) == 6
     assert fit.curves["loss"] == sorted(fit.curves["loss"], reverse=True)
@@ -303,9 +280,8 @@ def test_smoothed_labels_give_smoother_answers() -> None:
     assert most[1] == pytest.approx(0.85, abs=0.03)
 
 
-@pytest.mark.parametrize("hidden_units", [0, 12])
-def test_a_feature_constant_in_training_does_not_decide_later(hidden_units: int) -> None:
-    config = HeadConfig(hidden_units=hidden_units, epochs=30, l2=0.1)
+def test_a_feature_constant_in_training_does_not_decide_later() -> None:
+    config = HeadConfig(epochs=30, l2=0.1)
     plain = blobs(100, 3, 2, 1.0, seed=14)
     rounding = np.random.default_rng(15).uniform(-1e-3, 1e-3, 100)
     constants = np.stack([np.zeros(100), np.full(100, 1000.1), 1000 + rounding], axis=1)
@@ -318,23 +294,15 @@ def test_a_feature_constant_in_training_does_not_decide_later(hidden_units: int)
     np.testing.assert_allclose(head(changed).numpy(), usual, atol=0.1)
 
 
-def test_a_hidden_layer_learns_what_a_linear_head_cannot() -> None:
-    training, tested = xor(200, seed=16), xor(1000, seed=17)
-    hidden = HeadConfig(hidden_units=32, l2=0.1, epochs=80)
-    assert accuracy(fit_head(training, None, 2, hidden).head, tested) > 0.93
-    assert accuracy(fit_head(training, None, 2, HeadConfig(epochs=80)).head, tested) < 0.65
-
-
 # Memory for each byte of examples that is held.
 _OF_MEMORY = round(1 / standardised_module._SHARE_OF_MEMORY)
 
 
 @pytest.mark.parametrize("limit", [_OF_MEMORY * 4 * 20 * 600, _OF_MEMORY * 4 * 20 * 130, 1])
-@pytest.mark.parametrize("hidden_units", [0, 12])
 def test_examples_that_do_not_fit_into_memory_train_the_same_head(
-    monkeypatch: pytest.MonkeyPatch, limit: int, hidden_units: int
+    monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
-    config = HeadConfig(hidden_units=hidden_units, epochs=6)
+    config = HeadConfig(epochs=6)
     training, validation = (blobs(count, 20, 3, 0.4, seed=count) for count in (599, 201))
     whole = fit_head(training, validation, 3, config)
     read: list[int] = []
@@ -371,10 +339,9 @@ def test_examples_that_do_not_fit_into_memory_train_the_same_head(
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("hidden", [0, 6])
-def test_of_pieces_it_says_the_mean_of_their_log_probabilities(hidden: int) -> None:
+def test_of_pieces_it_says_the_mean_of_their_log_probabilities() -> None:
     training = dataclasses.replace(blobs(80, 5, 3, 1.0, seed=7), pieces=4)
-    config = HeadConfig(epochs=40, hidden_units=hidden)
+    config = HeadConfig(epochs=40)
     in_pieces = fit_head(training, None, 3, config).head
     alone = fit_head(dataclasses.replace(training, pieces=1), None, 3, config).head
     pieces = training.embeddings[:48].reshape(12, 4, 5)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import log_softmax
 
-from sound_pipeline.heads.head import Head, JointHead, Member, mean_head
+from sound_pipeline.heads.head import Head, JointHead, Member
 
 
 def random_head(size: int, seed: int, classes: int = 4) -> Head:
     random = np.random.default_rng(seed)
-    layer = (random.normal(size=(size, classes)), random.normal(size=classes))
-    head = Head(
-        random.normal(size=size).astype("f4"),
-        random.uniform(1, 2, size).astype("f4"),
-        [tuple(values.astype("f4") for values in layer)],
-    )
+    kernel, bias = random.normal(size=(size, classes)), random.normal(size=classes)
+    mean, deviation = random.normal(size=size), random.uniform(1, 2, size)
+    head = Head(*(values.astype("f4") for values in (mean, deviation, kernel, bias)))
     head.temperature.assign(random.uniform(0.5, 2))
     return head
 
@@ -36,14 +33,7 @@ def test_each_looks_at_its_columns_and_counts_by_its_weight() -> None:
     np.testing.assert_allclose(joint(values), expected / 2.5, atol=1e-5)
 
 
-def test_the_mean_of_heads_that_look_at_everything() -> None:
-    heads = [random_head(5, seed) for seed in range(3)]
-    values = embeddings(5)
-    expected = np.mean([log_softmax(head(values), axis=1) for head in heads], axis=0)
-    np.testing.assert_allclose(mean_head(heads, 5)(values), expected, atol=1e-5)
-
-
 def test_all_weights_are_its_variables() -> None:
     heads = [random_head(5, seed) for seed in range(2)]
-    joint = mean_head(heads, 5)
+    joint = JointHead([Member(head, (0, 5), 0.5) for head in heads])
     assert len(joint.variables) == 1 + sum(len(head.variables) for head in heads)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,10 +19,8 @@ def random() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("hidden", [[], [6], [6, 5]], ids=["linear", "one hidden", "two hidden"])
 @pytest.mark.parametrize("portions", [[COUNT], [12] * 5 + [10]], ids=["in memory", "in portions"])
 def test_loss_and_gradient_are_those_of_tensorflow(
-    hidden: list[int],
     portions: list[int],
     random: np.random.Generator,
     monkeypatch: pytest.MonkeyPatch,
@@ -38,24 +34,17 @@ def test_loss_and_gradient_are_those_of_tensorflow(
         )
     inputs = StandardisedRows(values)
     assert [len(rows) for rows, _ in inputs.portions()] == portions
-    lesson = TrainingSet(inputs, labels, weights)
-    objective = Objective([lesson], [SIZE, *hidden, CLASSES], L2, SMOOTHING)
+    examples = TrainingSet(inputs, labels, weights)
+    objective = Objective([examples], CLASSES, L2, SMOOTHING)
     parameters = random.normal(size=objective.parameters).astype(np.float32)
     value, gradient = objective(parameters)
 
     seen = np.concatenate([rows for rows, _ in inputs.portions()])
     flat = tf.Variable(parameters)
     with tf.GradientTape() as tape:
-        outputs, start, squares = tf.constant(seen), 0, tf.constant(0.0)
-        sizes = [SIZE, *hidden, CLASSES]
-        for number, (size, units) in enumerate(itertools.pairwise(sizes)):
-            kernel = tf.reshape(flat[start : start + size * units], [size, units])
-            start += size * units
-            outputs = tf.matmul(outputs, kernel) + flat[start : start + units]
-            start += units
-            squares += tf.reduce_sum(tf.square(kernel))
-            if number < len(hidden):
-                outputs = tf.nn.relu(outputs)
+        kernel = tf.reshape(flat[: SIZE * CLASSES], [SIZE, CLASSES])
+        outputs = tf.matmul(tf.constant(seen), kernel) + flat[SIZE * CLASSES :]
+        squares = tf.reduce_sum(tf.square(kernel))
         wanted = (1 - SMOOTHING) * tf.one_hot(labels, CLASSES) + SMOOTHING / CLASSES
         losses = tf.nn.softmax_cross_entropy_with_logits(wanted, outputs)
         total = tf.reduce_sum(weights)
@@ -66,13 +55,13 @@ def test_loss_and_gradient_are_those_of_tensorflow(
     assert objective.penalty(parameters) == pytest.approx(float(penalty), rel=1e-5)
     assert objective.loss(parameters) == pytest.approx(float(loss), rel=1e-5)
     np.testing.assert_allclose(gradient, tape.gradient(expected, flat), rtol=1e-3, atol=1e-5)
-    layers = objective.layers(parameters)
-    assert [kernel.shape for kernel, _ in layers] == list(itertools.pairwise(sizes))
+    layer = objective.layer(parameters)
+    assert layer.kernel.shape == (SIZE, CLASSES) and layer.bias.shape == (CLASSES,)
 
 
 def test_scores_too_far_apart_for_float32_have_a_loss() -> None:
     inputs = StandardisedRows(np.float32([[-1], [1]]))
-    objective = Objective([TrainingSet(inputs, np.int32([0, 1]), np.ones(2, np.float32))], [1, 2])
+    objective = Objective([TrainingSet(inputs, np.int32([0, 1]), np.ones(2, np.float32))], 2)
     right = np.float32([-1e4, 1e4, 0, 0])
     assert objective.loss(right) == 0.0
     value, gradient = objective(-right)
@@ -80,16 +69,15 @@ def test_scores_too_far_apart_for_float32_have_a_loss() -> None:
     assert np.isfinite(gradient).all()
 
 
-def test_the_loss_of_lessons_together_is_that_of_all_their_examples(
+def test_the_loss_of_sets_together_is_that_of_all_their_examples(
     random: np.random.Generator,
 ) -> None:
     inputs = StandardisedRows(random.normal(size=(COUNT, SIZE)).astype(np.float32))
     labels = random.integers(0, CLASSES, COUNT).astype(np.int32)
     weights = random.uniform(0.1, 2, COUNT).astype(np.float32)
-    lesson = TrainingSet(inputs, labels, weights)
-    twice = lesson._replace(weights=np.float32(2) * weights)
-    sizes = [SIZE, CLASSES]
-    together, alone = Objective([lesson, twice], sizes), Objective([lesson], sizes)
+    examples = TrainingSet(inputs, labels, weights)
+    twice = examples._replace(weights=np.float32(2) * weights)
+    together, alone = Objective([examples, twice], CLASSES), Objective([examples], CLASSES)
     parameters = random.normal(size=alone.parameters).astype(np.float32)
     for found, expected in zip(together(parameters), alone(parameters), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
@@ -99,7 +87,7 @@ def test_a_shared_label_wants_both(random: np.random.Generator) -> None:
     inputs = StandardisedRows(random.normal(size=(3, SIZE)).astype(np.float32))
     labels, others = np.int32([0, 1, 2]), np.int32([3, 1, 0])
     shares = np.float32([0.75, 0.2, 0.5])
-    lesson = TrainingSet(inputs, labels, np.ones(3, np.float32), others, shares)
+    examples = TrainingSet(inputs, labels, np.ones(3, np.float32), others, shares)
     wanted = [[0.75, 0, 0, 0.25], [0, 1, 0, 0], [0.5, 0, 0.5, 0]]
-    np.testing.assert_allclose(lesson.wanted(slice(0, 3), CLASSES), wanted)
-    np.testing.assert_allclose(lesson.wanted(slice(1, 3), CLASSES), wanted[1:])
+    np.testing.assert_allclose(examples.wanted(slice(0, 3), CLASSES), wanted)
+    np.testing.assert_allclose(examples.wanted(slice(1, 3), CLASSES), wanted[1:])

@@ -116,6 +116,6 @@ def export_loudness_model(directory: Path) -> Path:
     size = extractor.embedding_size
     between = np.full(size, (QUIET + LOUD) / 2, np.float32)
     kernel = np.tile(np.array([-2, 2], np.float32), [size, 1])
-    head = Head(between, np.full_like(between, 0.1), [(kernel, np.zeros(2, np.float32))])
+    head = Head(between, np.full_like(between, 0.1), kernel, np.zeros(2, np.float32))
     export_model(SoundClassifier(extractor, head, ["quiet", "loud"], CONFIG), directory, {})
     return directory

@@ -16,8 +16,8 @@ from absl import flags
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.label import batch
-from sound_pipeline.label.__main__ import define_flags
 from sound_pipeline.label.__main__ import label as run_label
+from sound_pipeline.label.flags import define as define_flags
 from sound_pipeline.models.model import Model
 from tests.helpers import tiny_models
 from tests.helpers.level_sounds import write_folder, write_levels

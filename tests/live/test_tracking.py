@@ -624,9 +624,9 @@ def test_what_each_label_needs() -> None:
 @pytest.mark.parametrize(
     ("make", "flag"),
     [
-        (lambda: EventConfig(smoothing_seconds=-1), "--smoothing_seconds=-1:"),
-        (lambda: EventConfig(change_margin=1.5), "--change_margin=1.5:"),
-        (lambda: EventConfig(change_windows=0), "--change_windows=0:"),
+        (lambda: EventConfig(smoothing_seconds=-1), "events.smoothing_seconds=-1:"),
+        (lambda: EventConfig(change_margin=1.5), "events.change_margin=1.5:"),
+        (lambda: EventConfig(change_windows=0), "events.change_windows=0:"),
         (lambda: EventConfig(merge_seconds=float("nan")), "--merge_seconds=nan:"),
     ],
 )

@@ -51,7 +51,7 @@ def config_of(dataset: DatasetConfig, **changes: Any) -> RunConfig:
         "split": SplitConfig("grouped", folds=2),
         "features": SHORT,
         "extractor": "gabor",
-        "head": HeadConfig(epochs=25, patience=10),
+        "head": HeadConfig(epochs=25),
         "max_bad_clips": 0.05,
         **changes,
     }
@@ -179,7 +179,6 @@ def test_several_extractors_answer_together(
     config = config_of(
         DatasetConfig("folder", str(workplace / "sounds")),
         extractor=f"gabor,{module}",
-        ensemble_folds=True,
         precision="float32",
     )
     figures = train(config, workplace / "several", workplace / "cache")
@@ -189,24 +188,22 @@ def test_several_extractors_answer_together(
     assert from_json(RunConfig, (workplace / "several" / "config.json").read_text()) == config
     ((model, metadata),) = models
     assert metadata["extractor"] == f"gabor,{module}"
-    folds = model.head.heads
-    assert [len(fold.heads) for fold in folds] == [2, 2]
-    assert float(model.head.temperature) != 1.0
+    head = model.head
+    assert len(head.heads) == 2
+    assert float(head.temperature) != 1.0
     unheard = np.stack([clip(label, seed) for label in CLASSES for seed in range(100, 103)])
     rate = tf.constant(RATE_HZ)
     answers = model.scores(unheard, rate).numpy()
     assert [CLASSES[best] for best in answers.argmax(axis=1)] == sorted(CLASSES * 3)
-    # The folds' heads see the same embeddings, of which each extractor's head sees its part.
+    # Each extractor's head sees its part of the embedding.
     embedding = model.embedding(unheard, rate).numpy()
     assert embedding.shape[1] == 806
-    single = [
-        tf.nn.log_softmax(
-            tf.nn.log_softmax(fold.heads[0](embedding[:, :800])) * fold._weights[0]
-            + tf.nn.log_softmax(fold.heads[1](embedding[:, 800:])) * fold._weights[1]
-        )
-        for fold in folds
+    parts = (embedding[:, :800], embedding[:, 800:])
+    said = [
+        tf.nn.log_softmax(each(part)) * weight
+        for each, part, weight in zip(head.heads, parts, head._weights, strict=True)
     ]
-    expected = tf.nn.softmax((single[0] + single[1]) / 2 / model.head.temperature)
+    expected = tf.nn.softmax((said[0] + said[1]) / head.temperature)
     np.testing.assert_allclose(answers, expected, atol=1e-4)
 
 
