@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "load_model"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def load_model(directory: str | os.PathLike[str]) -> Model:
