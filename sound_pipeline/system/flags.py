@@ -30,8 +30,8 @@ def define_strategy() -> None:
             "strategy",
             "one",
             STRATEGIES,
-            "Devices that compute, as a tf.distribute strategy. one: a single device; mirrored: all "
-            "GPUs of this machine; multi_worker: fine-tuning by the processes of the environment "
-            "variable TF_CONFIG, each started with the same flags and a --cache_dir that all of "
-            "them see.",
+            "Devices that compute, as a tf.distribute strategy. one: a single device; mirrored: "
+            "all GPUs of this machine; multi_worker: fine-tuning by the processes of the "
+            "environment variable TF_CONFIG, each started with the same flags and a --cache_dir "
+            "that all of them see.",
         )
