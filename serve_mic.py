@@ -18,7 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
-from sound_pipeline.audio.reader import open_recording, open_without_tensorflow
+from sound_pipeline.audio.reader import AudioReader
 from sound_pipeline.datasets.find_recordings import find_recordings
 from sound_pipeline.errors import UnreadableError, UserError, check
 from sound_pipeline.live import flags as live_flags
@@ -114,14 +114,13 @@ class Session:
 
     def replay(self, recordings: Sequence[str]) -> int:
         """Listens to recordings, one after the other; a bad one is named and makes the status 1."""
-        open_ = open_without_tensorflow if self._is_lite else open_recording
         bad = 0
         with self._output() as output, self._model(_USUAL_RATE_HZ) as model:
             try:
                 for path in recordings:
                     before = self._statistics.events
                     try:
-                        with open_(path) as recording:
+                        with AudioReader(path, tensorflow=not self._is_lite) as recording:
                             source = Replay(
                                 path,
                                 recording.blocks,

@@ -33,10 +33,10 @@ import numpy.typing as npt
 from absl import flags
 from tqdm import tqdm
 
-from sound_pipeline.audio import libsndfile
+from sound_pipeline.audio.reader import AudioReader
 from sound_pipeline.datasets import AUDIO_SUFFIXES
 from sound_pipeline.datasets.folders import files_below
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import UnreadableError, UserError
 from sound_pipeline.system import program
 from sound_pipeline.system.arrays import Floats
 
@@ -142,21 +142,21 @@ def write_wav(source: str, target: str, bits: int) -> None:
       bits: a sample, 16 or 24.
 
     Raises:
-      sndfile.UndecodableError: `source` can't be read or decoded, or is too long for WAV.
+      UnreadableError: `source` can't be read or decoded, or is too long for WAV.
       UserError: `target` can't be written.
     """
-    with _opened(source) as recording:
-        blocks = libsndfile.blocks(recording)
-        first, rate = next(blocks)
+    with AudioReader(source, mono=False) as recording:
+        first = next(recording.blocks)
         with _written_aside(target) as file, wave.open(file, "wb") as wav:
             wav.setnchannels(first.shape[1])
             wav.setsampwidth(bits // 8)
-            wav.setframerate(rate)
-            for samples, _ in itertools.chain([(first, rate)], blocks):
+            wav.setframerate(recording.sample_rate_hz)
+            for samples in itertools.chain([first], recording.blocks):
                 encoded = pcm(samples, bits)
                 if file.tell() + len(encoded) > _MAX_WAV_BYTES:
-                    raise libsndfile.UndecodableError(
-                        "it is longer than the 4 GiB that a WAV file can hold: cut it in parts"
+                    raise UnreadableError(
+                        source,
+                        "it is longer than the 4 GiB that a WAV file can hold: cut it in parts",
                     )
                 wav.writeframesraw(encoded)
 
@@ -183,8 +183,8 @@ def run(job: Conversion, bits: int) -> tuple[str, str]:
         with _opened(job.source) as source, _written_aside(job.target) as target:
             shutil.copyfileobj(source, target)
         return COPIED, ""
-    except libsndfile.UndecodableError as error:
-        return FAILED, str(error)
+    except UnreadableError as error:
+        return FAILED, error.reason
 
 
 def convert(jobs: Sequence[Conversion], bits: int) -> Counter[str]:
@@ -236,7 +236,7 @@ def _opened(source: str) -> BinaryIO:
     try:
         return open(source, "rb")
     except OSError as error:
-        raise libsndfile.UndecodableError(error.strerror or str(error)) from error
+        raise UnreadableError(source, error.strerror or str(error)) from error
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from absl import app, flags
 
-from sound_pipeline.audio.decoding import read_recording
+from sound_pipeline.audio.decoding import decode_whole
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.live.gate import GateConfig, make_gate
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
         random = np.random.default_rng(0)
         count = dict.fromkeys(("clips", "noticed", "first_window_right", "right", "events"), 0)
         for clip in clips:
-            waveform, rate = read_recording(clip.path)
+            waveform, rate, _ = decode_whole(clip.path)
             around = np.zeros(round(_QUIET_SECONDS * rate), np.float32)
             stream = np.concatenate([around, waveform, around])
             stream += random.normal(0, _NOISE, len(stream)).astype(np.float32)

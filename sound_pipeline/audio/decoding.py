@@ -1,4 +1,4 @@
-"""The bytes of a recording to its waveform, whatever they hold.
+"""Whole recordings to waveforms, whatever they hold: as ops, and in Python.
 
 Two decoders stand behind one answer. The graph's own (WAV in core ops; Vorbis and MP3 by
 tensorflow-io) runs on any machine that TensorFlow sends the graph to. What it doesn't know, or
@@ -7,16 +7,15 @@ finds damaged, goes to libsndfile, in Python.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.audio import libsndfile
-from sound_pipeline.audio.reader import open_recording
 from sound_pipeline.audio.vorbis_mp3 import decode_compressed, is_compressed
 from sound_pipeline.audio.wav import DecodedAudio, decode_wav, is_wav
+from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.filesystem import read_bytes
 
 # Where only the graph runs, this is what a user can do about it.
@@ -31,7 +30,7 @@ def decode_audio(contents: tf.Tensor) -> DecodedAudio:
 
     Returns:
       The waveform and its rate, or the reason why there is none, with `unsupported_encoding` set
-      where `decode_bytes` may still know what to do.
+      where `decode_file` and `decode_whole` may still know what to do.
 
     Raises:
       tf.errors.OpError: at run time, where Vorbis or MP3 is damaged.
@@ -65,40 +64,73 @@ def decode_file_in_graph(path: tf.Tensor) -> DecodedAudio:
     return decode_audio(tf.io.read_file(path))
 
 
-def decode_file_by_libsndfile(path: tf.Tensor) -> DecodedAudio:
-    """Reads and decodes a file by libsndfile, as an op, which never raises.
-
-    The op calls Python, so it can't be exported, nor run on another machine.
-
-    Args:
-      path: string scalar.
-    """
-    return _decode_file(path, libsndfile.decode)
-
-
 def decode_file(path: tf.Tensor) -> DecodedAudio:
-    """Reads and decodes a file by whichever decoder can, as an op, which never raises.
+    """Reads a file once and decodes it by whichever decoder can, as an op, which never raises.
 
-    For those who need every recording in its place: one that the graph can't decode costs no
-    second pass. The op calls Python, see `decode_file_by_libsndfile`.
+    No op of TensorFlow's says, without raising, that a file can't be read, so Python reads it; WAV
+    is then decoded in the graph. Python decodes the rest: the ops of tensorflow-io raise on damaged
+    files, and that can't be caught in a graph. So the op can't be exported, nor run on another
+    machine.
 
     Args:
       path: string scalar.
+
+    Returns:
+      The waveform and its rate, or the reason why there is none; `unsupported_encoding` is never
+      set.
     """
-    return _decode_file(path, decode_bytes)
+    contents, unread = tf.numpy_function(
+        lambda path: _read(_plain(path)), [path], [tf.string, tf.string]
+    )
+    contents, unread = tf.ensure_shape(contents, []), tf.ensure_shape(unread, [])
+    decoded = decode_wav(contents)
+    is_decoded = is_wav(contents) & ~decoded.unsupported_encoding
+    return tf.cond(is_decoded, lambda: decoded, lambda: _decode_in_python(contents, unread))
 
 
-def _decode_file(
-    path: tf.Tensor, decode: Callable[[bytes], tuple[npt.NDArray[np.float32], int, str]]
-) -> DecodedAudio:
-    def read(path: bytes) -> tuple[npt.NDArray[np.float32], np.int32, bytes]:
-        try:
-            waveform, rate, reason = decode(read_bytes(path.decode()))
-        except OSError as error:
-            waveform, rate, reason = np.zeros(0, np.float32), 0, str(error.strerror)
+def decode_whole(recording: str | bytes) -> tuple[Floats, int, str]:
+    """Decodes one recording to mono by whichever decoder can.
+
+    Args:
+      recording: its path, or the whole contents of its file.
+
+    Returns:
+      waveform: float32 [samples]; empty where there is a reason.
+      sample_rate_hz: 0 where there is a reason.
+      reason: why it can't be read or decoded, one line; empty where it could.
+    """
+    if isinstance(recording, str):
+        recording, unread = _read(recording.encode(errors="surrogateescape"))
+        if unread:
+            return np.zeros(0, np.float32), 0, unread.decode()
+    try:
+        waveform, rate, reason, unsupported = _decode_in_graph(tf.constant(recording))
+    except tf.errors.OpError:
+        return libsndfile.decode(recording)
+    if unsupported:
+        return libsndfile.decode(recording)
+    return waveform.numpy(), int(rate), reason.numpy().decode()
+
+
+def _read(path: bytes) -> tuple[bytes, bytes]:
+    """The contents of a file, or, in one line, why there are none."""
+    try:
+        return read_bytes(path.decode(errors="surrogateescape")), b""
+    except OSError as error:
+        return b"", (error.strerror or str(error)).encode()
+
+
+def _decode_in_python(contents: tf.Tensor, unread: tf.Tensor) -> DecodedAudio:
+    """What `decode_whole` makes of contents, or nothing for the reason that they are unread."""
+
+    def decode(contents: Any, unread: Any) -> tuple[Floats, np.int32, bytes]:
+        if _plain(unread):
+            return np.zeros(0, np.float32), np.int32(0), _plain(unread)
+        waveform, rate, reason = decode_whole(_plain(contents))
         return waveform, np.int32(rate), reason.encode()
 
-    waveform, rate, reason = tf.numpy_function(read, [path], [tf.float32, tf.int32, tf.string])
+    types = [tf.float32, tf.int32, tf.string]
+    waveform, rate, reason = tf.numpy_function(decode, [contents, unread], types)
     return DecodedAudio(
         tf.ensure_shape(waveform, [None]),
         tf.ensure_shape(rate, []),
@@ -107,38 +139,10 @@ def _decode_file(
     )
 
 
-def decode_bytes(contents: bytes) -> tuple[npt.NDArray[np.float32], int, str]:
-    """Decodes one recording to mono by whichever decoder can.
-
-    Args:
-      contents: the whole file.
-
-    Returns:
-      waveform: float32 [samples]; empty where there is a reason.
-      sample_rate_hz: 0 where there is a reason.
-      reason: why it can't be decoded, one line; empty where it could.
-    """
-    try:
-        waveform, rate, reason, unsupported = _decode_in_graph(tf.constant(contents))
-    except tf.errors.OpError:
-        return libsndfile.decode(contents)
-    if unsupported:
-        return libsndfile.decode(contents)
-    return waveform.numpy(), int(rate), reason.numpy().decode()
-
-
-def read_recording(path: str) -> tuple[npt.NDArray[np.float32], int]:
-    """Reads and decodes one recording to mono.
-
-    Returns:
-      waveform: float32 [samples].
-      sample_rate_hz: its rate.
-
-    Raises:
-      UnreadableError: it can't be read; the message names it and the reason.
-    """
-    with open_recording(path) as recording:
-        return np.concatenate(list(recording.blocks)), recording.sample_rate_hz
+def _plain(value: Any) -> bytes:
+    """A string as `tf.numpy_function` hands it over: in a graph bytes, eagerly an array of one."""
+    plain: bytes = value.item() if isinstance(value, np.ndarray) else value
+    return plain
 
 
 def _unknown(contents: tf.Tensor) -> DecodedAudio:

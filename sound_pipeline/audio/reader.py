@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
-from typing import BinaryIO
 
 from sound_pipeline.audio import libsndfile
 from sound_pipeline.errors import UnreadableError
 from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.filesystem import open_binary, stamp
-
-# An open file, its length and how much to read at a time, to blocks and their rate.
-Decode = Callable[[BinaryIO, int, int], Iterator[tuple[Floats, int]]]
 
 BLOCK_BYTES = 1 << 22
 """Of a WAV file that are read at a time; a shorter one is a block of its own."""
@@ -25,17 +21,27 @@ class AudioReader:
       path: the file.
       sample_rate_hz: its rate.
       size_bytes: the file's length.
-      blocks: float32 [n] each, n > 0: the mean over the channels, -1..1 for integer encodings.
-        Raises UnreadableError where the rest can't be decoded, or some sample was no number.
+      blocks: float32 [n] each, n > 0: the mean over the channels, -1..1 for integer encodings;
+        or all channels, [n, channels]. Raises UnreadableError where the rest can't be decoded, or
+        some sample was no number.
     """
 
-    def __init__(self, path: str, decode: Decode, block_bytes: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        block_bytes: int = BLOCK_BYTES,
+        *,
+        tensorflow: bool = True,
+        mono: bool = True,
+    ) -> None:
         """Opens the file and decodes its first block.
 
         Args:
           path: a recording, told apart by content.
-          decode: what decodes it.
-          block_bytes: how much is read at a time, about.
+          block_bytes: how much of a WAV file is read at a time, about.
+          tensorflow: whether the graph decodes WAV, as in training; False where TensorFlow is not
+            installed: libsndfile decodes all.
+          mono: False keeps the channels, and takes any sample rate; libsndfile decodes all.
 
         Raises:
           UnreadableError: it can't be opened or decoded.
@@ -50,7 +56,7 @@ class AudioReader:
             raise UnreadableError(path, error.strerror or str(error)) from error
         try:
             self.size_bytes = stamp(path)[0]
-            decoded = self._reported(decode(self._file, self.size_bytes, block_bytes))
+            decoded = self._reported(self._decoded(block_bytes, tensorflow, mono))
             first, self.sample_rate_hz = next(decoded)
         except BaseException:
             self._file.close()
@@ -79,6 +85,18 @@ class AudioReader:
         """Closes the file."""
         self._file.close()
 
+    def _decoded(
+        self, block_bytes: int, tensorflow: bool, mono: bool
+    ) -> Iterator[tuple[Floats, int]]:
+        if not mono:
+            return libsndfile.blocks(self._file)
+        if not tensorflow:
+            return libsndfile.mono_blocks(self._file)
+        # Here, because it imports TensorFlow, which takes seconds and isn't on small devices.
+        from sound_pipeline.audio.block_decoding import decoded_blocks
+
+        return decoded_blocks(self._file, self.size_bytes, block_bytes)
+
     def _reported(self, decoded: Iterator[tuple[Floats, int]]) -> Iterator[tuple[Floats, int]]:
         try:
             yield from decoded
@@ -92,20 +110,3 @@ class AudioReader:
         yield first
         for samples, _ in decoded:
             yield samples
-
-
-def open_recording(path: str, block_bytes: int = BLOCK_BYTES) -> AudioReader:
-    """Opens a recording of any kind; see `AudioReader`."""
-    # Here, because it imports TensorFlow, which takes seconds and isn't on small devices.
-    from sound_pipeline.audio.block_decoding import decoded_blocks
-
-    return AudioReader(path, decoded_blocks, block_bytes)
-
-
-def open_without_tensorflow(path: str, block_bytes: int = BLOCK_BYTES) -> AudioReader:
-    """Opens a recording of a kind that libsndfile knows; see `AudioReader`."""
-
-    def decode(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]]:
-        return libsndfile.mono_blocks(file)
-
-    return AudioReader(path, decode, block_bytes)

@@ -108,10 +108,10 @@ def main(arguments: list[str]) -> int:
         logger.info("%s: taken for --dataset=%s", path, dataset)
     manifest = load_manifest(config_from_flags(path, dataset, values), require_files=False)
 
-    from sound_pipeline.audio.decoding import decode_bytes  # TensorFlow takes seconds to import
+    from sound_pipeline.audio.decoding import decode_whole  # TensorFlow takes seconds to import
 
     with tqdm(total=len(manifest.recordings), desc="check", unit="clip") as progress:
-        files = check_files(manifest, decode_bytes, progress.update)
+        files = check_files(manifest, decode_whole, progress.update)
     findings = find(manifest, files)
     text = json.dumps(to_json(findings), indent=2) + "\n"
     sys.stdout.write(text if values.json == "-" else to_text(findings))

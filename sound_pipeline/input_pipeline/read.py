@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.audio.decoding import decode_file_by_libsndfile, decode_file_in_graph
+from sound_pipeline.audio.decoding import decode_file, decode_file_in_graph
 from sound_pipeline.audio.resampling_ops import resample
 from sound_pipeline.audio.wav import DecodedAudio
 from sound_pipeline.augmentation.copies import Plan
@@ -40,8 +40,8 @@ def read_windows(
 ) -> Iterator[Batch]:
     """Reads, decodes, cuts and prepares recordings, whatever their encoding.
 
-    First come those that the graph decodes, then the others, by libsndfile. What workers of a
-    data service lose is read again until all has come once.
+    Each is read once. What workers of a data service lose is read again until all has come once:
+    by them, and at last here, where libsndfile decodes what is damaged.
 
     Args:
       paths: audio files.
@@ -62,12 +62,12 @@ def read_windows(
         workers don't decode.
     """
     sieve = DeliveryTracker(len(paths))
+    # Only a graph without Python can be sent to workers.
+    decode = decode_file_in_graph if data_service else decode_file
     missing = sieve.missing
     while len(missing):
         some = [paths[position] for position in missing]
-        dataset = window_batches(
-            some, decode_file_in_graph, prepare, config, batch_size, _part(plan, missing)
-        )
+        dataset = window_batches(some, decode, prepare, config, batch_size, _part(plan, missing))
         elements = _from_workers(dataset, data_service) if data_service else dataset
         for batch, unsupported in _batches(elements, missing):
             if data_service and len(unsupported):
@@ -83,7 +83,7 @@ def read_windows(
         before, missing = len(missing), sieve.missing
         if not data_service or len(missing) == before:
             break
-    # Among them what is damaged: it raised inside an op of tensorflow-io, and never arrived.
+    # Of a data service: what can't be read, or is damaged, raised inside an op, and never arrived.
     if len(missing):
         if data_service:
             logger.warning(
@@ -97,8 +97,7 @@ def read_windows(
             )
         others = [paths[position] for position in missing]
         part = _part(plan, missing)
-        decode = decode_file_by_libsndfile
-        dataset = window_batches(others, decode, prepare, config, batch_size, part)
+        dataset = window_batches(others, decode_file, prepare, config, batch_size, part)
         for batch, _ in _batches(dataset, missing):
             yield sieve.sift(batch)
 

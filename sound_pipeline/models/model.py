@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.audio.reader import open_recording
+from sound_pipeline.audio.reader import AudioReader
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.errors import UserError, check, first_line
 from sound_pipeline.events.event import Event
@@ -156,7 +156,7 @@ class Model:
             if isinstance(sound, tuple):
                 blocks, rate = _checked(*sound)
             else:
-                recording = open_things.enter_context(open_recording(os.fspath(sound)))
+                recording = open_things.enter_context(AudioReader(os.fspath(sound)))
                 blocks, rate = recording.blocks, recording.sample_rate_hz
             batches = open_things.enter_context(Batches(answer))
             for window in stream_windows(blocks, rate, features):

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.audio.reader import open_recording
+from sound_pipeline.audio.reader import AudioReader
 from sound_pipeline.errors import UnreadableError
 from sound_pipeline.events.find_events import WindowScores
 from sound_pipeline.features.config import FeatureConfig
@@ -252,7 +252,7 @@ class _ReadAhead:
     ) -> None:
         """In a thread: puts the windows of a recording, then None."""
         try:
-            with open_recording(path) as recording:
+            with AudioReader(path) as recording:
                 rate, before = recording.sample_rate_hz, 0
                 for window in stream_windows(recording.blocks, rate, self._features):
                     position = recording.position_bytes

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.audio.decoding import read_recording
+from sound_pipeline.audio.decoding import decode_whole
+from sound_pipeline.errors import UnreadableError
 from sound_pipeline.evaluation.predictions import Predictions
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.features.image import display_image
@@ -65,7 +66,9 @@ def excerpts(predictions: Predictions, rows: Sequence[int], config: FeatureConfi
     found = []
     for row in rows:
         path = str(predictions.paths[row])
-        waveform, rate = read_recording(path)
+        waveform, rate, reason = decode_whole(path)
+        if reason:
+            raise UnreadableError(path, reason)
         shown = waveform[: round(LONGEST_SECONDS * rate)]
         found.append(
             Excerpt(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,16 +12,16 @@ import pytest
 import soundfile
 import tensorflow as tf
 
+from sound_pipeline.audio import decoding
 from sound_pipeline.audio.decoding import (
     decode_audio,
-    decode_bytes,
     decode_file,
-    decode_file_by_libsndfile,
-    read_recording,
+    decode_file_in_graph,
+    decode_whole,
 )
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.audio.wav import DecodedAudio
-from sound_pipeline.errors import UserError
+from sound_pipeline.system.filesystem import read_bytes
 from tests.helpers import encoded, sounds
 
 FORMATS = encoded.every_format()
@@ -114,12 +114,13 @@ def test_the_graph_calls_no_python() -> None:
 
     string = tf.TensorSpec([], tf.string)
     assert not {op for op in ops(decode_audio, string) if "PyFunc" in op}
-    assert {op for op in ops(decode_file_by_libsndfile, string) if "PyFunc" in op}
+    assert not {op for op in ops(decode_file_in_graph, string) if "PyFunc" in op}
+    assert {op for op in ops(decode_file, string) if "PyFunc" in op}
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_is_decoded_as_libsndfile_does(name: str) -> None:
-    waveform, rate_hz, reason = decode_bytes(FORMATS[name])
+    waveform, rate_hz, reason = decode_whole(FORMATS[name])
     expected, expected_rate_hz = encoded.by_libsndfile(FORMATS[name])
     assert (reason, rate_hz) == ("", expected_rate_hz)
     assert waveform.dtype == np.float32
@@ -134,76 +135,91 @@ def test_every_format_is_decoded_as_libsndfile_does(name: str) -> None:
 @pytest.mark.parametrize("name", LOST)
 def test_what_no_decoder_reads_has_a_reason(name: str) -> None:
     contents, words = LOST[name]
-    waveform, rate_hz, reason = decode_bytes(contents)
+    waveform, rate_hz, reason = decode_whole(contents)
     assert reason
     assert words in reason
     assert "\n" not in reason
     assert (waveform.dtype, waveform.shape, rate_hz) == (np.float32, (0,), 0)
 
 
-def test_files_are_decoded_by_libsndfile_in_a_pipeline(tmp_path: Path) -> None:
-    good = sounds.write_wav(tmp_path / "good.wav", sounds.noise(2000).reshape(-1, 2), 16000)
-    (tmp_path / "über.wav").write_bytes(FORMATS["FLAC-PCM_16-44100-2"])
-    (tmp_path / "junk.wav").write_bytes(bytes(100))
-    paths = [good, *(str(tmp_path / name) for name in ("über.wav", "junk.wav", "gone.wav", ""))]
-    dataset = tf.data.Dataset.from_tensor_slices(paths).map(decode_file_by_libsndfile)
-    assert [tuple(spec.shape) for spec in dataset.element_spec] == [(None,), (), (), ()]
-    results = [DecodedAudio(*(value.numpy() for value in one)) for one in dataset]
-    for one, path in zip(results[:2], paths, strict=False):
-        expected, rate_hz = encoded.by_libsndfile(Path(path).read_bytes())
-        assert (one.reason, one.sample_rate_hz) == (b"", rate_hz)
-        np.testing.assert_array_equal(one.waveform, expected)
-    for one, words in zip(results[2:], (b"libsndfile", b"No such file", b"directory"), strict=True):
-        assert words in one.reason
-        assert (one.waveform.size, one.sample_rate_hz) == (0, 0)
-    assert not any(one.unsupported_encoding for one in results)
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Paths of recordings of every kind, of what is none and of nothing."""
+    folder = tmp_path_factory.mktemp("files")
+    # Silence at the end is bytes of zero, which NumPy's strings lose.
+    silent = io.BytesIO()
+    soundfile.write(silent, np.append(sounds.noise(100), np.zeros(50)), 8000, format="WAV")
+    contents = FORMATS | CONTENTS | {"faded": silent.getvalue(), "lost": LOST["half of a FLAC"][0]}
+    mp3 = encoded.encode("MP3", "MPEG_LAYER_III", 44100, 2, 60_000)
+    contents |= {"cut MP3": mp3[:-500], "hurt MP3": encoded.flip(mp3, *range(6000, 6100))}
+    for number, data in enumerate(contents.values()):
+        (folder / f"{number}-über[0].wav").write_bytes(data)
+    paths = {name: str(folder / f"{i}-über[0].wav") for i, name in enumerate(contents)}
+    return paths | {"missing": str(folder / "none.wav"), "folder": str(folder), "no name": ""}
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "the file is empty"),
-        (b"not audio", ": "),
-        (b"RIFF\x04\0\0\0WAVE", "there is no fmt chunk"),
-    ],
-    ids=["empty", "text", "header"],
-)
-def test_an_unreadable_recording_is_named_with_the_reason(
-    tmp_path: Path, content: bytes, reason: str
-) -> None:
-    path = tmp_path / "bad.wav"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=reason) as error:
-        read_recording(str(path))
-    assert str(error.value).startswith(f"{path}: ")
-
-
-def test_a_recording_that_vanished_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"gone\.wav: No such file"):
-        read_recording(str(tmp_path / "gone.wav"))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode there")
-def test_a_file_name_that_can_not_be_printed_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").touch()
-    os.rename(tmp_path / "a.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
-    (path,) = tmp_path.iterdir()
-    with pytest.raises(UserError, match="the file name is not UTF-8") as error:
-        read_recording(str(path))
-    assert "caf" in str(error.value).encode().decode()
-
-
-def test_whichever_decoder_can_reads_files_in_a_pipeline(tmp_path: Path) -> None:
-    contents = {"a.wav": WAVS["24 bits, stereo"], "b.flac": NOT_READ["FLAC"][0], "c": b"R"}
-    for name, data in contents.items():
-        (tmp_path / name).write_bytes(data)
-    paths = [str(tmp_path / name) for name in (*contents, "missing")]
-    dataset = tf.data.Dataset.from_tensor_slices(paths).map(decode_file)
-    decoded = list(dataset)
-    for found, data in zip(decoded[:2], contents.values(), strict=False):
-        waveform, rate, _ = decode_bytes(data)
+@pytest.mark.parametrize("kind", ["eager", "mapped"])
+def test_every_file_is_decoded_in_its_place(files: dict[str, str], kind: str) -> None:
+    paths = list(files.values())
+    if kind == "eager":
+        decoded = [decode_file(tf.constant(path)) for path in paths]
+    else:
+        dataset = tf.data.Dataset.from_tensor_slices(paths).map(decode_file, num_parallel_calls=4)
+        assert [tuple(spec.shape) for spec in dataset.element_spec] == [(None,), (), (), ()]
+        decoded = list(dataset)
+    for name, found in zip(files, decoded, strict=True):
+        waveform, rate_hz, reason = decode_whole(files[name])
+        assert (found.reason.numpy().decode(), found.sample_rate_hz) == (reason, rate_hz), name
+        assert not found.unsupported_encoding
         np.testing.assert_array_equal(found.waveform, waveform)
-        assert found.sample_rate_hz == rate and found.reason == b""
-    assert b"libsndfile" in decoded[2].reason.numpy()
-    assert decoded[3].reason == b"No such file or directory"
-    assert not any(found.unsupported_encoding for found in decoded)
+        assert (waveform.size > 0) == (reason == "") == (rate_hz > 0)
+        if name in FORMATS or name in WAVS or name in ("faded", "ADPCM", "AIFF", "FLAC"):
+            expected, expected_hz = encoded.by_libsndfile(Path(files[name]).read_bytes())
+            np.testing.assert_allclose(waveform, expected, rtol=0, atol=1e-5)
+            assert rate_hz == expected_hz
+    reasons = {name: found.reason.numpy().decode() for name, found in zip(files, decoded)}  # noqa: B905
+    assert reasons["missing"] == "No such file or directory"
+    assert "directory" in reasons["folder"] and reasons["no name"]
+    assert reasons["empty"] == "the file is empty"
+    assert "libsndfile" in reasons["lost"] and "libsndfile" in reasons["a web page"]
+
+
+@pytest.mark.parametrize("name", ["16 bits", "FLAC", "ADPCM", "cut MP3", "missing"])
+def test_a_file_is_read_once(
+    files: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+
+    def noted(path: str) -> bytes:
+        reads.append(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(decoding, "read_bytes", noted)
+    decode_whole(files[name])
+    decode_file(tf.constant(files[name]))
+    assert reads == [files[name]] * 2
+    graph = tf.function(decode_file).get_concrete_function(tf.TensorSpec([], tf.string)).graph
+    assert "ReadFile" not in encoded.ops(graph.as_graph_def())
+
+
+@pytest.mark.parametrize("name", WAVS)
+def test_wav_is_decoded_in_the_graph(
+    files: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "decode_whole", None)
+    (found,) = tf.data.Dataset.from_tensors(files[name]).map(decode_file)
+    assert found.reason == b"" and tf.size(found.waveform) > 0
+
+
+def test_files_are_read_where_one_thread_runs_all_ops(files: dict[str, str]) -> None:
+    """Python, which an op waits for, runs ops of its own."""
+    program = """
+import sys, tensorflow as tf
+from sound_pipeline.audio.decoding import decode_file
+tf.config.threading.set_inter_op_parallelism_threads(1)
+tf.config.threading.set_intra_op_parallelism_threads(1)
+dataset = tf.data.Dataset.from_tensor_slices(sys.argv[1:]).map(decode_file, num_parallel_calls=4)
+assert all(found.reason == b"" for found in dataset)
+"""
+    paths = [path for name, path in files.items() if name in FORMATS]
+    subprocess.run([sys.executable, "-c", program, *paths], check=True, timeout=100)

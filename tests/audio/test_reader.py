@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -10,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline.audio import libsndfile
-from sound_pipeline.audio.decoding import decode_bytes
-from sound_pipeline.audio.reader import open_recording
+from sound_pipeline.audio.decoding import decode_whole
+from sound_pipeline.audio.reader import AudioReader
 from sound_pipeline.errors import UnreadableError
 from tests.audio import test_wav
 from tests.helpers import encoded, wav_matrix
@@ -27,7 +29,7 @@ def read(path: Path, block_bytes: int) -> tuple[list[np.ndarray], int, str]:
     """Blocks, rate and reason."""
     blocks: list[np.ndarray] = []
     try:
-        with open_recording(str(path), block_bytes) as recording:
+        with AudioReader(str(path), block_bytes) as recording:
             for block in recording.blocks:
                 blocks.append(block)
             return blocks, recording.sample_rate_hz, ""
@@ -41,7 +43,7 @@ def test_blocks_are_the_whole_file(name: str, tmp_path: Path) -> None:
     contents, _ = wav_matrix.FILES[name]
     path = tmp_path / "a.wav"
     path.write_bytes(contents)
-    whole, rate, reason = decode_bytes(contents)
+    whole, rate, reason = decode_whole(contents)
     assert (reason, len(whole) > 0) == ("", True)
     for size in SIZES:
         blocks, block_rate, reason = read(path, size)
@@ -56,7 +58,7 @@ def test_thousands_of_chunks_before_the_samples(tmp_path: Path) -> None:
     contents, _ = wav_matrix.FILES[LONG_WALKS[0]]
     (tmp_path / "a.wav").write_bytes(contents)
     blocks, rate, reason = read(tmp_path / "a.wav", 64)
-    whole, whole_rate, _ = decode_bytes(contents)
+    whole, whole_rate, _ = decode_whole(contents)
     assert (rate, reason) == (whole_rate, "")
     np.testing.assert_array_equal(np.concatenate(blocks), whole)
 
@@ -65,7 +67,7 @@ def test_thousands_of_chunks_before_the_samples(tmp_path: Path) -> None:
 def test_reasons_are_those_of_the_whole_file(name: str, tmp_path: Path) -> None:
     contents, *_ = test_wav.REASONS[name]
     (tmp_path / "a.wav").write_bytes(contents)
-    whole, rate, reason = decode_bytes(contents)
+    whole, rate, reason = decode_whole(contents)
     for size in (16, 1 << 22):
         blocks, block_rate, block_reason = read(tmp_path / "a.wav", size)
         assert (block_rate, block_reason) == (rate, reason)
@@ -79,7 +81,7 @@ def test_all_samples_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
     contents = wf.riff(wf.fmt(wf.FLOAT, bits=32), wf.chunk(b"data", samples.tobytes()))
     (tmp_path / "a.wav").write_bytes(contents)
     blocks, _, reason = read(tmp_path / "a.wav", 40)
-    assert reason == decode_bytes(contents)[2] == "WAV: 3 sample(s) are not finite"
+    assert reason == decode_whole(contents)[2] == "WAV: 3 sample(s) are not finite"
     assert len(blocks) == 5  # those before the first
 
 
@@ -90,7 +92,7 @@ def test_other_formats_are_those_of_libsndfile(
     monkeypatch.setattr(libsndfile, "_BLOCK_SAMPLES", 1000)
     (tmp_path / "a").write_bytes(FORMATS[name])
     blocks, rate, reason = read(tmp_path / "a", 1 << 22)
-    whole, whole_rate, whole_reason = decode_bytes(FORMATS[name])
+    whole, whole_rate, whole_reason = decode_whole(FORMATS[name])
     assert (rate, reason) == (whole_rate, whole_reason)
     # tensorflow-io's MP3 decoder rounds differently.
     tolerance = 1e-5 if name.startswith("MP3") else 0
@@ -100,7 +102,36 @@ def test_other_formats_are_those_of_libsndfile(
 @pytest.mark.parametrize("content", [b"", b"R", b"no audio" * 100], ids=["empty", "byte", "text"])
 def test_what_is_no_recording(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(content)
-    assert read(tmp_path / "a.wav", 64) == ([], 0, decode_bytes(content)[2])
+    assert read(tmp_path / "a.wav", 64) == ([], 0, decode_whole(content)[2])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode there")
+def test_a_file_name_that_can_not_be_printed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    os.rename(tmp_path / "a.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
+    (path,) = tmp_path.iterdir()
+    with pytest.raises(UnreadableError, match="the file name is not UTF-8") as error:
+        AudioReader(str(path))
+    assert "caf" in str(error.value).encode().decode()
+
+
+def test_a_recording_that_vanished_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match=r"gone\.wav: No such file"):
+        AudioReader(str(tmp_path / "gone.wav"))
+
+
+def test_libsndfile_reads_all_where_there_is_no_tensorflow(tmp_path: Path) -> None:
+    """And all channels where they are asked for."""
+    for name in ("RF64-PCM_16-44100-2", "FLAC-PCM_16-44100-2"):
+        (tmp_path / "a").write_bytes(FORMATS[name])
+        expected, rate_hz = encoded.by_libsndfile(FORMATS[name])
+        with AudioReader(str(tmp_path / "a"), tensorflow=False) as recording:
+            np.testing.assert_array_equal(np.concatenate(list(recording.blocks)), expected)
+            assert recording.sample_rate_hz == rate_hz
+        with AudioReader(str(tmp_path / "a"), mono=False) as recording:
+            channels = np.concatenate(list(recording.blocks))
+        assert channels.shape == (len(expected), 2)
+        np.testing.assert_array_equal(channels.mean(axis=1), expected)
 
 
 @pytest.mark.slow
@@ -108,7 +139,7 @@ def test_memory_is_that_of_a_block(tmp_path: Path) -> None:
     data = np.zeros(1 << 24, np.int16).tobytes()
     (tmp_path / "a.wav").write_bytes(wf.riff(wf.fmt(), wf.chunk(b"data", data)))
     tracemalloc.start()
-    with open_recording(str(tmp_path / "a.wav"), 1 << 16) as recording:
+    with AudioReader(str(tmp_path / "a.wav"), 1 << 16) as recording:
         samples = sum(block.size for block in recording.blocks)
         position = recording.position_bytes
     _, peak = tracemalloc.get_traced_memory()
@@ -120,7 +151,7 @@ def test_memory_is_that_of_a_block(tmp_path: Path) -> None:
 def test_a_file_that_shrinks_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wf.riff(wf.fmt(), wf.chunk(b"data", bytes(1 << 18))))
-    with open_recording(str(path), 1 << 16) as recording:
+    with AudioReader(str(path), 1 << 16) as recording:
         next(recording.blocks)
         with path.open("r+b") as file:
             file.truncate(1 << 16)

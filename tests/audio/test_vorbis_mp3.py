@@ -101,7 +101,7 @@ def test_dangerous_files_never_reach_the_ops(name: str, decoded: dict[str, Decod
     assert b"not decoded in-graph" in reason.numpy()
     assert unsupported
     contents, sound = DANGEROUS[name]
-    waveform, rate_hz, reason = decoding.decode_bytes(contents)
+    waveform, rate_hz, reason = decoding.decode_whole(contents)
     expected, expected_rate_hz = encoded.by_libsndfile(sound)
     assert (reason, rate_hz) == ("", expected_rate_hz)
     # An encoder's padding may follow, where its end is not known.
@@ -124,7 +124,7 @@ def test_without_tensorflow_io_libsndfile_decodes_all(monkeypatch: pytest.Monkey
     assert not {op for op in encoded.ops(graph) if "IO>" in op}
     for name, contents in COMPRESSED.items():
         assert in_graph(tf.constant(contents)).unsupported_encoding, name
-        waveform, rate_hz, reason = decoding.decode_bytes(contents)
+        waveform, rate_hz, reason = decoding.decode_whole(contents)
         expected, expected_rate_hz = encoded.by_libsndfile(contents)
         assert (reason, rate_hz) == ("", expected_rate_hz)
         np.testing.assert_allclose(waveform, expected, rtol=0, atol=1e-6)
@@ -140,11 +140,11 @@ def fuzz(count: int) -> None:
     slowest = 0.0
     for contents in BASES:
         # Whatever is made ready on first use is not the mutants' time.
-        decoding.decode_bytes(contents)
+        decoding.decode_whole(contents)
     for _ in range(count):
         mutant = encoded.mutate(dice.choice(BASES), BASES, dice)
         started = time.perf_counter()
-        waveform, rate_hz, reason = decoding.decode_bytes(mutant)
+        waveform, rate_hz, reason = decoding.decode_whole(mutant)
         slowest = max(slowest, time.perf_counter() - started)
         assert waveform.dtype == np.float32
         if reason:

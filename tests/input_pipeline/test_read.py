@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from sound_pipeline.audio.decoding import decode_audio, decode_file_by_libsndfile
+from sound_pipeline.audio import decoding
+from sound_pipeline.audio.decoding import decode_file, decode_file_in_graph
 from sound_pipeline.audio.resampling import resample
-from sound_pipeline.audio.wav import DecodedAudio
 from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.augmentation.copies import Plan
 from sound_pipeline.augmentation.waveform import augment
@@ -23,6 +23,7 @@ from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.features.windows import split_windows
 from sound_pipeline.input_pipeline.batches import FILLER, Batch
 from sound_pipeline.input_pipeline.read import Decode, read_windows, window_batches
+from sound_pipeline.system.filesystem import read_bytes
 from tests.helpers import encoded, sounds
 
 CONFIG = FeatureConfig(windows=WindowConfig(seconds=0.4, overlap=0.5))
@@ -60,10 +61,6 @@ def summary(waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
     energy = tf.reduce_sum(tf.square(waveform), axis=1)
     rate = tf.fill(tf.shape(energy), tf.cast(sample_rate_hz, tf.float32))
     return tf.stack([waveform[:, 0], waveform[:, -1], energy, rate], axis=1)
-
-
-def in_graph(path: tf.Tensor) -> DecodedAudio:
-    return decode_audio(tf.io.read_file(path))
 
 
 def rows_of(batches: Iterable[Batch], paths: Sequence[str]) -> list[Row]:
@@ -234,41 +231,64 @@ def test_every_recording_of_a_motley_folder_arrives(motley: dict[str, str]) -> N
 
 
 @pytest.mark.slow
-def test_a_file_that_vanishes_has_a_reason(paths: list[str], tmp_path: Path) -> None:
-    gone = tmp_path / "gone.flac"
-    gone.write_bytes(encoded.encode("FLAC", "PCM_16"))
-    batches = read_windows([str(gone), paths[0]], summary, CONFIG, 1)
-    first = next(batches)
-    gone.unlink()
-    rows = rows_of([first, *batches], [str(gone), paths[0]])
-    assert sorted(Path(row.path).name for row in rows) == ["0.wav", "0.wav", "gone.flac"]
-    assert {row.reason for row in rows} == {"", "No such file or directory"}
-
-
-@pytest.mark.slow
-def test_a_recording_that_only_libsndfile_reads_comes_from_it_alone(tmp_path: Path) -> None:
+def test_what_only_libsndfile_reads_is_no_less_in_its_place(tmp_path: Path) -> None:
     path = tmp_path / "one.wav"
     path.write_bytes(encoded.encode("FLAC", "PCM_16", 8000, 1, 20_000))
-    columns = list(window_batches([str(path)], in_graph, summary, CONFIG, 3))
+    columns = list(window_batches([str(path)], decode_file_in_graph, summary, CONFIG, 3))
     assert len(columns) == 1
     assert columns[0]["unsupported"].numpy().tolist() == [True, False, False]
     batches = list(read_windows([str(path)], summary, CONFIG, 3))
-    assert (batches[0].recording == FILLER).all()
+    assert (batches[0].recording == 0).all()
     assert_all_windows_come_once(rows_of(batches, [str(path)]), [str(path)])
 
 
-@pytest.mark.parametrize(
-    ("decode", "is_python"), [(in_graph, False), (decode_file_by_libsndfile, True)]
-)
-def test_only_libsndfile_brings_python_into_the_graph(
-    mixed: list[str], decode: Decode, is_python: bool
+@pytest.mark.slow
+def test_every_file_is_read_once(
+    paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = window_batches(mixed, decode, summary, CONFIG, BATCH)
+    """In any encoding; damaged ones, and those that are missing, too."""
+    mp3 = encoded.encode("MP3", "MPEG_LAYER_III", 44100, 2, 60_000)
+    contents = {
+        "a.flac": encoded.encode("FLAC", "PCM_16", 8000, 1, 20_000),
+        "adpcm.wav": encoded.encode("WAV", "IMA_ADPCM", 22050),
+        "whole.mp3": mp3,
+        "cut.mp3": mp3[:-500],
+        "junk.wav": bytes(range(256)) * 4,
+    }
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    everything = [*paths[:3], *(str(tmp_path / name) for name in (*contents, "missing.wav"))]
+    reads: list[str] = []
+
+    def noted(path: str) -> bytes:
+        reads.append(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(decoding, "read_bytes", noted)
+    rows = rows_of(read_windows(everything, summary, CONFIG, BATCH), everything)
+    assert sorted(reads) == sorted(everything)
+    assert {row.path for row in rows} == set(everything)
+    # There is no other op that reads.
+    dataset = window_batches(everything, decode_file, summary, CONFIG, BATCH)
+    assert "ReadFile" not in operations(dataset)
+
+
+def operations(dataset: tf.data.Dataset) -> set[str]:
+    """The names of all ops in a data set's graph and functions."""
     graph = tf.compat.v1.GraphDef.FromString(
         tf.raw_ops.DatasetToGraphV2(input_dataset=dataset._variant_tensor).numpy()
     )
-    ops = encoded.ops(graph)
-    assert "ReadFile" in ops or is_python
+    return encoded.ops(graph)
+
+
+@pytest.mark.parametrize(
+    ("decode", "is_python"), [(decode_file_in_graph, False), (decode_file, True)]
+)
+def test_only_the_graph_for_workers_is_without_python(
+    mixed: list[str], decode: Decode, is_python: bool
+) -> None:
+    ops = operations(window_batches(mixed, decode, summary, CONFIG, BATCH))
+    assert ("ReadFile" in ops) == (not is_python)
     assert any("PyFunc" in op for op in ops) == is_python
 
 
@@ -277,7 +297,7 @@ def test_only_libsndfile_brings_python_into_the_graph(
 def test_every_batch_has_one_shape_and_fillers_are_silent(
     mixed: list[str], batch_size: int
 ) -> None:
-    dataset = window_batches(mixed, in_graph, summary, CONFIG, batch_size)
+    dataset = window_batches(mixed, decode_file_in_graph, summary, CONFIG, batch_size)
     shapes = {name: tuple(column.shape) for name, column in dataset.element_spec.items()}
     columns = ("recording", "window", "windows", "reason", "unsupported")
     assert shapes == {"prepared": (batch_size, 4), **dict.fromkeys(columns, (batch_size,))}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sound_pipeline.audio.decoding import read_recording
+from sound_pipeline.audio.decoding import decode_whole
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.datasets.splits import SplitConfig, make_splits
 from sound_pipeline.embeddings.embed import embed_recordings
@@ -193,7 +193,7 @@ def test_embeddings_of_real_recordings_in_bfloat16_are_those_in_float32(
     assert not np.array_equal(np.asarray(one.values), np.asarray(other.values))
 
     # Where the whole exported model is computed in it, its log-mel is a little less exact too.
-    waveforms = tf.constant(np.stack([read_recording(path)[0][:88200] for path in paths[:4]]))
+    waveforms = tf.constant(np.stack([decode_whole(path)[0][:88200] for path in paths[:4]]))
     rate = tf.constant(44100)
     whole = tf.function(lambda waveform: extractor(extractor.prepare(waveform, rate)))
     spectrogram = tf.function(lambda waveform: log_mel(waveform, rate, extractor.config))
