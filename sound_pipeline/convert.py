@@ -15,7 +15,6 @@ where it stopped. A recording that can't be decoded is named, and the exit statu
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
@@ -24,6 +23,7 @@ import wave
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -39,6 +39,7 @@ from sound_pipeline.datasets.folders import files_below
 from sound_pipeline.errors import UnreadableError, UserError
 from sound_pipeline.system import program
 from sound_pipeline.system.arrays import Floats
+from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 
 logger = logging.getLogger("sound_pipeline.convert")
 
@@ -147,7 +148,7 @@ def write_wav(source: str, target: str, bits: int) -> None:
     """
     with AudioReader(source, mono=False) as recording:
         first = next(recording.blocks)
-        with _written_aside(target) as file, wave.open(file, "wb") as wav:
+        with _target(target) as file, wave.open(file, "wb") as wav:
             wav.setnchannels(first.shape[1])
             wav.setsampwidth(bits // 8)
             wav.setframerate(recording.sample_rate_hz)
@@ -180,7 +181,7 @@ def run(job: Conversion, bits: int) -> tuple[str, str]:
         if job.is_audio:
             write_wav(job.source, job.target, bits)
             return CONVERTED, ""
-        with _opened(job.source) as source, _written_aside(job.target) as target:
+        with _opened(job.source) as source, _target(job.target) as target:
             shutil.copyfileobj(source, target)
         return COPIED, ""
     except UnreadableError as error:
@@ -201,6 +202,8 @@ def convert(jobs: Sequence[Conversion], bits: int) -> Counter[str]:
       UserError: a target can't be written.
     """
     outcomes: Counter[str] = Counter()
+    for folder in {os.path.dirname(job.target) or os.curdir for job in jobs}:
+        remove_abandoned(Path(folder))
     with (
         ThreadPoolExecutor(os.cpu_count()) as threads,
         tqdm(total=len(jobs), desc="convert", unit="file") as progress,
@@ -239,27 +242,18 @@ def _opened(source: str) -> BinaryIO:
         raise UnreadableError(source, error.strerror or str(error)) from error
 
 
-@contextlib.contextmanager
-def _written_aside(target: str) -> Iterator[BinaryIO]:
-    """Opens a hidden file beside `target`, which takes its place at the end.
-
-    Its name is always the same, so that what a killed run leaves behind is written over.
-    """
-    folder, name = os.path.split(target)
-    aside = os.path.join(folder, f".{name}.partial")
+@contextmanager
+def _target(target: str) -> Iterator[BinaryIO]:
+    """`written_aside` in a folder that is made; the errors are the user's."""
     try:
-        os.makedirs(folder or os.curdir, exist_ok=True)
-        with open(aside, "wb") as file:
+        os.makedirs(os.path.dirname(target) or os.curdir, exist_ok=True)
+        with written_aside(Path(target), "wb") as file:
             yield file
-        os.replace(aside, target)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
             f"{target} cannot be written ({reason}): mend that and run again, to go on from here"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.remove(aside)
 
 
 def define_flags() -> None:

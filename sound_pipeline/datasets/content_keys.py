@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import time
-import uuid
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.errors import UserError, first_line
+from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 from sound_pipeline.system.filesystem import is_remote, open_binary, stamp
 
 logger = logging.getLogger(__name__)
@@ -140,7 +140,6 @@ def _remembered(memory: Path) -> tuple[Keys, npt.NDArray[np.int64], Keys]:
 def _remember(memory: Path, names: Keys, stamps: npt.NDArray[np.int64], keys: Keys) -> None:
     names, first = np.unique(names, return_index=True)
     memory.parent.mkdir(exist_ok=True)
-    aside = memory.with_name(f"{memory.name}.{uuid.uuid4().hex}.partial")
-    with aside.open("wb") as file:
+    with written_aside(memory, "wb") as file:
         np.savez(file, names=names, stamps=stamps[first], keys=keys[first])
-    aside.replace(memory)
+    remove_abandoned(memory.parent)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from sound_pipeline.demo_data.sounds import CLASS_NAMES, child_seed, synthesise
 from sound_pipeline.errors import UserError
+from sound_pipeline.system.atomic_files import put_in_place
 
 Samples = npt.NDArray[np.float32]
 
@@ -310,7 +311,7 @@ def write_demo_data(directory: Path, config: DemoConfig) -> bool:
             _write(staged, config)
             if directory.is_dir():
                 directory.rmdir()
-            staged.rename(directory)
+            put_in_place(staged, directory)
     except OSError as error:
         # Another run may have finished the same data set meanwhile.
         if _is_written(directory, config):

@@ -1,7 +1,7 @@
 """Shares of a data set's embeddings as files, made by machines that know nothing of each other.
 
 A shard is a TFRecord file and its manifest entry, a JSON file written after it: where the entry
-is, the records are whole. Both are written aside, synced and renamed.
+is, the records are whole. Both are written aside (see atomic_files.py).
 """
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
-import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,14 +22,12 @@ from sound_pipeline.datasets.shares import Shard
 from sound_pipeline.embeddings.store import RowLocations, compact
 from sound_pipeline.errors import UserError, check, first_line
 from sound_pipeline.system.arrays import Floats
+from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 
 MADE_BY = "made_by.json"
-_PARTIAL = ".partial"
 # Contents whose rows are in memory at once.
 _AT_ONCE = 256
 _READ_BYTES = 1 << 20
-# Nobody still writes to what a killed process left so long ago.
-_ABANDONED_SECONDS = 3600.0
 _ENTRY_NAME = re.compile(r"(\d{5})-of-(\d{5})\.json")
 
 
@@ -83,17 +78,17 @@ def write_shard(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _write(directory / MADE_BY, made_by)
-        aside = _aside(path)
-        with tf.io.TFRecordWriter(str(aside)) as writer:
-            for record in _records(keys, kept):
-                writer.write(record)
-        sha256 = _sha256(aside)
-        _put_in_place(aside, path)
+        with written_aside(path, "wb") as file:
+            with tf.io.TFRecordWriter(file.name) as writer:
+                for record in _records(keys, kept):
+                    writer.write(record)
+            sha256 = _sha256(Path(file.name))
         entry = ShardManifest(
             share, tuple(keys.astype(str).tolist()), unreadable, path.name, sha256
         )
         _write(directory / f"{share.name}.json", _to_json(entry))
-        _remove_leftovers(directory, share, path.name)
+        _remove_earlier_records(directory, share, path.name)
+        remove_abandoned(directory)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(
             f"--shards_dir: {directory} can't be written ({first_line(error)}); give a folder "
@@ -182,40 +177,16 @@ def _bytes(value: bytes) -> tf.train.Feature:
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
 
-def _aside(path: Path) -> Path:
-    """A name for what is to become a file."""
-    return path.with_name(f"{path.name}.{uuid.uuid4().hex}{_PARTIAL}")
-
-
 def _write(path: Path, text: str) -> None:
-    aside = _aside(path)
-    aside.write_text(text, encoding="utf-8")
-    _put_in_place(aside, path)
+    with written_aside(path, "w") as file:
+        file.write(text)
 
 
-def _remove_leftovers(directory: Path, share: Shard, records: str) -> None:
-    """Removes a share's records of other contents, and what killed processes left of it."""
-    for path in directory.glob(f"{share.name}*"):
-        # Another process may be at the same share, as schedulers start what seems lost once more.
-        abandoned = time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
-        is_partial = path.name.endswith(_PARTIAL)
-        if abandoned if is_partial else path.suffix == ".tfrecord" and path.name != records:
+def _remove_earlier_records(directory: Path, share: Shard, records: str) -> None:
+    """Removes a share's records of other contents."""
+    for path in directory.glob(f"{share.name}*.tfrecord"):
+        if path.name != records:
             path.unlink(missing_ok=True)
-
-
-def _put_in_place(aside: Path, path: Path) -> None:
-    """Renames a file once its bytes are on disk, and makes the new name last too."""
-    _sync(aside)
-    aside.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sha256(path: Path) -> str:

@@ -18,6 +18,7 @@ from sound_pipeline.datasets.content_keys import Keys
 from sound_pipeline.embeddings.matrices import MatrixFile, RowSelection
 from sound_pipeline.errors import UserError, first_line
 from sound_pipeline.system.arrays import Floats
+from sound_pipeline.system.atomic_files import written_aside
 
 MADE_BY_FILE = "made_by.json"
 """Beside a store's parts: what decides their numbers."""
@@ -95,9 +96,8 @@ class EmbeddingStore:
         self.directory = directory / hashlib.sha256(self.made_by.encode()).hexdigest()[:24]
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            aside = self.directory / f"{MADE_BY_FILE}.{uuid.uuid4().hex}.partial"
-            aside.write_text(self.made_by, encoding="utf-8")
-            aside.replace(self.directory / MADE_BY_FILE)
+            with written_aside(self.directory / MADE_BY_FILE, "w") as file:
+                file.write(self.made_by)
         except OSError as error:
             raise UserError(
                 f"--cache_dir={directory}: {error.strerror}; give a directory that can be written"
@@ -139,15 +139,14 @@ class EmbeddingStore:
 
     def _add_part(self, embeddings: Mapping[bytes, npt.NDArray[np.floating]]) -> None:
         part = self.directory / f"{uuid.uuid4().hex}.npz"
-        aside = part.with_suffix(".partial")
-        np.save(part.with_suffix(".npy"), np.concatenate(list(embeddings.values())))
-        with aside.open("wb") as file:
+        with written_aside(part.with_suffix(".npy"), "wb") as file:
+            np.save(file, np.concatenate(list(embeddings.values())))
+        with written_aside(part, "wb") as file:
             np.savez(
                 file,
                 keys=np.array(list(embeddings)),
                 windows=np.array([len(rows) for rows in embeddings.values()], np.int32),
             )
-        aside.rename(part)
 
 
 def _read_part(index: Path) -> tuple[MatrixFile, Keys, npt.NDArray[np.int32]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.errors import UserError, first_line
+from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 
 BACKUP = "backup"
 """The folder beside it of a training that hasn't ended."""
@@ -35,11 +35,10 @@ def keep(
       weights: of the extractor, in its order.
       curves: values by epoch.
     """
-    aside = directory / f"{uuid.uuid4().hex}.partial"
-    with aside.open("wb") as file:
+    with written_aside(directory / _WEIGHTS_FILE, "wb") as file:
         named = {f"weights_{number:05d}": values for number, values in enumerate(weights)}
         np.savez(file, **named, **{name: np.array(values) for name, values in curves.items()})
-    aside.rename(directory / _WEIGHTS_FILE)
+    remove_abandoned(directory)
     shutil.rmtree(directory / BACKUP, ignore_errors=True)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,6 +12,7 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.events.text import encodable
 from sound_pipeline.label.formats import EventFormat
 from sound_pipeline.label.journal import Journal, Result
+from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 
 Render = Callable[[Iterable[Result]], str]
 """The text for some results, headers aside."""
@@ -117,6 +116,7 @@ class OneFile:
     def finish(self, results: Iterable[Result]) -> None:
         """Writes them all."""
         write_whole(self._path, self._header + self._render(results))
+        remove_abandoned(self._path.parent)
 
 
 class FilePerRecording:
@@ -178,7 +178,9 @@ class FilePerRecording:
                 write_whole(target, self._render([result]))
 
     def finish(self, results: Iterable[Result]) -> None:
-        """Everything is written."""
+        """Everything is written; removes what killed runs have left beside it."""
+        for folder in {target.parent for target in self._targets.values()}:
+            remove_abandoned(folder)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -187,17 +189,12 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
       UserError: it can't be written.
     """
-    aside = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(aside, "w", encoding="utf-8", newline="\n") as file:
+        with written_aside(path, "w") as file:
             file.write(text)
-        os.replace(aside, path)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink()
 
 
 def make_destination(

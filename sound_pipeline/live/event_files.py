@@ -1,11 +1,12 @@
 """Events kept on disk: each one's sound and image, and a line in events.jsonl.
 
-Everything is written under another name first and renamed when it is whole.
+Everything is written aside (see atomic_files.py), and seen when it is whole.
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import io
 import itertools
 import os
@@ -24,6 +25,7 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import json_line
 from sound_pipeline.live.output import event_record
+from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 
 LONGEST_SECONDS = 60.0
 EVENTS_FILE = "events.jsonl"
@@ -32,7 +34,7 @@ EVENTS_FILE = "events.jsonl"
 _LEAST_FREE_BYTES = 16 * 2**20
 # A label's and a recording's share of a file name, which most systems limit to 255 bytes.
 _LONGEST_PART_BYTES = 90
-_PARTIAL = ".partial"
+_RESERVED = ".reserved"
 
 
 class _Block(NamedTuple):
@@ -155,6 +157,7 @@ class EventSaver:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             _end_last_line(directory / EVENTS_FILE)
+            remove_abandoned(directory)
             free = shutil.disk_usage(directory).free
         except OSError as error:
             reason = error.strerror or error
@@ -208,8 +211,7 @@ class EventSaver:
         self, event: Event, source: str, time: datetime | None, sound: bytes, image: bytes | None
     ) -> None:
         """Writes the files and the record, or nothing."""
-        name, sound_partial = self._reserve(_name(event, source, time))
-        image_partial = self._directory / f".{name}.png{_PARTIAL}"
+        name, reserved = self._reserve(_name(event, source, time))
         sound_file, image_file = (self._directory / f"{name}{end}" for end in (".wav", ".png"))
         record = {
             **event_record(event, source, time),
@@ -217,30 +219,32 @@ class EventSaver:
             "picture": None if image is None else image_file.name,
         }
         try:
-            sound_partial.write_bytes(sound)
-            if image is not None:
-                image_partial.write_bytes(image)
-                os.replace(image_partial, image_file)
-            os.replace(sound_partial, sound_file)
+            # Neither is seen before both are written; the image is first.
+            with written_aside(sound_file, "wb") as file, contextlib.ExitStack() as images:
+                file.write(sound)
+                if image is not None:
+                    images.enter_context(written_aside(image_file, "wb")).write(image)
             self._append(json_line(record).encode("ascii"))
         except BaseException:
-            for path in (sound_partial, image_partial, sound_file, image_file):
+            for path in (sound_file, image_file):
                 path.unlink(missing_ok=True)
             raise
+        finally:
+            reserved.unlink(missing_ok=True)
 
     def _reserve(self, name: str) -> tuple[str, Path]:
         """The first free form of a name, and the file that keeps it from others meanwhile."""
         for number in itertools.count(1):
             numbered = name if number == 1 else f"{name}-{number}"
-            partial = self._directory / f".{numbered}.wav{_PARTIAL}"
+            reserved = self._directory / f".{numbered}{_RESERVED}"
             try:
                 # Whoever makes this file, of several programs even, has the name.
-                partial.touch(exist_ok=False)
+                reserved.touch(exist_ok=False)
             except FileExistsError:
                 continue
             if not any((self._directory / f"{numbered}{end}").exists() for end in (".wav", ".png")):
-                return numbered, partial
-            partial.unlink()
+                return numbered, reserved
+            reserved.unlink()
         raise AssertionError("numbers don't end")
 
     def _append(self, line: bytes) -> None:

@@ -11,7 +11,6 @@ first with each other one.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.report.compare import compare_all, read_runs
 from sound_pipeline.report.compare_tables import to_csv, to_markdown
 from sound_pipeline.system import program
+from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 
 logger = logging.getLogger("sound_pipeline.report")
 
@@ -60,13 +60,10 @@ def main(arguments: list[str]) -> None:
 
 def _write(path: Path, text: str) -> None:
     """Writes a file whole or not at all."""
-    aside = path.with_name(f".{path.name}.unfinished")
     try:
-        try:
-            aside.write_text(text, encoding="utf-8", newline="\n")
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with written_aside(path, "w") as file:
+            file.write(text)
+        remove_abandoned(path.parent)
     except OSError as error:
         message = f"--output={path}: {error.strerror}; name another file"
         raise UserError(message) from error

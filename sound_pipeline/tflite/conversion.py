@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from sound_pipeline.models.info import (
     read_info,
     read_metadata,
 )
+from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 from sound_pipeline.system.stderr import filtered_stderr
 
 
@@ -38,9 +38,9 @@ def export_tflite(saved_model: Path, directory: Path, formats: Sequence[str]) ->
         path = directory / f"model_{kind}{LITE_SUFFIX}"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            aside = path.with_suffix(".partial")
-            aside.write_bytes(content)
-            os.replace(aside, path)
+            with written_aside(path, "wb") as file:
+                file.write(content)
+            remove_abandoned(directory)
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}; name another folder") from error
         written.append(path)

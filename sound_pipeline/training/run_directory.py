@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.system.atomic_files import put_in_place
 from sound_pipeline.tflite.formats import LITE_FOLDER
 
 # Everything that each finished run holds, in the order it is put in place. What programs look for,
@@ -70,7 +71,7 @@ def staged(directory: Path) -> Iterator[Path]:
             _remove(directory / name)
         for name in (*OPTIONAL, *RESULTS):
             if (aside / name).exists():
-                (aside / name).rename(directory / name)
+                put_in_place(aside / name, directory / name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         if not existed and not any(directory.iterdir()):

@@ -139,11 +139,15 @@ def test_a_write_that_fails_leaves_the_shard_as_it_was(
     before = files_of(tmp_path / "shards")
     Path(paths[0]).write_text("changed")
 
-    def disk_full(_: int) -> None:
-        raise OSError(28, "No space left on device")
+    replace = os.replace
+
+    def disk_full(aside: Path, path: Path) -> None:
+        if path.suffix == ".tfrecord":
+            raise OSError(28, "No space left on device")
+        replace(aside, path)
 
     with monkeypatch.context() as patches:
-        patches.setattr(os, "fsync", disk_full)
+        patches.setattr(os, "replace", disk_full)
         error_of(
             lambda: embed(paths, Shard(1, OF), tmp_path / "shards"), "--shards_dir", "No space"
         )
@@ -160,7 +164,7 @@ def test_what_was_abandoned_goes_and_what_another_process_writes_stays(
     tmp_path: Path, paths: list[str]
 ) -> None:
     records = embed(paths, Shard(1, OF), tmp_path)
-    old, new = (records.with_name(f"{records.name}.{word}.partial") for word in ("old", "new"))
+    old, new = (records.with_name(f".{records.name}.{digit * 32}.partial") for digit in "01")
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))

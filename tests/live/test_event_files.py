@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,7 +163,7 @@ def test_names_are_unique_and_nothing_is_overwritten(
 def test_a_name_that_another_program_is_writing_is_taken(
     saver: EventSaver, directory: Path
 ) -> None:
-    (directory / ".20251103T130307.120Z_dog_bark.wav.partial").touch()
+    (directory / ".20251103T130307.120Z_dog_bark.reserved").touch()
     saver.save(BARK, SOUND, RATE, "default", TIME)
     assert records(directory)[0]["audio"] == "20251103T130307.120Z_dog_bark-2.wav"
 
@@ -171,15 +172,17 @@ def test_files_appear_when_they_are_whole(
     directory: Path, monkeypatch: pytest.MonkeyPatch, saver: EventSaver
 ) -> None:
     seen: list[list[str]] = []
-    write = Path.write_bytes
+    replace = os.replace
 
-    def spy(path: Path, contents: bytes) -> int:
+    def spy(aside: Path, path: Path) -> None:
         seen.append([name for name in names(directory) if not name.startswith(".")])
-        return write(path, contents)
+        replace(aside, path)
 
-    monkeypatch.setattr(Path, "write_bytes", spy)
+    monkeypatch.setattr(os, "replace", spy)
     saver.save(BARK, SOUND, RATE, "default", TIME)
-    assert seen == [["events.jsonl"]] * 2
+    image, sound = (f"20251103T130307.120Z_dog_bark.{end}" for end in ("png", "wav"))
+    assert seen == [["events.jsonl"], [image, "events.jsonl"]]
+    assert {image, sound} < set(names(directory))
     assert not [name for name in names(directory) if name.startswith(".")]
 
 

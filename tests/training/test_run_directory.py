@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -132,19 +133,19 @@ def test_a_run_killed_while_moving_has_no_model_until_all_is_there(
 ) -> None:
     """A kill leaves no chance to clean up: the aside folder stays, as after `moved` renames."""
     run(tmp_path, "one")
-    rename = Path.rename
+    replace = os.replace
     renamed = 0
 
-    def killed_in_time(path: Path, target: Path) -> Path:
+    def killed_in_time(path: Path, target: Path) -> None:
         nonlocal renamed
         if path.parent.name == ".unfinished":
             if renamed == moved:
                 raise SystemExit
             renamed += 1
-        return rename(path, target)
+        replace(path, target)
 
     with monkeypatch.context() as patches:
-        patches.setattr(Path, "rename", killed_in_time)
+        patches.setattr(os, "replace", killed_in_time)
         patches.setattr(
             "sound_pipeline.training.run_directory.shutil.rmtree", lambda *_, **__: None
         )
