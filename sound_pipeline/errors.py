@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+# As unlike as a mistyped name may be.
+_LIKE = 0.6
+
 
 class UserError(Exception):
     """A problem in the user's input or surroundings, with what to do about it.
@@ -24,6 +30,34 @@ class UnreadableError(UserError):
 def first_line(error: BaseException) -> str:
     """What an error of a library says, for a message that must stay one line."""
     return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def nearest_names(
+    name: str, known: Iterable[str], count: int, least_likeness: float = 0.0
+) -> list[str]:
+    """Those of some names that are most like another one, the likest first.
+
+    Args:
+      name: the other one.
+      known: to choose from; letters' case counts nothing.
+      count: of names, at the most.
+      least_likeness: what each must reach, 0..1: `difflib`'s ratio.
+    """
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, count, least_likeness)
+    return [by_lower[each] for each in near]
+
+
+def nearest_name(name: str, known: Iterable[str], otherwise: str) -> str:
+    """A hint for an error message about a name that isn't known.
+
+    Args:
+      name: what the user gave.
+      known: what could have been meant; letters' case counts nothing.
+      otherwise: what to say where none of them is like it.
+    """
+    near = nearest_names(name, known, 1, _LIKE)
+    return f"did you mean {near[0]!r}?" if near else otherwise
 
 
 def check(condition: bool, message: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from sound_pipeline.datasets.recordings import Recording, Recordings
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import UserError, nearest_name
 
 BACKGROUND = "background"
 """The name of a class of non-events."""
@@ -101,12 +100,8 @@ def leave_out(manifest: Manifest, unknown: Sequence[str]) -> Manifest:
     """
     for name in unknown:
         if name not in manifest.classes:
-            near = difflib.get_close_matches(name, manifest.classes, n=1)
-            hint = (
-                f"did you mean {near[0]!r}?"
-                if near
-                else f"choose from {', '.join(manifest.classes)}"
-            )
+            choice = f"choose from {', '.join(manifest.classes)}"
+            hint = nearest_name(name, manifest.classes, choice)
             raise UserError(f"--unknown_classes: {manifest.name} has no class {name!r}: {hint}")
     known = tuple(name for name in manifest.classes if name not in unknown)
     if len(known) < 2:

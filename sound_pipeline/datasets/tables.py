@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import UserError, nearest_name
 from sound_pipeline.system.filesystem import open_binary
 
 
@@ -114,13 +113,12 @@ class Table:
             raise UserError(
                 f"{self.path}: two columns are named {column!r} (of {columns}): rename one"
             )
-        by_lower = {name.lower(): name for name in self.columns}
-        near = difflib.get_close_matches(column.lower(), by_lower, n=1)
-        hint = f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+        hint = nearest_name(column, self.columns, "")
         if len(self.columns) == 1 and any(mark in self.columns[0] for mark in ";\t"):
-            hint = "; separate the columns by commas"
+            hint = "separate the columns by commas"
         raise UserError(
-            f"{self.path}: there is no column {column!r} among {columns}: {advice}{hint}"
+            f"{self.path}: there is no column {column!r} among {columns}: {advice}"
+            + (hint and f"; {hint}")
         )
 
 

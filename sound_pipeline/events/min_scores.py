@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.errors import UserError, check
+from sound_pipeline.errors import UserError, check, nearest_name
 
 UNKNOWN = "unknown"
 
@@ -48,8 +47,7 @@ class MinScores:
         """
         for label in self.by_label:
             if label not in labels:
-                near = difflib.get_close_matches(label, labels, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(labels)}"
+                hint = nearest_name(label, labels, f"it has {', '.join(labels)}")
                 raise UserError(f"--min_score: the model has no label {label!r}: {hint}")
         return np.array([self.by_label.get(label, self.default) for label in labels])
 

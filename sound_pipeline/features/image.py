@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import UserError, nearest_name
 from sound_pipeline.features.banded_matrix import banded_resize
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.features.log_mel import log_mel
@@ -123,8 +122,7 @@ def colormap_table(name: str) -> npt.NDArray[np.float32]:
       UserError: matplotlib has no such colormap.
     """
     if name not in matplotlib.colormaps:
-        nearest = difflib.get_close_matches(name, matplotlib.colormaps, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else "give magma, viridis or gray, say"
+        hint = nearest_name(name, matplotlib.colormaps, "give magma, viridis or gray, say")
         raise UserError(f"--colormap={name}: matplotlib has no such colormap; {hint}")
     colours = matplotlib.colormaps[name]
     return np.asarray(colours(np.arange(colours.N))[:, :3], np.float32)

@@ -6,7 +6,6 @@ Everything after it (embeddings, head, calibration, evaluation, export) is as wi
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import logging
@@ -25,7 +24,7 @@ from sound_pipeline.datasets import Manifest
 from sound_pipeline.datasets.content_keys import content_keys
 from sound_pipeline.embeddings.embed import Embeddings
 from sound_pipeline.embeddings.made_by import made_by
-from sound_pipeline.errors import UserError, check
+from sound_pipeline.errors import UserError, check, nearest_names
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.features.config import FeatureConfig
@@ -227,8 +226,7 @@ class FineTuner:
         wanted = self.config.first_variable
         first = next((n for n, name in enumerate(names) if name.startswith(wanted)), None)
         if first is None:
-            layers = list(dict.fromkeys(name.rsplit("/", 1)[0] for name in names))
-            like = difflib.get_close_matches(wanted, layers, 3, 0.0)
+            like = nearest_names(wanted, (name.rsplit("/", 1)[0] for name in names), 3)
             raise UserError(
                 f"--fine_tune_from={wanted}: no trainable variable of {extractor.handle} begins "
                 f"so; there are {len(names)}, like {', '.join(like)}"

@@ -122,7 +122,7 @@ def test_flags(data: Path, tmp_path: Path, flags: tuple[str, ...], words: list[s
         ((*GOOD, "--unknown_classes=hun"), ["no class 'hun'", "did you mean 'hum'?"]),
         ((*GOOD, "--unknown_classes=hum,rattle"), ["--unknown_classes", "1 of 3 classes"]),
         ((*GOOD, "--background_dir=DATA/gone"), ["--background_dir=", "is not a folder"]),
-        ((*GOOD, "--colormap=mamga"), ["--colormap=mamga", "did you mean magma?"]),
+        ((*GOOD, "--colormap=mamga"), ["--colormap=mamga", "did you mean 'magma'?"]),
         ((*GOOD, "--image_channels=multi"), ["--image_channels=multi", "no image network"]),
         ((*GOOD, "--augment=noise,reverb"), ["--augment=noise,reverb", "'reverb'", "speed"]),
         ((*GOOD, "--extractor=DATA/no,gabor"), ["--extractor=", "named twice"]),
