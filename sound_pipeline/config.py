@@ -31,11 +31,11 @@ class RunConfig:
         separated by commas.
       head: the classifier.
       image_size: height and width of the image for modules that take any; 0 for 299.
-      max_bad_clips: share of the recordings that may be unreadable before the run stops.
+      max_bad_clips: fraction of the recordings that may be unreadable before the run stops.
       export_tflite: formats of `lite_formats.LITE_FORMATS` to write the model in too.
       precision: what the extractor computes in; "auto" for the fastest format that the machine
         is good at.
-      augmented_copies: how many changed copies of each recording a head learns from beside it.
+      augmented_copies: how many changed copies of each recording a head is trained on beside it.
       augmentation: how they are changed.
       fine_tune: how the extractor's network is fine-tuned; None: it stays as it is.
     """
@@ -71,6 +71,6 @@ class RunConfig:
         )
         check(
             not (self.fine_tune and self.features.pieces != (1,)),
-            "--fine_tune: a network learns from whole windows; leave --pieces out, or shorten "
+            "--fine_tune: a network is trained on whole windows; leave --pieces out, or shorten "
             "--window_seconds",
         )

@@ -72,7 +72,7 @@ class Conversion:
 
 
 def plan(source: str, target: str) -> list[Conversion]:
-    """What there is to do, whether or not some of it has been done.
+    """Lists the files to write, whether or not some of them are there already.
 
     Args:
       source: a recording or a folder.

@@ -1,4 +1,4 @@
-"""The errors a user can act on."""
+"""Errors a user can act on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class UnreadableError(UserError):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of a library says, for a message that must stay one line."""
+    """First line of a library's error, for a message that must stay one line."""
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 

@@ -113,7 +113,7 @@ def decode_whole(recording: str | bytes) -> tuple[Floats, int, str]:
 
 
 def _read(path: bytes) -> tuple[bytes, bytes]:
-    """The contents of a file, or, in one line, why there are none."""
+    """Contents of a file, or, in one line, why there are none."""
     try:
         return read_bytes(path.decode(errors="surrogateescape")), b""
     except OSError as error:

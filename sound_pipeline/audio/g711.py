@@ -1,4 +1,4 @@
-"""The two companding laws of ITU-T G.711 as tables of 256 samples."""
+"""Two companding laws of ITU-T G.711 as tables of 256 samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _CODES = np.arange(256, dtype=np.int32)
 
 
 def a_law_table() -> npt.NDArray[np.float32]:
-    """The sample each A-law code stands for: float32 [256] in -1..1, full scale 32768.
+    """Sample each A-law code stands for: float32 [256] in -1..1, full scale 32768.
 
     G.711 inverts every other bit of a code, and a positive sample has its sign bit set.
     """
@@ -21,7 +21,7 @@ def a_law_table() -> npt.NDArray[np.float32]:
 
 
 def mu_law_table() -> npt.NDArray[np.float32]:
-    """The sample each mu-law code stands for: float32 [256] in -1..1, full scale 32768.
+    """Sample each mu-law code stands for: float32 [256] in -1..1, full scale 32768.
 
     G.711 inverts every bit of a code, so that a negative sample has its sign bit set; 0x84 is
     the bias that the encoder added before it took the logarithm.

@@ -65,11 +65,11 @@ class AudioReader:
 
     @property
     def position_bytes(self) -> int:
-        """How far into the file the decoder is."""
+        """Position of the decoder in the file, in bytes."""
         return self._file.tell()
 
     def __enter__(self) -> AudioReader:
-        """The recording itself."""
+        """Returns itself."""
         return self
 
     def __exit__(

@@ -82,7 +82,7 @@ class _Check(NamedTuple):
 
 
 class WavHeader(NamedTuple):
-    """What a WAV file says of its samples, or why they can't be decoded.
+    """Format and place of a WAV file's samples, or the reason why they can't be decoded.
 
     Attributes:
         fmt: their format; without meaning where there is a reason.
@@ -267,7 +267,7 @@ def _name_encoding(fmt: wav_header.WavFormat) -> tf.Tensor:
 
 
 def _hex(word: tf.Tensor) -> tf.Tensor:
-    """The four hexadecimal digits of an int64 scalar of 16 bits."""
+    """Four hexadecimal digits of an int64 scalar of 16 bits."""
     places = tf.constant([4096, 256, 16, 1], tf.int64)
     return tf.strings.reduce_join(tf.gather(list("0123456789ABCDEF"), word // places % 16))
 

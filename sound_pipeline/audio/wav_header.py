@@ -1,4 +1,4 @@
-"""What the chunks of a WAV file say, read inside the TensorFlow graph with core ops alone.
+"""Chunks of a WAV file, read inside the TensorFlow graph with core ops alone.
 
 The formats are those of the RIFF specification ("Multimedia Programming Interface and Data
 Specifications 1.0", IBM and Microsoft, 1991), of WAVE_FORMAT_EXTENSIBLE ("Multiple channel audio
@@ -68,7 +68,7 @@ class WavFormat(NamedTuple):
 
 
 class WavData(NamedTuple):
-    """What there is of the `data` chunk in the file.
+    """Part of the `data` chunk that is in the file.
 
     Attributes:
         start: int64 scalar, the byte at which the samples start.
@@ -161,7 +161,7 @@ def read_format(read: Read, length: tf.Tensor, chunks: Chunks) -> WavFormat:
 
 
 def find_data(read: Read, length: tf.Tensor, chunks: Chunks) -> WavData:
-    """How much there is of the `data` chunk; the result has no meaning where there is none.
+    """Finds the `data` chunk; the result has no meaning where there is none.
 
     A declared size beyond the end of the file means what the file has. A declared size of 0 is
     what a writer leaves behind that streamed or was stopped, and then the samples reach to the
@@ -204,7 +204,7 @@ def _chunk_id(name: bytes) -> int:
 
 
 def _unsigned(number: tf.Tensor) -> tf.Tensor:
-    """The int64 of an int32 whose bits are those of an unsigned number."""
+    """Int64 of an int32 whose bits are those of an unsigned number."""
     return tf.bitwise.bitwise_and(tf.cast(number, tf.int64), 0xFFFFFFFF)
 
 

@@ -1,4 +1,4 @@
-"""Which changes a recording is learned from with, beside the recording itself, and how strong."""
+"""Kinds and strengths of data augmentation."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class AugmentationConfig:
       equalisation_points: gains drawn for each curve, evenly spaced on the mel scale between 0 Hz
         and `equalisation_top_hz`; the curve runs smoothly between them.
       equalisation_top_hz: the curve's last point; above, it goes on level.
-      max_frequency_mask_share: width of the band that is taken away, as a share of the mel scale
+      max_frequency_mask_share: width of the band that is taken away, as a fraction of the mel scale
         up to `equalisation_top_hz`.
-      max_time_mask_share: length of what is faded out, once in each stretch, as a share of it.
+      max_time_mask_share: length of what is faded out, once in each stretch, as a fraction of it.
       mask_depth_db: gain in the midst of a mask (negative).
-      max_shift_share: how much later a recording starts, as a share of a stretch; what is pushed
+      max_shift_share: how much later a recording starts, as a fraction of a stretch; what is pushed
         out at its end comes first. A recording shorter than a stretch is filled up with silence
         before that.
       min_snr_db: the mean power of a recording over that of the noise mixed into it, at the least.

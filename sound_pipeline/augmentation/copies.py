@@ -1,4 +1,4 @@
-"""Which augmented copies of recordings are made: the seed of each, and the background in it."""
+"""Augmented copies of recordings: the seed of each, and the background in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sound_pipeline.system.arrays import Ints
 
 
 class Plan(NamedTuple):
-    """How each of some recordings is changed.
+    """Changes of each of some recordings.
 
     Attributes:
       config: the ways and their strengths.
@@ -31,14 +31,14 @@ class Plan(NamedTuple):
     backgrounds: Sequence[str]
 
     def of(self, positions: Ints) -> Plan:
-        """The plan of some of the recordings."""
+        """Plan of some of the recordings."""
         chosen = [self.backgrounds[position] for position in positions]
         return Plan(self.config, self.seeds[positions], chosen)
 
 
 @dataclasses.dataclass(frozen=True)
 class Copies:
-    """The copies that are made of every recording of a list.
+    """Copies that are made of every recording of a list.
 
     Attributes:
       count: how many of each.
@@ -52,7 +52,7 @@ class Copies:
     backgrounds: Sequence[Sequence[str]] = ()
 
     def of(self, positions: Ints) -> Copies:
-        """The copies of some of the recordings."""
+        """Copies of some of the recordings."""
         chosen = [self.backgrounds[position] for position in positions] if self.backgrounds else ()
         return dataclasses.replace(self, backgrounds=chosen)
 
@@ -95,8 +95,8 @@ NO_COPIES = Copies(0, AugmentationConfig())
 def backgrounds_beside(manifest: Manifest, splits: Sequence[Split]) -> list[Sequence[str]]:
     """For each recording, the paths of those of the class background that may be mixed into it.
 
-    These are the ones that are tested in the same splits: so no head learns from a sound, not even
-    from one mixed into another, that it is then tested on.
+    These are the ones that are tested in the same splits: so no head is trained on a sound, not
+    even as one mixed into another, that it is then tested on.
 
     Args:
       manifest: the data set; the lists are empty where it has no such class.

@@ -28,7 +28,7 @@ def define() -> None:
 
 
 def augmentation_config(values: flags.FlagValues) -> AugmentationConfig:
-    """How copies are changed.
+    """Makes the configuration of augmented copies.
 
     Raises:
       UserError: a kind is unknown.

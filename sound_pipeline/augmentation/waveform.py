@@ -1,6 +1,6 @@
 """Random changes to recordings before they are cut into windows: pure functions of core ops.
 
-Everything is done to the sound, at any sample rate, so that every extractor learns from it, those
+Everything is done to the sound, at any sample rate, so that every extractor is trained on it, those
 that take waveforms too. Each random number comes from a seed that the caller gives: the same seed
 gives the same bits, in whatever order recordings are read.
 
@@ -24,7 +24,7 @@ AUGMENTATION_VERSION = 1
 # Gain curves are known at so many frequencies, evenly spaced on the mel scale, and straight between
 # them.
 _CURVE_POINTS = 256
-# The steep sides of masks, as shares of a mask; they belong to it.
+# The steep sides of masks, as fractions of a mask; they belong to it.
 _MASK_EDGE = 0.25
 # In time they take so long at the least: a shorter hole doesn't become deep, where it would click.
 _LEAST_FADE_SECONDS = 0.01
@@ -236,7 +236,7 @@ def noise_beside(
     seed: tf.Tensor,
     background: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """What is heard beside a recording: float32 [samples].
+    """Noise to mix into a recording: float32 [samples].
 
     Args:
       samples: int32 scalar, how many.

@@ -35,7 +35,7 @@ _USAGE = f"{_PROGRAM} check DIR"
 
 
 def guess_dataset(path: str) -> str:
-    """The value of --dataset that suits a folder or CSV file, by what is in it.
+    """Value of --dataset that suits a folder or CSV file, by what is in it.
 
     Raises:
       UserError: it is a file, but no CSV.
@@ -51,7 +51,7 @@ def guess_dataset(path: str) -> str:
 
 
 def config_from_flags(path: str, dataset: str, values: flags.FlagValues) -> DatasetConfig:
-    """The data set at `path`.
+    """Data set at `path`.
 
     Raises:
       UserError: `path` or a flag doesn't go with `dataset`.

@@ -1,4 +1,4 @@
-"""What the files of a data set are, and what is wrong with them."""
+"""Checks the files of a data set: formats, durations, duplicates, faults."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class CheckedFile:
 
 @dataclass(frozen=True)
 class Durations:
-    """The lengths of the usable recordings."""
+    """Lengths of the usable recordings."""
 
     min_seconds: float
     lower_quartile_seconds: float
@@ -126,17 +126,17 @@ class DatasetReport:
 
     @property
     def usable(self) -> tuple[CheckedFile, ...]:
-        """The recordings that training can use."""
+        """Recordings that training can use."""
         return tuple(file for file in self.files if file.usable)
 
     @property
     def missing(self) -> tuple[CheckedFile, ...]:
-        """The recordings without a file."""
+        """Recordings without a file."""
         return tuple(file for file in self.files if file.missing)
 
     @property
     def unreadable(self) -> tuple[CheckedFile, ...]:
-        """The recordings whose file can't be used."""
+        """Recordings whose file can't be used."""
         return tuple(file for file in self.files if not (file.missing or file.usable))
 
 
@@ -232,12 +232,12 @@ def durations(seconds: Sequence[float]) -> Durations | None:
 
 
 def duplicates(files: Sequence[CheckedFile]) -> tuple[Shared, ...]:
-    """The files of equal content, those of different folds, labels or groups included."""
+    """Files of equal content, those of different folds, labels or groups included."""
     return _shared(files, lambda file: file.sha256, lambda alike: len(alike.paths) > 1)
 
 
 def straddling_groups(files: Sequence[CheckedFile]) -> tuple[Shared, ...]:
-    """The source recordings with clips in several folds, as five of UrbanSound8K have."""
+    """Source recordings with clips in several folds, as five of UrbanSound8K have."""
     return _shared(files, lambda file: file.group, lambda alike: len(alike.folds) > 1)
 
 

@@ -1,4 +1,4 @@
-"""The findings about a data set as tables to read and as JSON."""
+"""Findings about a data set as tables to read and as JSON."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def to_json(findings: DatasetReport) -> dict[str, Any]:
 
 
 def to_text(findings: DatasetReport) -> str:
-    """The findings for people: counts, then what is wrong, the first of each kind."""
+    """Findings for people: counts, then what is wrong, the first of each kind."""
     return "\n".join(_lines(findings)) + "\n"
 
 

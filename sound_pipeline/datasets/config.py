@@ -1,4 +1,4 @@
-"""Which data set to load, and where it is."""
+"""Configuration of a data set: its layout and place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DATASETS = ("urbansound8k", "esc50", "folder", "csv")
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """Which data set to load; each field is the flag of the same name.
+    """Layout and place of a data set; each field is the flag of the same name.
 
     Attributes:
       dataset: one of `DATASETS`.
@@ -26,7 +26,7 @@ class DatasetConfig:
       group_column: the CSV's column of source recordings; the default name need not exist, and
         each recording is then a group of its own.
       background_dir: folder of recordings for a class of non-events; '' for none.
-      unknown_classes: classes to test and never learn from.
+      unknown_classes: classes to test and never train on.
 
     Raises:
       UserError: a value is unknown, or doesn't go with the chosen data set.

@@ -93,7 +93,7 @@ def _name(path: str) -> bytes:
 
 
 def _stamp(path: str) -> tuple[int, int, int, int]:
-    """What changes when a file does."""
+    """Stamp of a file, which changes when the file does."""
     try:
         return stamp(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The recordings that a program is given, as files, folders and patterns."""
+"""Recordings that a program is given, as files, folders and patterns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FoundRecording(NamedTuple):
 
 
 def find_recordings(paths: Sequence[str], flag: str = "--input=") -> list[FoundRecording]:
-    """The files among `paths` and those below the folders among them, in order.
+    """Files among `paths` and those below the folders among them, in order.
 
     Args:
       paths: files, folders, or patterns such as "*.wav" and "**/*.flac" of either.

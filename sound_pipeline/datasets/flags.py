@@ -54,7 +54,7 @@ def define() -> None:
 
 
 def dataset_config(values: flags.FlagValues) -> DatasetConfig:
-    """The data set that the flags name.
+    """Data set that the flags name.
 
     Raises:
       UserError: flags don't go together.
@@ -105,7 +105,7 @@ def define_splits() -> None:
 
 
 def split_config(values: flags.FlagValues) -> SplitConfig:
-    """How the recordings are divided.
+    """Makes the configuration of the splits.
 
     Raises:
       UserError: a value is out of range.

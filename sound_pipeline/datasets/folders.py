@@ -108,7 +108,7 @@ def _find(path: str, listed: Callable[[str], _Names]) -> str | None:
 
 
 class _Names:
-    """The names of a folder's files by their spelling: 20 bytes a file beside the name."""
+    """Names of a folder's files by their spelling: 20 bytes a file beside the name."""
 
     def __init__(self, folder: str) -> None:
         """Lists the folder.
@@ -132,7 +132,7 @@ class _Names:
         self._hashes = array("q", unordered[self._order].tobytes())
 
     def alike(self, name: str) -> list[str]:
-        """The names that are spelled alike."""
+        """Names that are spelled alike."""
         spelling = _spelling(name)
         wanted = hash(spelling)
         place = bisect_left(self._hashes, wanted)

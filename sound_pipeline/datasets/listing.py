@@ -1,4 +1,4 @@
-"""What a list of recordings says, one after the other: a list may have millions."""
+"""Recordings of a list, one after the other: a list may have millions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest of a data set, or a share of its recordings; no audio is opened."""
+"""Manifest of a data set, or a share of its recordings; no audio is opened."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def load_shard(config: DatasetConfig, share: Shard) -> Sequence[str]:
 def _found(
     listing: Listing, require_files: bool
 ) -> tuple[Recordings, dict[str, tuple[float, str]]]:
-    """What is listed, as the files that there are, and what sorts its classes."""
+    """Listed recordings whose files exist, and the order of their classes."""
     class_places: dict[str, tuple[float, str]] = {}
     in_tables = 0
 
@@ -150,7 +150,7 @@ def _which_are_missing(
 
 
 def _rows(listing: Listing, positions: Sequence[int]) -> list[Row]:
-    """The rows of tables that list the recordings at some positions; the list is read again."""
+    """Rows of tables that list the recordings at some positions; the list is read again."""
     stream = enumerate(itertools.islice(listing.stream(), max(positions) + 1))
     rows = {position: listed.row for position, listed in stream if position in positions}
     return [row for position in positions if (row := rows[position])]

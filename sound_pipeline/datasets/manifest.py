@@ -1,4 +1,4 @@
-"""Which recordings a data set holds, with their labels, folds and source recordings."""
+"""Manifest of a data set: recordings with their labels, folds and source recordings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BACKGROUND = "background"
 
 @dataclass(frozen=True)
 class Manifest:
-    """The recordings of a data set.
+    """Recordings of a data set.
 
     Attributes:
       name: for people, such as 'esc50 (esc10 subset)'.
@@ -26,7 +26,7 @@ class Manifest:
         are kept in columns, and a `AudioReader` is made when one is asked for.
       classes: the labels that a model learns; a label's position is its class id.
       clip_seconds: the natural length of a clip.
-      unknown_classes: the labels of recordings that are tested and never learned from; their
+      unknown_classes: the labels of recordings that are tested and never trained on; their
         class ids follow those of `classes`.
     """
 
@@ -47,12 +47,12 @@ class Manifest:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The label of each class id: `classes`, then `unknown_classes`."""
+        """Label of each class id: `classes`, then `unknown_classes`."""
         return self.classes + self.unknown_classes
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """The class id of each recording: int32 [recordings], read-only."""
+        """Class id of each recording: int32 [recordings], read-only."""
         ids = {label: class_id for class_id, label in enumerate(self.names)}
         of_code = np.array([ids[label] for label in self._columns.label_names], np.int32)
         return _read_only(of_code[self._columns.label_codes])
@@ -64,12 +64,12 @@ class Manifest:
 
     @cached_property
     def folds(self) -> tuple[int, ...]:
-        """The fold numbers in ascending order; empty when the data set has no folds."""
+        """Fold numbers in ascending order; empty when the data set has no folds."""
         return tuple(sorted(fold for fold in self._columns.fold_numbers if fold is not None))
 
     @cached_property
     def fold_of(self) -> np.ndarray:
-        """The fold of each recording: int64 [recordings], read-only.
+        """Fold of each recording: int64 [recordings], read-only.
 
         Raises:
           TypeError: there are recordings without one.
@@ -78,7 +78,7 @@ class Manifest:
 
     @cached_property
     def groups(self) -> np.ndarray:
-        """The source recording of each recording: str [recordings], read-only."""
+        """Source recording of each recording: str [recordings], read-only."""
         longest = max(map(len, self._columns.groups()), default=0) or 1
         groups = self._columns.groups()
         return _read_only(np.fromiter(groups, f"<U{longest}", len(self.recordings)))
@@ -89,7 +89,7 @@ class Manifest:
 
 
 def leave_out(manifest: Manifest, unknown: Sequence[str]) -> Manifest:
-    """Declares classes unknown: their recordings are tested, and never learned from.
+    """Declares classes unknown: their recordings are tested, and never trained on.
 
     Args:
       manifest: the data set.

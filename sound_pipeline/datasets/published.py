@@ -1,4 +1,4 @@
-"""How the public data sets are laid out below their folders, and where to get them."""
+"""Layouts of public data sets below their folders, and where to get them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Published:
         return f"{self.title} is at {self.site}"
 
     def metadata_path(self, data_dir: str) -> str:
-        """The CSV of a copy of the data set.
+        """CSV of a copy of the data set.
 
         Raises:
           UserError: there is none; the message names a folder nearby that holds one.

@@ -91,7 +91,7 @@ class Recordings(Sequence[Recording]):
         return recordings if isinstance(recordings, Recordings) else cls(recordings)
 
     def group(self, position: int) -> str:
-        """The source recording of the one at a position from the front."""
+        """Source recording of the one at a position from the front."""
         if end := int(self._group_ends[position]):
             return self.paths[position].encode()[-end:].decode()
         return self._groups[position]
@@ -108,7 +108,7 @@ class Recordings(Sequence[Recording]):
         )
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of entries."""
         return len(self.paths)
 
     @overload
@@ -118,7 +118,7 @@ class Recordings(Sequence[Recording]):
     def __getitem__(self, index: slice) -> Recordings: ...
 
     def __getitem__(self, index: int | slice) -> Recording | Recordings:
-        """The recording at a position, or a copy of several.
+        """Recording at a position, or a copy of several.
 
         Raises:
           IndexError: there is no such position.
@@ -152,7 +152,7 @@ class Recordings(Sequence[Recording]):
         return hash(self.paths)
 
     def __repr__(self) -> str:
-        """How many there are, which may be millions."""
+        """Number of entries, which may be millions."""
         return f"<{len(self):,} recordings>"
 
 

@@ -1,4 +1,4 @@
-"""Which recordings are whose, where several machines divide them without talking to each other."""
+"""Shards of a data set, for machines that divide it without talking to each other."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Shard:
 
 
 def parse_shard(text: str) -> Shard:
-    """The share that --shard names.
+    """Share that --shard names.
 
     Raises:
       UserError: it names none.

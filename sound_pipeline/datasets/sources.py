@@ -103,7 +103,7 @@ def _csv(config: DatasetConfig) -> Listing:
 
 
 def _csv_paths(config: DatasetConfig, pattern: str) -> list[str]:
-    """The CSV file of --manifest, or those that are like it."""
+    """CSV file of --manifest, or those that are like it."""
     if filesystem.is_file(pattern):
         return [pattern]
     if filesystem.has_magic(pattern) and (alike := filesystem.glob(pattern)):
@@ -145,7 +145,7 @@ def _of_tables(config: DatasetConfig, tables: Sequence[Table], data_dir: str) ->
 
 
 def _names(row: Row, column: str, folder: str) -> list[str]:
-    """The path in a row, or the paths of the files that are like it, below a folder."""
+    """Path in a row, or the paths of the files that are like it, below a folder."""
     name = row.text(column)
     if not any(mark in name for mark in _PATTERN_MARKS):
         return [name]

@@ -44,16 +44,16 @@ class Split:
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """How to evaluate; each field is the flag of the same name.
+    """Protocol of an evaluation; each field is the flag of the same name.
 
     Attributes:
       evaluate: 'folds' (the data set's own), 'grouped' (folds by source recording), 'random'
         (folds that ignore source recordings, as in many papers) or 'holdout' (one split).
       test_folds: the folds that test (holdout on a data set with folds).
       folds: how many folds to make (grouped and random).
-      test_fraction: the share of each class that tests, 0..1 exclusive (holdout on a data set
+      test_fraction: the fraction of each class that tests, 0..1 exclusive (holdout on a data set
         without folds).
-      validation_fraction: the share of each class on the training side that validates, 0 to
+      validation_fraction: the fraction of each class on the training side that validates, 0 to
         below 1.
       seed: chooses among the equally good splits.
 
@@ -164,7 +164,7 @@ def grouped_folds(
     """Folds that keep source recordings whole and share out every class evenly.
 
     The largest source recordings are placed first, each into the fold that holds the smallest
-    share of its classes.
+    fraction of its classes.
 
     Args:
       manifest: a data set with at least `folds` source recordings.
@@ -227,7 +227,7 @@ def holdout(
     Args:
       manifest: the data set.
       test_folds: the folds that test; empty exactly when the data set has no folds.
-      test_fraction: the share of each class that tests, where there are no folds. A class of
+      test_fraction: the fraction of each class that tests, where there are no folds. A class of
         one source recording stays wholly in training.
       validation_fraction: as in `cut_validation`.
       seed: chooses the validation side and, where there are no folds, the test side.
@@ -288,7 +288,7 @@ def cut_validation(
     Args:
       manifest: the data set.
       indices: the training side, int [recordings].
-      fraction: the share of each class to cut, 0 to below 1, met as nearly as the sizes of its
+      fraction: the fraction of each class to cut, 0 to below 1, met as nearly as the sizes of its
         source recordings allow; 0 cuts nothing.
       seed: chooses among the source recordings.
 
@@ -300,7 +300,7 @@ def cut_validation(
 
 
 def leaked_fraction(manifest: Manifest, split: Split) -> float:
-    """The share of test recordings, 0..1, whose source was also trained or validated on.
+    """Fraction of test recordings, 0..1, whose source was also trained or validated on.
 
     Recordings of unknown classes don't count: nothing of their class is learned.
     """
@@ -311,7 +311,7 @@ def leaked_fraction(manifest: Manifest, split: Split) -> float:
 
 
 def untested_classes(manifest: Manifest, split: Split) -> list[str]:
-    """The known classes that no test recording of the split is of."""
+    """Known classes that no test recording of the split is of."""
     present = set(manifest.labels[split.test].tolist())
     return [label for i, label in enumerate(manifest.classes) if i not in present]
 

@@ -25,9 +25,9 @@ def shuffled(items: Iterable[_Item], key: str) -> list[_Item]:
 
 
 def deal_groups(labels: np.ndarray, groups: np.ndarray, parts: int, key: str) -> np.ndarray:
-    """Deals whole groups to parts so that each has the same share of every class.
+    """Deals whole groups to parts so that each has the same fraction of every class.
 
-    The largest groups are placed first, each into the part that holds the smallest share of its
+    The largest groups are placed first, each into the part that holds the smallest fraction of its
     classes.
 
     Args:
@@ -68,7 +68,7 @@ def cut_groups(labels: np.ndarray, groups: np.ndarray, fraction: float, key: str
     Args:
       labels: the class id of each recording: int [recordings].
       groups: the group of each recording: str [recordings].
-      fraction: the share of each class to cut, 0 to below 1, met as nearly as the sizes of its
+      fraction: the fraction of each class to cut, 0 to below 1, met as nearly as the sizes of its
         groups allow; 0 cuts nothing.
       key: chooses among the groups.
 
@@ -107,7 +107,7 @@ def cut_groups(labels: np.ndarray, groups: np.ndarray, fraction: float, key: str
 
 
 def _class_counts(labels: np.ndarray, groups: np.ndarray) -> dict[str, Counter[int]]:
-    """How many recordings of each class id each group has."""
+    """Counts recordings by group and class id."""
     counts: dict[str, Counter[int]] = {}
     for group, label in zip(groups.tolist(), labels.tolist(), strict=True):
         counts.setdefault(group, Counter())[label] += 1

@@ -29,12 +29,12 @@ class Row(NamedTuple):
     values: tuple[str, ...]
 
     def cell(self, column: str) -> str:
-        """The value of a column, by its name."""
+        """Value of a column, by its name."""
         return self.values[self.columns.index(column)]
 
     @property
     def where(self) -> str:
-        """The file and line, to begin an error message with."""
+        """File and line, to begin an error message with."""
         return f"{self.path}, line {self.line}"
 
     def text(self, column: str, advice: str = "fill it in or remove the line") -> str:

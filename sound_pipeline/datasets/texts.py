@@ -29,13 +29,13 @@ class StringColumn(Sequence[str]):
 
     @classmethod
     def written(cls, writer: StringColumnWriter) -> StringColumn:
-        """What was appended to a writer; see `StringColumnWriter.finish`."""
+        """Makes a column of what was appended to a writer; see `StringColumnWriter.finish`."""
         texts = cls.__new__(cls)
         texts._text, texts._ends = writer.finish()
         return texts
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of entries."""
         return len(self._ends) - 1
 
     @overload
@@ -45,7 +45,7 @@ class StringColumn(Sequence[str]):
     def __getitem__(self, index: slice) -> StringColumn: ...
 
     def __getitem__(self, index: int | slice) -> str | StringColumn:
-        """The string at a position, or a copy of several.
+        """String at a position, or a copy of several.
 
         Raises:
           IndexError: there is no such position.
@@ -71,7 +71,7 @@ class StringColumn(Sequence[str]):
         return hash(self._text)
 
     def __repr__(self) -> str:
-        """How many there are, which may be millions."""
+        """Number of entries, which may be millions."""
         return f"<{len(self):,} strings>"
 
 
@@ -89,7 +89,7 @@ class StringColumnWriter:
         self._ends.append(len(self._text))
 
     def finish(self) -> tuple[bytes, array[int]]:
-        """The strings end to end, and where each begins and ends: one more of 8 bytes.
+        """Strings end to end, and where each begins and ends: one more of 8 bytes.
 
         The writer is empty then.
         """

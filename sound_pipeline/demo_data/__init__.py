@@ -1,1 +1,1 @@
-"""The synthetic data set of `make demo`."""
+"""Synthetic data set of `make demo`."""

@@ -1,4 +1,4 @@
-"""The synthetic data set: city sounds in the layout of UrbanSound8K."""
+"""Synthetic data set: city sounds in the layout of UrbanSound8K."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _PCM_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """What to write; each field is the flag of the same name.
+    """Size and seed of the data set; each field is the flag of the same name.
 
     Attributes:
       seed: of everything random; the same seed gives the same bytes (another version of NumPy

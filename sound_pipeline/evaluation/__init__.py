@@ -1,1 +1,1 @@
-"""How well a model does, and how sure that is."""
+"""Metrics of a model, and their uncertainty."""

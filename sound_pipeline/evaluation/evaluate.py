@@ -1,4 +1,4 @@
-"""How well heads do on recordings that they did not learn from."""
+"""Evaluates heads on recordings that they were not trained on."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class FoldResult:
-    """How the head of one split did.
+    """Result of one split.
 
     Attributes:
       name: the split's.
-      head: learned from all but the test recordings.
+      head: trained on all but the test recordings.
       tested: what it said about the test recordings, those of unknown classes included.
       validation: what is known about it from its validation part.
       calibration: its temperature and threshold, from the validation part.
@@ -83,7 +83,7 @@ def evaluate(
 def _evaluate_one(
     manifest: Manifest, embeddings: Embeddings, split: Split, config: HeadConfig
 ) -> tuple[FoldResult, int]:
-    """The result of one split, and the epochs its head was trained for."""
+    """Result of one split, and the epochs its head was trained for."""
     trained = train_head(manifest, embeddings, split.train, split.validation, config)
     calibration = calibrate(manifest, [trained.validation])
     tested = ask(trained.head, embeddings, split.test)
@@ -101,7 +101,7 @@ def _evaluate_one(
 
 
 def predictions_of(manifest: Manifest, results: Sequence[FoldResult]) -> Predictions:
-    """The calibrated answers about all tested recordings, fold by fold."""
+    """Calibrated answers about all tested recordings, fold by fold."""
     positions = np.concatenate([result.tested.recordings for result in results])
     return Predictions(
         classes=manifest.classes,

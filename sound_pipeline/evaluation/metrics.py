@@ -9,7 +9,7 @@ from sound_pipeline.system.arrays import AnyFloats, Bools, Ints
 
 
 def accuracy(labels: Ints, predicted: Ints) -> float:
-    """Share of predictions that are right; both [clips], class ids."""
+    """Fraction of predictions that are right; both [clips], class ids."""
     return float(np.mean(labels == predicted))
 
 
@@ -20,13 +20,13 @@ def confusion_matrix(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray
 
 
 def precision_by_class(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.float64]:
-    """Share of a class's predictions that are right, float64 [classes]; 0 if never predicted."""
+    """Fraction of a class's predictions that are right, float64 [classes]; 0 if never predicted."""
     matrix = confusion_matrix(labels, predicted, classes)
     return np.diag(matrix) / np.maximum(matrix.sum(axis=0), 1)
 
 
 def recall_by_class(labels: Ints, predicted: Ints, classes: int) -> npt.NDArray[np.float64]:
-    """Share of a class's clips that were predicted, float64 [classes]; 0 if it has no clip."""
+    """Fraction of a class's clips that were predicted, float64 [classes]; 0 if it has no clip."""
     matrix = confusion_matrix(labels, predicted, classes)
     return np.diag(matrix) / np.maximum(matrix.sum(axis=1), 1)
 
@@ -82,7 +82,7 @@ def average_precision_by_class(labels: Ints, scores: AnyFloats) -> npt.NDArray[n
 
 
 def top_k_accuracy(labels: Ints, scores: AnyFloats, k: int) -> float:
-    """Share of clips whose class is among the `k` with the highest scores.
+    """Fraction of clips whose class is among the `k` with the highest scores.
 
     Of classes with equal scores the last ones come first, as in scikit-learn (and unlike
     `argmax`, so where the highest score is shared, `k` of 1 is not always the accuracy).
@@ -101,7 +101,7 @@ def top_k_accuracy(labels: Ints, scores: AnyFloats, k: int) -> float:
 def roc_auc(positive: Bools, score: AnyFloats) -> float:
     """Area under the ROC curve.
 
-    It is the share of pairs of a positive and a negative clip in which the positive has the
+    It is the fraction of pairs of a positive and a negative clip in which the positive has the
     higher score, a tie counting half (Hanley and McNeil 1982).
 
     Args:

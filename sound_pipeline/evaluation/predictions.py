@@ -1,4 +1,4 @@
-"""What held-out recordings were called: a table, its CSV file and nothing else."""
+"""Predictions of held-out recordings: a table and its CSV file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCORE_OF = "score: "
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Held-out recordings, row by row, each scored by a head that never learned from it.
+    """Held-out recordings, row by row, each scored by a head that never trained on it.
 
     Attributes:
       classes: what the head knows; a label that is not among them is of an unknown class.
@@ -42,18 +42,18 @@ class Predictions:
 
     @cached_property
     def truth(self) -> npt.NDArray[np.int64]:
-        """The class id of each label: int64 [clips]; -1 for an unknown class."""
+        """Class id of each label: int64 [clips]; -1 for an unknown class."""
         ids = {label: number for number, label in enumerate(self.classes)}
         return np.array([ids.get(label, -1) for label in self.labels.tolist()], np.int64)
 
     @cached_property
     def predicted(self) -> npt.NDArray[np.int64]:
-        """The class id with the highest score: int64 [clips]."""
+        """Class id with the highest score: int64 [clips]."""
         return self.scores.argmax(axis=1)
 
     @cached_property
     def score(self) -> npt.NDArray[np.float32]:
-        """The highest score: float32 [clips]."""
+        """Highest score: float32 [clips]."""
         return self.scores.max(axis=1)
 
     @cached_property
@@ -62,7 +62,7 @@ class Predictions:
         return self.truth == self.predicted
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> Predictions:
-        """The rows marked in `chosen`, bool [clips]."""
+        """Rows marked in `chosen`, bool [clips]."""
         return Predictions(
             self.classes,
             self.paths[chosen],
@@ -75,12 +75,12 @@ class Predictions:
 
     @property
     def known(self) -> Predictions:
-        """The rows whose label is one of `classes`."""
+        """Rows whose label is one of `classes`."""
         return self.where(self.truth >= 0)
 
     @property
     def unknown(self) -> Predictions:
-        """The rows whose label is none of `classes`."""
+        """Rows whose label is none of `classes`."""
         return self.where(self.truth < 0)
 
 

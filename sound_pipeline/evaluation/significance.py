@@ -1,4 +1,4 @@
-"""How far figures can be trusted: intervals by the bootstrap, and McNemar's test.
+"""Uncertainty of metrics: bootstrap intervals and McNemar's test.
 
 Clips cut from one recording sound alike and are right or wrong together, so they tell less than
 as many clips of different recordings would. Resampled are therefore source recordings, each with
@@ -56,7 +56,7 @@ def accuracy_interval(
       right: bool [clips], whether the prediction was right; at least one clip.
       folds: str [clips], the fold that tested it.
       groups: str [clips], the source recording it was cut from.
-      level: the share of such intervals that should hold the true accuracy, 0..1.
+      level: the fraction of such intervals that should hold the true accuracy, 0..1.
       resamples: how many.
       seed: of their choice; the same one gives the same interval.
 
@@ -91,7 +91,7 @@ def accuracy_difference_interval(
       right_a: bool [clips], whether the first was right; at least one clip.
       right_b: bool [clips], whether the second was right about the same clip.
       groups: str [clips], the source recording it was cut from.
-      level: the share of such intervals that should hold the true difference, 0..1.
+      level: the fraction of such intervals that should hold the true difference, 0..1.
       resamples: how many.
       seed: of their choice; the same one gives the same interval.
 

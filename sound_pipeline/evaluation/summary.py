@@ -20,7 +20,7 @@ from sound_pipeline.heads.calibration import (
 
 
 def summarise(predictions: Predictions, calibrations: Mapping[str, Calibration]) -> dict[str, Any]:
-    """The figures of a run, as JSON values.
+    """Figures of a run, as JSON values.
 
     All but those under `unknown` and `unknown_rejected` are of recordings of known classes.
 
@@ -88,7 +88,7 @@ def _per_class(known: Predictions) -> dict[str, dict[str, float | int | None]]:
 def _filtered(
     predictions: Predictions, calibrations: Mapping[str, Calibration]
 ) -> dict[str, float | None]:
-    """What is left when every fold keeps only answers from its own threshold up."""
+    """Metrics of the predictions that reach the threshold of their fold."""
     least = np.array([calibrations[name].min_score for name in predictions.folds.tolist()])
     kept = predictions.score >= least
     is_known = predictions.truth >= 0

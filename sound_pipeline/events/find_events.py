@@ -15,7 +15,7 @@ from sound_pipeline.system.arrays import Floats
 
 @dataclasses.dataclass(frozen=True)
 class LabelConfig:
-    """How the scores of windows become events.
+    """Thresholds that turn scores of windows into events.
 
     Attributes:
       min_scores: what a label needs to be reported.
@@ -30,7 +30,7 @@ class LabelConfig:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WindowScores:
-    """What a model said of each window of a recording.
+    """Scores of each window of a recording.
 
     Attributes:
       scores: float32 [windows, classes], each row summing to 1.
@@ -50,14 +50,14 @@ class WindowScores:
 
     @property
     def seconds(self) -> float:
-        """The recording's length, but for a remainder too short for a window."""
+        """Recording's length, but for a remainder too short for a window."""
         return float(self.ends[-1] / self.sample_rate_hz)
 
 
 def find_events(
     windows: WindowScores, labels: Sequence[str], config: LabelConfig
 ) -> tuple[list[Event], str]:
-    """The events of a recording.
+    """Events of a recording.
 
     At any moment the scores are the mean of the logarithms of those of the audible windows over
     it, normalised: as a model combines the windows of a recording. The label is then the one with
@@ -108,7 +108,7 @@ def find_events(
 
 
 def _moments(windows: WindowScores) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """The stretches over which the same windows lie, but for quiet ones.
+    """Stretches over which the same windows lie, but for quiet ones.
 
     Returns:
       spans: int64 [stretches, 2], first sample and the one after the last; rising.

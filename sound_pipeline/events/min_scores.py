@@ -1,4 +1,4 @@
-"""The score that a label needs to be reported: for all labels, or for single ones."""
+"""Score that a label needs to be reported: for all labels, or for single ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROUNDING = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class MinScores:
-    """The score a label needs to be reported.
+    """Score a label needs to be reported.
 
     Attributes:
       default: for labels that `by_label` doesn't name, 0..1.
@@ -40,7 +40,7 @@ class MinScores:
             check(0 <= score <= 1, f"--min_score={prefix}{score:g}: give a number from 0 to 1")
 
     def of(self, labels: Sequence[str]) -> npt.NDArray[np.float64]:
-        """What each label needs, float64 [labels].
+        """Minimum score of each label, float64 [labels].
 
         Raises:
           UserError: `by_label` names a label that is not among them.
@@ -52,7 +52,7 @@ class MinScores:
         return np.array([self.by_label.get(label, self.default) for label in labels])
 
     def reached_at(self, labels: Sequence[str]) -> npt.NDArray[np.float64]:
-        """What a label's score is compared with: `of`, less the rounding of scores."""
+        """Minimum scores less the rounding of scores: float64 [labels]."""
         return self.of(labels) - _ROUNDING
 
 
@@ -61,7 +61,7 @@ def leader(
     reached_at: npt.NDArray[np.floating[Any]],
     is_event: npt.NDArray[np.bool_],
 ) -> int:
-    """The label with the highest score among those that have enough.
+    """Label with the highest score among those that have enough.
 
     If none has, it is the likeliest of all where that is no event, else `NO_LABEL`.
 

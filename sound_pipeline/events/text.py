@@ -1,4 +1,4 @@
-"""How events and messages read as text."""
+"""Text of events and messages."""
 
 from __future__ import annotations
 

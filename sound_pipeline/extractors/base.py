@@ -1,4 +1,4 @@
-"""What every extractor offers."""
+"""Base class of extractors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Extractor(tf.Module, abc.ABC):
 
     @property
     def depends_on(self) -> dict[str, Any]:
-        """What else decides its embeddings of the same window, beside its fingerprint.
+        """Everything else that decides its embeddings of the same window, beside its fingerprint.
 
         JSON values by name: fields of `SpectrogramConfig`, and versions of what is computed of
         them. Embeddings are made anew where one of these changes, and only there.
@@ -66,12 +66,12 @@ class Extractor(tf.Module, abc.ABC):
 
     @property
     def parts(self) -> tuple[Extractor, ...]:
-        """The extractors whose embeddings stand side by side in this one's; itself if it is one."""
+        """Extractors whose embeddings stand side by side in this one's; itself if it is one."""
         return (self,)
 
     @property
     def tunable(self) -> tuple[tf.Variable, ...]:
-        """What fine-tuning may change, in the network's order; empty: there is nothing."""
+        """Variables that fine-tuning may change, in the network's order; may be empty."""
         return tuple(getattr(self.module, "trainable_variables", ()))
 
     @property
@@ -103,7 +103,7 @@ class Extractor(tf.Module, abc.ABC):
 
 
 def spectrogram_fields(config: FeatureConfig, leave_out: Sequence[str] = ()) -> dict[str, Any]:
-    """What the log-mel spectrogram of a window is made by, for `Extractor.depends_on`.
+    """Fields that decide a window's log-mel spectrogram, for `Extractor.depends_on`.
 
     Args:
       config: the features.

@@ -26,11 +26,11 @@ class CombinedExtractor(Extractor):
 
     @property
     def parts(self) -> tuple[Extractor, ...]:
-        """The extractors, in the order of their numbers in the embedding."""
+        """Extractors, in the order of their numbers in the embedding."""
         return tuple(self._parts)
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """What each of the parts takes."""
+        """Prepares windows for each of the parts."""
         return tuple(part.prepare(waveform, sample_rate_hz) for part in self._parts)
 
     def __call__(self, prepared: tuple[tf.Tensor, ...], training: bool = False) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""The embedded extractor: a fixed bank of two-dimensional Gabor filters, nothing to download.
+"""Embedded extractor: a fixed bank of two-dimensional Gabor filters, nothing to download.
 
 Gabor patches on the log-mel image model the spectro-temporal receptive fields of the auditory
 cortex (Mesgarani, Slaney & Shamma, IEEE TASLP 14(3), 2006; Schaedler, Meyer & Kollmeier, JASA
@@ -54,11 +54,11 @@ class GaborExtractor(Extractor):
 
     @property
     def depends_on(self) -> dict[str, Any]:
-        """The grey image is made of the whole spectrogram, and has no colours."""
+        """Grey image is made of the whole spectrogram, and has no colours."""
         return spectrogram_fields(self.config, leave_out=("colormap", "image_channels"))
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
-        """The grey image: float32 [batch, 150, 30 a second], 0..1."""
+        """Grey image: float32 [batch, 150, 30 a second], 0..1."""
         spectrogram = log_mel.log_mel(waveform, sample_rate_hz, self.config)
         return image.grey_image(spectrogram, HEIGHT, self.width, self.config)
 

@@ -32,7 +32,7 @@ class HubFunction(NamedTuple):
     spec: tf.TensorSpec
 
     def tried(self, tensor: tf.Tensor) -> Any:
-        """What one device makes of a tensor.
+        """Calls the function on one device.
 
         Under a tf.distribute.Strategy the weights are on every device, and a loaded function can
         only be called by one that has been told which it is.
@@ -60,7 +60,7 @@ class HubModule(NamedTuple):
     functions: Sequence[HubFunction]
 
     def takes(self) -> str:
-        """What its functions take, for messages."""
+        """Describes the inputs of its functions, for messages."""
         takes = [f"{function.spec.dtype.name}{function.spec.shape}" for function in self.functions]
         return " or ".join(dict.fromkeys(takes)) or "no input"
 
@@ -120,7 +120,7 @@ def _download_timeout() -> Iterator[None]:
 
 
 def _single_input_functions(module: Any) -> Iterator[HubFunction]:
-    """The functions a module offers for one tensor, and what each wants."""
+    """Functions a module offers for one tensor, and what each wants."""
     if callable(module):
         for function in module.__call__.concrete_functions:
             arguments, keywords = function.structured_input_signature

@@ -69,7 +69,7 @@ class HubImageExtractor(Extractor):
         return spectrogram_fields(self.config, leave_out=("colormap",) if multi else ())
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
-        """The image: float32 [batch, height, width, 3], 0..1; see `features.network_image`."""
+        """Image: float32 [batch, height, width, 3], 0..1; see `features.network_image`."""
         return image.network_image(waveform, sample_rate_hz, self.height, self.width, self.config)
 
     def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -88,7 +88,7 @@ def _takes_images(function: HubFunction) -> bool:
 
 
 def _vector(output: Any) -> tf.Tensor:
-    """The embedding among a module's outputs."""
+    """Embedding among a module's outputs."""
     if isinstance(output, dict):
         return output["default"] if "default" in output else next(iter(output.values()))
     return output

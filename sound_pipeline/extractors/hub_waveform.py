@@ -61,7 +61,7 @@ class HubWaveformExtractor(Extractor):
         self.module = loaded.module
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
-        """The window as the module takes it: float32 [batch, samples at 16 kHz]."""
+        """Window as the module takes it: float32 [batch, samples at 16 kHz]."""
         resampled = resample(waveform, sample_rate_hz, MODULE_RATE_HZ, self.samples)
         return tf.ensure_shape(resampled, [None, self.samples])
 
@@ -92,7 +92,7 @@ def _takes_waveforms(function: HubFunction) -> bool:
 
 
 def _frames(output: Any) -> Any:
-    """The embeddings of the frames among a module's outputs."""
+    """Embeddings of the frames among a module's outputs."""
     if isinstance(output, dict):
         named = [output[name] for name in _NAMES if name in output] or [*output.values()]
         return named[0]
@@ -102,7 +102,7 @@ def _frames(output: Any) -> Any:
 
 
 def _frame_size(function: HubFunction, samples: int, handle: str) -> int:
-    """How many numbers the module gives a frame."""
+    """Numbers that the module gives a frame."""
     try:
         frames = _frames(function.tried(tf.zeros([samples])))
     except (ValueError, TypeError, tf.errors.OpError) as error:

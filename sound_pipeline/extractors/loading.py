@@ -14,7 +14,7 @@ Maker = Callable[[FeatureConfig], Extractor]
 
 
 def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> Extractor:
-    """The extractor that --extractor names, or several as one.
+    """Extractor that --extractor names, or several as one.
 
     Each once for every number of pieces in which `config` wants windows to be heard.
 

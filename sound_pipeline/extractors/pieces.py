@@ -13,7 +13,7 @@ from sound_pipeline.features.windows import audible_windows
 
 
 class PiecesExtractor(Extractor):
-    """The embeddings of a window's equal pieces side by side, in the order of time."""
+    """Embeddings of a window's equal pieces side by side, in the order of time."""
 
     def __init__(self, of_piece: Extractor, pieces: int, config: FeatureConfig) -> None:
         """Wraps an extractor.
@@ -42,7 +42,7 @@ class PiecesExtractor(Extractor):
         return self._of_piece.depends_on
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
-        """What the extractor of pieces takes of each: [batch, pieces, ...]."""
+        """Prepares each piece for its extractor: [batch, pieces, ...]."""
         length = window_samples(self._of_piece.config, sample_rate_hz)
         # Evenly spread, whole samples apart: the last ends with the window.
         rest = tf.shape(waveform)[1] - length

@@ -1,7 +1,7 @@
-"""Sounds that have just begun, as the live loop asks about them: learned from beside whole windows.
+"""Sounds that have just begun, as the live loop asks about them: trained on beside whole windows.
 
 A model that has heard whole windows alone takes the first half second of a rain for something
-short. On ESC-10's five folds, every recording heard live between stretches of quiet, learning from
+short. On ESC-10's five folds, every recording heard live between stretches of quiet, training on
 beginnings took the recordings named right from 0.873 to 0.920 and right first answers from 0.21 to
 0.47 (Inception v3 trunk; accuracy on whole recordings stayed 0.930).
 """

@@ -1,1 +1,1 @@
-"""The classifier on embeddings: fitted, calibrated, combined."""
+"""Classifier on embeddings: fitted, calibrated, combined."""

@@ -23,7 +23,7 @@ _PRIOR = 3.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """How to read a head's scores.
+    """Temperature and threshold of a head's scores.
 
     Attributes:
       temperature: what its logits are divided by.
@@ -38,7 +38,7 @@ class Calibration:
 
     @staticmethod
     def of(log_scores: AnyFloats, labels: Ints) -> Calibration:
-        """Calibrates by recordings that the head did not learn from.
+        """Calibrates by recordings that the head was not trained on.
 
         Args:
           log_scores: float [clips, classes], log-probabilities or logits, finite.
@@ -70,11 +70,11 @@ class Calibration:
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """How often answers of about one score are right; an entry for each bin that has any.
+    """Reliability curve: accuracy by score, an entry for each bin that has predictions.
 
     Attributes:
       score: float64 [filled bins], the mean score of the bin's answers, rising.
-      accuracy: float64 [filled bins], the share of them that is right.
+      accuracy: float64 [filled bins], the fraction of them that is right.
       clips: int64 [filled bins], how many they are.
     """
 
@@ -127,7 +127,7 @@ def fit_temperature(log_scores: AnyFloats, labels: Ints) -> float:
 
     Args:
       log_scores: float [clips, classes], log-probabilities or logits, finite; of clips that the
-        model did not learn from.
+        model was not trained on.
       labels: int [clips], class ids; clips of unknown classes must be left out.
 
     Returns:
@@ -173,7 +173,7 @@ def with_temperature(log_scores: AnyFloats, temperature: float) -> npt.NDArray[n
 
 
 def wrong_below(score: AnyFloats, right: Bools) -> float:
-    """The score below which answers are wrong more often than right.
+    """Score below which answers are wrong more often than right.
 
     Args:
       score: float [clips], finite, of the answer that was given.

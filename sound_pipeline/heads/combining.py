@@ -1,4 +1,4 @@
-"""The scores of a recording's windows to those of the recording."""
+"""Scores of a recording's windows to those of the recording."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def combine_windows(logits: tf.Tensor, recording: tf.Tensor) -> tf.Tensor:
 
 
 def combine_windows_log(logits: tf.Tensor, recording: tf.Tensor) -> tf.Tensor:
-    """The logarithms of `combine_windows`, exact also where a score is smaller than float32 has."""
+    """Logarithms of `combine_windows`, exact also where a score is smaller than float32 has."""
     return tf.nn.log_softmax(tf.math.segment_mean(tf.nn.log_softmax(logits), recording))

@@ -1,4 +1,4 @@
-"""The classifier on top of the embedding and how it is trained: frozen and validated."""
+"""Classifier on top of the embedding and how it is trained: frozen and validated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLASS_WEIGHTS = ("balanced", "none")
 
 @dataclasses.dataclass(frozen=True)
 class HeadConfig:
-    """The classifier on top of the embedding and how it is trained.
+    """Classifier on top of the embedding and how it is trained.
 
     Attributes:
       l2: weight decay in scikit-learn's convention: `l2 / 2 * ||W||^2` is added to the sum (not

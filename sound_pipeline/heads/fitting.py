@@ -1,4 +1,4 @@
-"""The classifier on top of an embedding: standardise, optional hidden layer, softmax."""
+"""Classifier on top of an embedding: standardise, optional hidden layer, softmax."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ With 3 the validation loss of ESC-10 and of spoken digits is 4 to 47 % higher; w
 same within 3 %.
 """
 
-# Training has converged where so many epochs together lower the loss by less than this share of
+# Training has converged where so many epochs together lower the loss by less than this fraction of
 # it.
 _LEAST_PROGRESS = 1e-4
 _PROGRESS_EPOCHS = 5
@@ -33,13 +33,13 @@ _PROGRESS_EPOCHS = 5
 
 @dataclasses.dataclass(frozen=True)
 class TrainingExamples:
-    """Windows to learn from, or pieces of them.
+    """Windows to train on, or pieces of them.
 
     Attributes:
       embeddings: float32 [windows, D]; may be on disk.
       labels: int32 [windows], class ids.
       weights: float32 [windows]; a recording's windows share its weight of 1.
-      pieces: how many of them a head that learned from them will be asked about at once.
+      pieces: how many of them a head that trained on them will be asked about at once.
     """
 
     embeddings: Matrix
@@ -132,7 +132,7 @@ def _has_converged(objectives: Sequence[float]) -> bool:
 def balanced(
     labels: npt.NDArray[np.integer], weights: Floats, classes: int, config: HeadConfig
 ) -> Floats:
-    """The weights of examples float32 [windows], as `HeadConfig.class_weights` wants them."""
+    """Weights of examples float32 [windows], as `HeadConfig.class_weights` wants them."""
     if config.class_weights == "none":
         return weights
     totals = np.bincount(labels, weights, classes)

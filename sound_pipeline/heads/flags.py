@@ -47,7 +47,7 @@ def define() -> None:
 
 
 def head_config(values: flags.FlagValues) -> HeadConfig:
-    """How heads are trained.
+    """Makes the configuration of heads.
 
     Raises:
       UserError: a value is out of range.

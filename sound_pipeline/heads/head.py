@@ -1,4 +1,4 @@
-"""The classifier on embeddings: one head, or several whose answers are combined."""
+"""Classifier on embeddings: one head, or several whose answers are combined."""
 
 from __future__ import annotations
 

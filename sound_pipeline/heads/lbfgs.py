@@ -15,10 +15,10 @@ ValueAndGradient = Callable[[Floats], tuple[float, Floats]]
 # Pairs of steps and changes of the gradient that the curvature is known from; Liu and Nocedal
 # found little use in more than seven.
 _MEMORY = 10
-# Armijo's rule: the least share of what the slope promises that a step must gain. Nocedal and
+# Armijo's rule: the least fraction of what the slope promises that a step must gain. Nocedal and
 # Wright: Numerical Optimization, 2006, give this one.
 _LEAST_GAIN = 1e-4
-# A step is shortened to between these shares of itself until it gains enough.
+# A step is shortened to between these fractions of itself until it gains enough.
 _SHORTENED = (0.1, 0.5)
 # After so many attempts the function can't be told from flat in float32.
 _MOST_ATTEMPTS = 20
@@ -38,7 +38,7 @@ class Step:
 
 
 def descend(function: ValueAndGradient, start: Floats) -> Iterator[Step]:
-    """The steps of L-BFGS (Liu and Nocedal: On the limited memory BFGS method, 1989), as asked for.
+    """Steps of L-BFGS (Liu and Nocedal: On the limited memory BFGS method, 1989), as asked for.
 
     SciPy's keeps its vectors in float64 and minds bounds, which takes three times as long as the
     function itself does for a classifier's (measured on 20,000 parameters).
@@ -84,7 +84,7 @@ def descend(function: ValueAndGradient, start: Floats) -> Iterator[Step]:
 
 
 def _by_curvature(gradient: Floats, pairs: deque[tuple[Floats, Floats, float]]) -> Floats:
-    """The gradient times an estimate of the inverse of the second derivatives."""
+    """Gradient times an estimate of the inverse of the second derivatives."""
     result = gradient.copy()
     shares = []
     for moved, turned, curvature in reversed(pairs):

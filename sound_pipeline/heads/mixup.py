@@ -1,4 +1,4 @@
-"""Mixtures of two examples, to learn from beside them."""
+"""Mixtures of two examples, to train on beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a head's training minimises: the loss on its examples, with its gradient."""
+"""Training objective of a head: the loss on its examples, with its gradient."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TrainingSet(NamedTuple):
     shares: Floats | None = None
 
     def wanted(self, part: slice, classes: int) -> Floats:
-        """What a head should say to some of the examples: float32 [some, classes]."""
+        """Targets of some of the examples: float32 [some, classes]."""
         labels = self.labels[part]
         rows = np.arange(len(labels))
         wanted = np.zeros((len(labels), classes), np.float32)
@@ -50,7 +50,7 @@ class TrainingSet(NamedTuple):
 
 
 class Objective:
-    """The mean loss of a linear layer on weighted examples, as a function of all its numbers.
+    """Mean loss of a linear layer on weighted examples, as a function of all its numbers.
 
     In NumPy, whose products of many rows with few columns take half as long as TensorFlow's.
     """
@@ -80,7 +80,7 @@ class Objective:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the layer has."""
+        """Number of parameters of the layer."""
         return (self._inputs + 1) * self._classes
 
     def layer(self, parameters: Floats) -> Layer:
@@ -89,7 +89,7 @@ class Objective:
         return Layer(kernel.reshape(self._inputs, self._classes), bias)
 
     def __call__(self, parameters: Floats) -> tuple[float, Floats]:
-        """The mean loss with the penalty, and its gradient float32 [parameters]."""
+        """Mean loss with the penalty, and its gradient float32 [parameters]."""
         gradient = np.zeros_like(parameters)
         layer, slope = self.layer(parameters), self.layer(gradient)
         loss = 0.0
@@ -103,12 +103,12 @@ class Objective:
         return loss / self._total + self.penalty(parameters), gradient
 
     def penalty(self, parameters: Floats) -> float:
-        """What weight decay adds to the mean loss."""
+        """Weight decay penalty, which is added to the mean loss."""
         kernel = self.layer(parameters).kernel
         return self._l2 / (2.0 * self._total) * float(np.vdot(kernel, kernel))
 
     def loss(self, parameters: Floats) -> float:
-        """The mean loss alone."""
+        """Mean loss alone."""
         loss = 0.0
         for _, logits, wanted, weights in self._portions(self.layer(parameters)):
             loss += self._losses(logits, wanted, weights)[0]
@@ -122,7 +122,7 @@ class Objective:
                 yield inputs, logits, each.wanted(part, self._classes), each.weights[part]
 
     def _losses(self, logits: Floats, wanted: Floats, weights: Floats) -> tuple[float, Floats]:
-        """The sum of the weighted losses, and its gradient by the logits."""
+        """Sum of the weighted losses, and its gradient by the logits."""
         logits = logits - logits.max(axis=1, keepdims=True)
         odds = np.exp(logits)
         totals = odds.sum(axis=1, keepdims=True)

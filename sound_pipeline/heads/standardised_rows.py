@@ -14,18 +14,18 @@ from sound_pipeline.system.memory import memory_bytes
 FARTHEST = 4.0
 """No feature counts as farther from its mean, in deviations.
 
-Where training never reached (bands above 8 kHz, learned from recordings at 16 kHz) features are
+Where training never reached (bands above 8 kHz, trained on recordings at 16 kHz) features are
 thousands of deviations off, and a few of them would outvote the rest. ESC-10 learned at 16 kHz and
 heard at 44.1 kHz, accuracy: 0.75 instead of 0.11; at one rate nothing changes.
 """
 
-# Rows that take up to this share of the memory, in float32, are held there; more are read from
+# Rows that take up to this fraction of the memory, in float32, are held there; more are read from
 # disk again whenever they are asked for.
 _SHARE_OF_MEMORY = 1 / 8
 # Read at once.
 _ROWS_AT_ONCE = 4096
 
-# A feature that deviates by less than this, or by less than this share of its mean, is constant
+# A feature that deviates by less than this, or by less than this fraction of its mean, is constant
 # but for rounding: scaled up to unit deviation, it would decide about every new sound.
 _SMALLEST_DEVIATION = 1e-6
 _SMALLEST_RELATIVE_DEVIATION = 1e-5

@@ -36,7 +36,7 @@ _LOSS_OF_THE_BEST = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutScores:
-    """What a head said about recordings that it did not learn from.
+    """Scores of a head on recordings that it was not trained on.
 
     Attributes:
       recordings: int64 [clips], positions in the manifest; readable ones.
@@ -52,7 +52,7 @@ class TrainedHead:
     """A trained head and what is known about it.
 
     Attributes:
-      head: learned from the training and the validation part.
+      head: trained on the training and the validation part.
       validation: what a head of the training part alone, trained for as long, said about the
         validation part.
       epochs: how long it was trained; the longest of several heads.
@@ -68,7 +68,7 @@ class TrainedHead:
 def examples(
     manifest: Manifest, embeddings: Embeddings, recordings: npt.ArrayLike, augmented: bool = False
 ) -> TrainingExamples:
-    """The windows and beginnings of some recordings, each recording with a total weight of 1.
+    """Windows and beginnings of some recordings, each recording with a total weight of 1.
 
     Windows that were embedded in pieces come in pieces, which share their weight.
 
@@ -77,7 +77,7 @@ def examples(
       embeddings: of all recordings, by one extractor.
       recordings: positions of those wanted.
       augmented: whether the windows and beginnings of their augmented copies are among them; to
-        learn from, never to choose or test by.
+        train on, never to choose or test by.
     """
     begun = BEGINNINGS_WEIGHT if len(embeddings.beginnings) else 0.0
     renditions = [embeddings, *embeddings.copies] if augmented else [embeddings]
@@ -109,17 +109,17 @@ def train_head(
     validation: npt.ArrayLike,
     config: HeadConfig,
 ) -> TrainedHead:
-    """Learns from both parts, in the way that does best on the validation part.
+    """Trains on both parts, in the way that does best on the validation part.
 
     That decides for how many epochs and, with `config.tune`, with how much weight decay. Where
     several extractors made the embeddings, each gets a head of its own, tuned and calibrated by
     itself; together they say the mean of their log-probabilities, weighed by the inverse of their
-    loss on the validation part. Recordings of unknown classes are never learned from.
+    loss on the validation part. Recordings of unknown classes are never trained on.
 
     Args:
       manifest: gives the labels.
       embeddings: of all recordings.
-      training: positions of recordings to learn from.
+      training: positions of recordings to train on.
       validation: positions of recordings to choose by; may be empty, then all epochs are trained
         and all extractors weigh the same.
       config: how.
@@ -167,7 +167,7 @@ def join_heads(
 
 
 def ask(head: AnyHead, embeddings: Embeddings, recordings: npt.ArrayLike) -> HeldOutScores:
-    """What a head says about recordings; unreadable ones are left out."""
+    """Scores recordings by a head; unreadable ones are left out."""
     readable = np.intersect1d(np.asarray(recordings, np.int64), embeddings.recording)
     windows = np.flatnonzero(np.isin(embeddings.recording, readable))
     _, segment = np.unique(embeddings.recording[windows], return_inverse=True)
@@ -188,7 +188,7 @@ def calibrate(manifest: Manifest, validations: Sequence[HeldOutScores]) -> Calib
 
 
 def calibrated_losses(manifest: Manifest, said: HeldOutScores) -> tuple[float, Floats]:
-    """What a head's answers cost at the temperature that suits them best.
+    """Cross-entropy after temperature scaling.
 
     Args:
       manifest: gives the labels.
@@ -257,7 +257,7 @@ class _Trial(NamedTuple):
 
 
 def _best(configured: _Trial, others: Sequence[_Trial]) -> _Trial:
-    """The trial of the least mean loss, if it is less than the configured one's beyond chance.
+    """Trial of the least mean loss, if it is less than the configured one's beyond chance.
 
     That is by more than the standard error of the difference (after the one-standard-error rule of
     Breiman et al. 1984). On ESC-10's 48 validation recordings the least loss alone chooses from one
@@ -276,7 +276,7 @@ def _normalised(log_scores: Floats) -> Floats:
 
 
 def _mean_curves(curves: Sequence[dict[str, list[float]]]) -> dict[str, list[float]]:
-    """The mean of several heads' losses by epoch; those that have stopped keep their last."""
+    """Mean of several heads' losses by epoch; those that have stopped keep their last."""
     epochs = max(len(of_head["loss"]) for of_head in curves)
     return {
         name: np.mean(

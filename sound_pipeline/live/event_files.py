@@ -52,7 +52,7 @@ DrawImage = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.uint8]]
 
 
 class EventAudio:
-    """The latest sound of a stream, and the beginnings of the events that go on.
+    """Latest sound of a stream, and the beginnings of the events that go on.
 
     Bounded: besides the last `history_seconds`, it holds the first `longest_seconds` of every
     event marked within that time, however long that event goes on.
@@ -82,7 +82,7 @@ class EventAudio:
 
     @property
     def held_samples(self) -> int:
-        """How many samples are held."""
+        """Number of samples held."""
         return sum(len(block.samples) for block in (*self._older, *self._recent))
 
     def add(self, start: int, samples: npt.NDArray[np.float32]) -> None:
@@ -110,7 +110,7 @@ class EventAudio:
         self._marks[start] = self._end
 
     def cut(self, start: int, end: int) -> npt.NDArray[np.float32]:
-        """The sound from one position to another: float32 [n], `longest_seconds` at most.
+        """Sound from one position to another: float32 [n], `longest_seconds` at most.
 
         What was lost on the way, or isn't held any more, is silence.
         """
@@ -233,7 +233,7 @@ class EventSaver:
             reserved.unlink(missing_ok=True)
 
     def _reserve(self, name: str) -> tuple[str, Path]:
-        """The first free form of a name, and the file that keeps it from others meanwhile."""
+        """First free form of a name, and the file that keeps it from others meanwhile."""
         for number in itertools.count(1):
             numbered = name if number == 1 else f"{name}-{number}"
             reserved = self._directory / f".{numbered}{_RESERVED}"

@@ -115,7 +115,7 @@ def define_output() -> None:
 
 
 def capture_config(values: flags.FlagValues) -> CaptureConfig:
-    """Which microphone, and how.
+    """Microphone and sample rate to capture with.
 
     Raises:
       UserError: a value is out of range.
@@ -124,7 +124,7 @@ def capture_config(values: flags.FlagValues) -> CaptureConfig:
 
 
 def listening_config(values: flags.FlagValues, info: ModelInfo) -> ListeningConfig:
-    """How to listen with a model.
+    """Makes the configuration of listening with a model.
 
     Raises:
       UserError: a value is out of range, or the model has no such label.

@@ -35,7 +35,7 @@ GATES = ("auto", "vad", "energy", "always")
 
 @dataclasses.dataclass(frozen=True)
 class GateConfig:
-    """What counts as sound.
+    """Kind and thresholds of the gate.
 
     Attributes:
       kind: `vad` (webrtcvad alone), `energy` (level above the noise floor), `auto` (both, see
@@ -88,7 +88,7 @@ class GateConfig:
 
 
 class FrameState(NamedTuple):
-    """What the gate says of one frame.
+    """State of the gate at one frame.
 
     Attributes:
       is_active: whether something is to be heard.

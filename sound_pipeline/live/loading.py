@@ -59,7 +59,7 @@ class LoadingModel:
 
     @property
     def seconds(self) -> float | None:
-        """How long loading took; None while it goes on.
+        """Seconds that loading took; None while it goes on.
 
         Raises:
           UserError: the model can't be loaded.

@@ -1,4 +1,4 @@
-"""How loud a moment is, and how loud the room is without it.
+"""Levels of frames, and the noise floor of the room.
 
 The noise floor is the least of the levels of the last seconds (after Martin 2001, "Noise power
 spectral density estimation based on optimal smoothing and minimum statistics"): the median level
@@ -52,7 +52,7 @@ def levels_db(
 
 
 class NoiseFloor:
-    """The level of the room, learned frame by frame.
+    """Level of the room, learned frame by frame.
 
     Attributes:
       db: the floor as learned so far, dBFS.

@@ -1,4 +1,4 @@
-"""What a live session says: events and windows as text, JSON lines or CSV.
+"""Output of a live session: events and windows as text, JSON lines or CSV.
 
 Lines go to stdout and are flushed one by one, so that a reader at the other end of a pipe gets
 each at once; what is said to the person (notices, the closing summary) goes to stderr. On a
@@ -30,7 +30,7 @@ CSV_COLUMNS = ("source", "time", "start_seconds", "end_seconds", "label", "score
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WindowResult:
-    """What was said about one window.
+    """Label and scores of one window.
 
     Attributes:
       source: the recording's path, or the microphone's name.
@@ -55,7 +55,7 @@ class WindowResult:
 
 @dataclasses.dataclass(frozen=True)
 class Level:
-    """How loud it is, and what is going on.
+    """Level, noise floor and the event in progress.
 
     Attributes:
       level_db: of the latest sound, dBFS.
@@ -95,7 +95,7 @@ class Output(Protocol):
         """Ends the output, with some lines for the person; a second call does nothing."""
 
     def __enter__(self) -> Output:
-        """The output itself."""
+        """Returns itself."""
 
     def __exit__(
         self,

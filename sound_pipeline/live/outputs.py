@@ -1,4 +1,4 @@
-"""The output that --format names."""
+"""Output that --format names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_output(
     windows: bool = False,
     top: int = TOP_CLASSES,
 ) -> Output:
-    """The output for a format: a live view where text goes to a terminal, else lines.
+    """Output for a format: a live view where text goes to a terminal, else lines.
 
     Args:
       kind: one of `FORMATS`.

@@ -89,11 +89,11 @@ class Recogniser:
                 return self.tracker.advance(item)
 
     def _filled(self, window: Window) -> npt.NDArray[np.float32]:
-        """What the model is asked about: float32 [samples], a window of its own.
+        """Window filled up for the model: float32 [samples].
 
         Cut off and padded with silence, the first second of a rain is a short sound to the model,
         and it would name short sounds (docs/live.md has figures). So a sound that doesn't fill the
-        window is mirrored until it does, like the beginnings that models learn from, without the
+        window is mirrored until it does, like the beginnings that models train on, without the
         quiet at its end.
         """
         if len(window.samples) >= self._window:

@@ -176,7 +176,7 @@ class Segmenter:
 
     @property
     def state(self) -> FrameState | None:
-        """What the gate said about the latest frame; None before the first."""
+        """State of the gate at the latest frame; None before the first."""
         return self._state
 
     def feed(self, samples: npt.NDArray[np.float32]) -> list[Item]:
@@ -294,7 +294,7 @@ class Segmenter:
         return segment.active_until - segment.heard_until >= self._min_new
 
     def _cut(self, segment: _Open, tail: npt.NDArray[np.float32], is_whole: bool = False) -> Window:
-        """The window that ends at the present position and `tail` behind it."""
+        """Window that ends at the present position and `tail` behind it."""
         end = self._position + len(tail)
         start = max(segment.start, end - self._window)
         samples = np.concatenate((self._history.last(self._position - start), tail))
@@ -306,7 +306,7 @@ class Segmenter:
 
 @dataclasses.dataclass
 class _Open:
-    """The open segment. Positions are 0 where there is none yet."""
+    """Open segment. Positions are 0 where there is none yet."""
 
     index: int
     start: int
@@ -318,7 +318,7 @@ class _Open:
 
 
 class _History:
-    """The stream's last samples in a ring of fixed size, written in whole frames."""
+    """Stream's last samples in a ring of fixed size, written in whole frames."""
 
     def __init__(self, samples: int, frame: int) -> None:
         self._ring = np.zeros(-(-samples // frame) * frame, np.float32)
@@ -330,7 +330,7 @@ class _History:
         self._end += len(frame)
 
     def last(self, count: int) -> npt.NDArray[np.float32]:
-        """The last `count` samples, oldest first; they change with the next frame."""
+        """Last `count` samples, oldest first; they change with the next frame."""
         if count <= self._end:
             return self._ring[self._end - count : self._end]
         return np.concatenate((self._ring[self._end - count :], self._ring[: self._end]))

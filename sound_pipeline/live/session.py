@@ -31,7 +31,7 @@ _LAST_ANSWERS_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class ListeningConfig:
-    """How sound becomes events.
+    """Configuration of a session: gate, segments and events.
 
     Attributes:
       gate: what counts as sound.

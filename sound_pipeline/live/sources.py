@@ -40,10 +40,10 @@ class Source(Protocol):
         """See above."""
 
     def read(self, timeout_seconds: float) -> Block | None:
-        """The next block; None where none came in time."""
+        """Next block; None where none came in time."""
 
     def notices(self) -> list[str]:
-        """What the person should know since the last call."""
+        """Notices for the person since the last call."""
 
 
 class MicrophoneSource:
@@ -74,11 +74,11 @@ class MicrophoneSource:
         return self._microphone.statistics.lost_seconds
 
     def read(self, timeout_seconds: float) -> Block | None:
-        """The next block; None where none came in time."""
+        """Next block; None where none came in time."""
         return self._microphone.read(timeout_seconds)
 
     def notices(self) -> list[str]:
-        """What the person should know since the last call."""
+        """Notices for the person since the last call."""
         return [notice.text for notice in self._microphone.take_notices()]
 
 
@@ -125,7 +125,7 @@ class Replay:
         return not len(self._waiting)
 
     def read(self, timeout_seconds: float) -> Block | None:
-        """The next 20 ms; by the clock, None where they aren't due in time."""
+        """Next 20 ms; by the clock, None where they aren't due in time."""
         self._fill(self._block)
         start = self._position
         end = start + min(self._block, len(self._waiting))
@@ -157,7 +157,7 @@ class Replay:
 
 
 class Clock:
-    """The time of day of positions in a stream."""
+    """Time of day of positions in a stream."""
 
     def __init__(self, sample_rate_hz: int) -> None:
         """Knows nothing before the first block."""

@@ -34,7 +34,7 @@ class LatencyHistogram:
 
     @property
     def count(self) -> int:
-        """How many latencies were added."""
+        """Number of latencies added."""
         return int(self._counts.sum())
 
     def add(self, seconds: float) -> None:
@@ -45,7 +45,7 @@ class LatencyHistogram:
         self._greatest = max(self._greatest, seconds)
 
     def percentile(self, percent: float) -> float:
-        """The least latency, in seconds, that `percent` of them don't exceed (nearest rank).
+        """Least latency, in seconds, that `percent` of them don't exceed (nearest rank).
 
         Raises:
           ValueError: none was added yet.
@@ -67,7 +67,7 @@ class LatencyHistogram:
 
 @dataclasses.dataclass
 class SessionStatistics:
-    """What a live session has done so far.
+    """Counts and latencies of a live session so far.
 
     Attributes:
       captured_seconds: sound that arrived.
@@ -86,7 +86,7 @@ class SessionStatistics:
     latency: LatencyHistogram = dataclasses.field(default_factory=LatencyHistogram)
 
     def summary(self) -> str:
-        """The session in two or three lines."""
+        """Session in two or three lines."""
         lines = [
             f"captured {clock_text(self.captured_seconds)} of sound, "
             f"lost {self.lost_seconds:.1f} s",

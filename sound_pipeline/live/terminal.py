@@ -1,4 +1,4 @@
-"""The live view on a terminal: what was heard scrolls by above, what goes on now stays below.
+"""Live view on a terminal: what was heard scrolls by above, what goes on now stays below.
 
 Events and notices are printed as plain lines, which stay in the terminal's scrollback; beneath
 them a few rows are drawn again and again in place. They grow and shrink with the terminal.
@@ -46,7 +46,7 @@ _LEAST_HEADING_WIDTH = len("listening ")
 
 @dataclasses.dataclass(frozen=True)
 class _Signs:
-    """What bars are drawn with: `parts` are a cell's left eighths, or nothing between 0 and 1."""
+    """Characters of bars: `parts` are a cell's left eighths, or nothing between 0 and 1."""
 
     full: str
     parts: str
@@ -148,7 +148,7 @@ class TerminalView:
             self._console.print(Text(encodable(summary, self._stream)), soft_wrap=True)
 
     def __enter__(self) -> Output:
-        """The view itself."""
+        """Returns itself."""
         return self
 
     def __exit__(
@@ -191,7 +191,7 @@ class TerminalView:
         self._drawn_at = self._seconds()
 
     def _lines_on_screen(self) -> list[Text]:
-        """The lines of which something was above the view at the latest drawing."""
+        """Lines of which something was above the view at the latest drawing."""
         rows = self._drawn_above
         chosen: list[Text] = []
         for line in reversed(self._lines):
@@ -202,7 +202,7 @@ class TerminalView:
         return chosen[::-1]
 
     def _view(self, columns: int, rows: int) -> list[Text]:
-        """The rows of the view, at least one; what matters least goes first when room is short."""
+        """Rows of the view, at least one; what matters least goes first when room is short."""
         width = min(columns, _WIDEST)
         optional = ["level", "counters", "notice", *range(self._top), "rule"]
         if not self._notice:
@@ -270,7 +270,7 @@ class TerminalView:
         return self._cut(row, width)
 
     def _counters_row(self, width: int) -> Text:
-        """The counters in a row, as many as there is room for."""
+        """Counters in a row, as many as there is room for."""
         figures = self._statistics
         counters = [
             (f"captured {clock_text(figures.captured_seconds)}", False),
@@ -290,21 +290,21 @@ class TerminalView:
         return row
 
     def _bar(self, share: float, cells: int) -> str:
-        """A bar of some cells, filled from the left to a share of 0..1."""
+        """A bar of some cells, filled from the left to a fraction of 0..1."""
         parts = self._signs.parts
         whole, part = divmod(round(min(max(share, 0.0), 1.0) * cells * len(parts)), len(parts))
         bar = self._signs.full * whole + (parts[part] if part else "")
         return bar + self._signs.empty * (cells - len(bar))
 
     def _heading(self, text: str, width: int, style: str = "") -> Text:
-        """The first column, as wide as the labels need and there is room for."""
+        """First column, as wide as the labels need and there is room for."""
         cells = max(_LEAST_HEADING_WIDTH, min(self._widest_label + 1, width // 3))
         heading = self._cut(Text(text, style), cells - 1)
         heading.pad_right(cells - heading.cell_len)
         return heading
 
     def _cut(self, text: Text, width: int) -> Text:
-        """The text, its end replaced by an ellipsis where it is wider than some cells."""
+        """Text, its end replaced by an ellipsis where it is wider than some cells."""
         if text.cell_len > width:
             text.truncate(max(0, width - 1))
             if width > 0:

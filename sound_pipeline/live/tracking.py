@@ -22,7 +22,7 @@ Scores = npt.NDArray[np.floating]
 
 @dataclasses.dataclass(frozen=True)
 class EventConfig:
-    """How scores become events.
+    """Smoothing, thresholds and merging of live scores.
 
     Attributes:
       min_scores: what a label needs to be reported.
@@ -249,7 +249,7 @@ class EventTracker:
         return bool(smoothed[leader] >= smoothed[held] + margin)
 
     def _likeliest(self, smoothed: Scores) -> float:
-        """The highest score but the background's."""
+        """Highest score but the background's."""
         return float(smoothed[self._is_event].max(initial=0.0))
 
     @staticmethod
@@ -270,7 +270,7 @@ class EventTracker:
         return events
 
     def _release(self, earliest_next: float) -> list[Event]:
-        """The event held back, if nothing from a position on can continue it."""
+        """Event held back, if nothing from a position on can continue it."""
         held = self._held
         if held is None or earliest_next - held.end < self._merge:
             return []
@@ -328,7 +328,7 @@ class _Span:
 
 @dataclasses.dataclass
 class _Challenge:
-    """What is ahead of a span's label.
+    """Label that is ahead of a span's.
 
     Attributes:
       start: where the change is dated to.
@@ -354,7 +354,7 @@ class _Held:
 
 
 class _Open:
-    """What is known of the open segment: `span` from its first window on."""
+    """State of the open segment: `span` from its first window on."""
 
     def __init__(self, evidence: _Evidence) -> None:
         self.evidence = evidence
@@ -365,7 +365,7 @@ class _Open:
 
 
 class _Evidence:
-    """The weighted mean of windows, older ones fading: of their log-scores and of their time.
+    """Weighted mean of windows, older ones fading: of their log-scores and of their time.
 
     Attributes:
       scores: float64 [labels], 0..1, of the sum that the latest window's have.

@@ -17,8 +17,8 @@ NATIVE_RATES_HZ = (8_000, 16_000, 32_000, 48_000)
 
 _COPY_RATE_HZ = 8_000
 _COPY_FRAME = round(FRAME_SECONDS * _COPY_RATE_HZ)
-# Of the copy's low-pass: where it has fallen to half, as a share of the lower of the two rates, and
-# how many samples at that rate it reaches to either side.
+# Of the copy's low-pass: where it has fallen to half, as a fraction of the lower of the two rates,
+# and how many samples at that rate it reaches to either side.
 _CUTOFF = 0.45
 _REACH = 8
 
@@ -52,7 +52,7 @@ class VoiceDetector:
             self._history = np.zeros(self._interpolation.shape[1] - frame)
 
     def is_speech(self, frame: npt.NDArray[np.float64]) -> bool:
-        """What webrtcvad says of the next frame.
+        """Whether webrtcvad takes the next frame for speech.
 
         Args:
           frame: [round(rate / 100)], finite, -1..1.

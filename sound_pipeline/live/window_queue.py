@@ -1,4 +1,4 @@
-"""What waits for the model: windows that can't wait are superseded by newer ones."""
+"""Queue of windows for the model: those that can't wait are superseded by newer ones."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class WindowQueue:
             self._changed.notify_all()
 
     def get(self) -> QueuedItem | None:
-        """The next item; waits for one. None once the queue is closed and empty."""
+        """Next item; waits for one. None once the queue is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._is_closed)
             if not self._items:

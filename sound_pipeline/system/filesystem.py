@@ -28,7 +28,7 @@ _LIKE_A_FILE = re.compile(r".+\.[a-z][a-z0-9]{1,4}", re.IGNORECASE)
 
 
 class DirectoryEntry(Protocol):
-    """What is in a folder; `os.DirEntry` is one."""
+    """Entry of a folder; `os.DirEntry` is one."""
 
     @property
     def name(self) -> str:
@@ -36,7 +36,7 @@ class DirectoryEntry(Protocol):
 
     @property
     def path(self) -> str:
-        """The folder's path and its name."""
+        """Folder's path and its name."""
 
     def is_dir(self) -> bool:
         """Whether it is a folder, or a link to one."""
@@ -88,7 +88,7 @@ def exists(path: str) -> bool:
 
 
 def glob(pattern: str) -> list[str]:
-    """The files and folders that are like a pattern, sorted; `*`, `?` and `[a-z]` are known."""
+    """Files and folders that are like a pattern, sorted; `*`, `?` and `[a-z]` are known."""
     return sorted(_ask("glob", pattern) if is_remote(pattern) else disk_glob.glob(pattern))
 
 
@@ -180,7 +180,7 @@ class _RemoteFile(io.RawIOBase):
 
 
 def read_bytes(path: str) -> bytes:
-    """The whole file.
+    """Whole file.
 
     Raises:
       OSError: it can't be read.
@@ -192,7 +192,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def stamp(path: str) -> tuple[int, int, int, int]:
-    """What changes when a file does: its size, times of change of content and inode (ns), inode.
+    """Stamp of a file: its size, times of change of content and inode (ns), inode.
 
     Raises:
       OSError: there is no such file.
@@ -224,7 +224,7 @@ def _load_plugins() -> None:
 
 
 def _ask(question: str, path: str) -> Any:
-    """What a function of tf.io.gfile says; UserError if it can't tell."""
+    """Calls a function of tf.io.gfile; UserError if it fails."""
     try:
         with _as_os_errors(path):
             return getattr(_tensorflow(path).io.gfile, question)(path)

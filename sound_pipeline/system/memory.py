@@ -1,4 +1,4 @@
-"""How much memory there is."""
+"""Memory of the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ASSUMED_BYTES = 4 << 30
 
 
 def memory_bytes() -> int:
-    """The machine's memory, or what this process' container may use of it."""
+    """Machine's memory, or what this process' container may use of it."""
     sizes = []
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

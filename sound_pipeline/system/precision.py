@@ -1,4 +1,4 @@
-"""The number format that a model's heavy part is computed in.
+"""Number format that a model's heavy part is computed in.
 
 Weights, inputs and outputs stay float32. Inside, TensorFlow's graph optimiser casts convolutions
 and matrix products, and what lies between them, to the chosen format (its auto mixed precision).
@@ -28,7 +28,7 @@ _TENSOR_CORES = (7, 0)
 
 @dataclass(frozen=True)
 class Machine:
-    """What decides which formats are fast.
+    """Capabilities that decide which number formats are fast.
 
     Attributes:
       cpu_flags: the CPU's features as Linux names them; None where they can't be told.
@@ -65,7 +65,7 @@ def check_precision(precision: str) -> None:
 
 
 def choose_precision(asked: str, machine: Machine, pays: bool = True) -> PrecisionChoice:
-    """The format that --precision means on a machine.
+    """Format that --precision means on a machine.
 
     Args:
       asked: one of `PRECISIONS`.
@@ -121,7 +121,7 @@ def computing_in(precision: str) -> Iterator[None]:
 
 
 def this_machine() -> Machine:
-    """What TensorFlow and the operating system say of this one."""
+    """Capabilities of this machine, by TensorFlow and the operating system."""
     import tensorflow as tf
 
     onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false")
@@ -163,7 +163,7 @@ def _able(precision: str, machine: Machine) -> tuple[bool, str]:
 
 
 def _cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str] | None:
-    """The features of an x86 CPU under Linux; None elsewhere."""
+    """Features of an x86 CPU under Linux; None elsewhere."""
     try:
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")
     except OSError:

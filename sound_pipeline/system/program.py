@@ -1,4 +1,4 @@
-"""What every program of the package shares: flags, one-line errors, exit codes."""
+"""Frame of every program: flags, one-line errors, exit codes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
 
 
 def command() -> str:
-    """What the user typed, as it can be typed again in a shell."""
+    """Command line as it can be typed again in a shell."""
     return shlex.join(["python", *sys.argv])
 
 
@@ -94,7 +94,7 @@ def no_arguments(arguments: list[str]) -> None:
 
 
 def integers(flag: str, words: list[str]) -> tuple[int, ...]:
-    """The whole numbers of a list flag.
+    """Whole numbers of a list flag.
 
     Raises:
       UserError: a word is none.
@@ -103,7 +103,7 @@ def integers(flag: str, words: list[str]) -> tuple[int, ...]:
 
 
 def numbers(flag: str, words: list[str]) -> tuple[float, ...]:
-    """The numbers of a list flag.
+    """Numbers of a list flag.
 
     Raises:
       UserError: a word is none.

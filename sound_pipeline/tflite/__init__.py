@@ -1,1 +1,1 @@
-"""The model for small devices."""
+"""Model for small devices."""

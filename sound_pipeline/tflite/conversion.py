@@ -130,6 +130,6 @@ def _check_signature(saved_model: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The operations that are missing, or the first line of what the converter says."""
+    """Operations that are missing, or the first line of what the converter says."""
     missing = re.search(r"TF Select ops: (.*)|Custom ops: (.*)", str(error))
     return f"it lacks {missing[1] or missing[2]}" if missing else first_line(error)

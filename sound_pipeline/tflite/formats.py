@@ -1,4 +1,4 @@
-"""The forms that a .tflite file may have; known without TensorFlow."""
+"""Forms that a .tflite file may have; known without TensorFlow."""
 
 from __future__ import annotations
 

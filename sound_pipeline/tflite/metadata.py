@@ -97,7 +97,7 @@ def add_metadata(
 
 
 def _about(description: str, sample_rate_hz: int, min_score: float, files: Sequence[str]) -> bytes:
-    """The flatbuffer of ModelMetadata."""
+    """Flatbuffer of ModelMetadata."""
     waveform = _Fields(
         {
             0: "waveform",

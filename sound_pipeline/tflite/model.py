@@ -59,7 +59,7 @@ class LiteModel:
         self._samples = int(waveform["shape"][1])
 
     def scores(self, waveform: Floats, sample_rate_hz: int) -> Floats:
-        """The score of every class: float32 [classes], which sum to 1.
+        """Score of every class: float32 [classes], which sum to 1.
 
         Args:
           waveform: float32 [samples], -1..1, of one window at the most; padded with silence where

@@ -1,4 +1,4 @@
-"""The weights of a quantised TensorFlow Lite model that must not be."""
+"""Weights of a quantised TensorFlow Lite model that must not be."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def keep_spectrum_exact(quantised: bytes, exact: bytes) -> bytes:
 
 
 def _mel_filters(model: Any) -> list[Any]:
-    """The constants of the matrix products between the Fourier transform and the logarithm."""
+    """Constants of the matrix products between the Fourier transform and the logarithm."""
     graph = model.subgraphs[0]
     found = []
     # What is made of a Fourier transform and not yet a level; there may be several spectra.

@@ -1,1 +1,1 @@
-"""The capturing process and what keeps it alive."""
+"""Capturing process and what keeps it alive."""

@@ -1,4 +1,4 @@
-"""The microphone: blocks of samples with their positions, from a device that may fail.
+"""Microphone: blocks of samples with their positions, from a device that may fail.
 
 PortAudio runs in a process of its own (`capture_process` says why), which is started again when
 the device has gone or frozen (`reopening`). `Microphone.read` takes its blocks, counts what was
@@ -32,7 +32,7 @@ _INT16_FULL_SCALE = 32768.0
 
 @dataclasses.dataclass(frozen=True)
 class CaptureConfig:
-    """Which microphone, and how.
+    """Microphone and sample rate to capture with.
 
     Attributes:
       device: empty for the system's default one; else a number of `list_devices` or a part of a
@@ -80,7 +80,7 @@ class Block:
 
 
 class NoticeKind(enum.Enum):
-    """What a notice is about: sound that is missing, or a device that has gone or come back."""
+    """Kinds of notices: sound that is missing, or a device that has gone or come back."""
 
     LOST = "lost"
     FAILED = "failed"
@@ -97,7 +97,7 @@ class Notice:
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """What was captured so far.
+    """Counts of samples captured and lost so far.
 
     Attributes:
       captured_seconds: sound that came.
@@ -204,13 +204,13 @@ class Microphone:
         return block
 
     def take_notices(self) -> list[Notice]:
-        """What the user should be told that earlier calls haven't returned."""
+        """Notices for the user that earlier calls haven't returned."""
         taken, self._notices = self._notices, []
         return taken
 
     @property
     def statistics(self) -> Statistics:
-        """What was captured and lost so far, a present outage included."""
+        """Counts of samples captured and lost so far, a present outage included."""
         now = self._clock() if self._closed_at is None else self._closed_at
         away_seconds = 0.0 if self._away_since is None else now - self._away_since
         return Statistics(

@@ -1,4 +1,4 @@
-"""The program's end of the capture process: starts it, reads its messages, ends it."""
+"""Program's end of the capture process: starts it, reads its messages, ends it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RECHECK_SECONDS = 0.2
 
 
 class CaptureEnded(Exception):
-    """The capture process is gone; the message says what is known of why."""
+    """Capture process is gone; the message says what is known of why."""
 
 
 class CaptureChild:
@@ -51,7 +51,7 @@ class CaptureChild:
             reader.start()
 
     def receive(self, timeout_seconds: float) -> Message | None:
-        """The next message, or None if none came in this time.
+        """Next message, or None if none came in this time.
 
         Raises:
           CaptureEnded: there will be no more.

@@ -1,4 +1,4 @@
-"""Which input device is meant, and with how many channels and at which rate it is opened.
+"""Choice of an input device, its channels and its sample rate.
 
 Everything here may hang with a frozen sound server, and prints PortAudio's own remarks to stderr:
 it runs in the capture process only (`sound_pipeline.live.microphone.process`). `portaudio` is the
@@ -73,7 +73,7 @@ def listing(devices: Sequence[InputDevice]) -> str:
 
 
 def find_device(devices: Sequence[InputDevice], wanted: str, index: int = -1) -> InputDevice:
-    """The device a user means.
+    """Device a user means.
 
     Args:
       devices: those there are.
@@ -114,12 +114,12 @@ def find_device(devices: Sequence[InputDevice], wanted: str, index: int = -1) ->
 
 
 def choose_channels(device: InputDevice) -> int:
-    """How many channels to open: those whose mean is the microphone's sound."""
+    """Number of channels to open: those whose mean is the microphone's sound."""
     return device.channels if device.channels <= _MOST_MIXED_CHANNELS else 1
 
 
 def choose_rate(portaudio: Any, device: InputDevice, wanted_hz: int) -> int:
-    """The rate to open a device at.
+    """Rate to open a device at.
 
     Args:
       portaudio: the module `sounddevice`.
@@ -154,7 +154,7 @@ def choose_rate(portaudio: Any, device: InputDevice, wanted_hz: int) -> int:
 
 
 def cannot_open(device: InputDevice, error: Exception) -> UserError:
-    """What to tell the user when PortAudio refuses a device."""
+    """Message for the user when PortAudio refuses a device."""
     in_use = len(error.args) > 1 and error.args[1] == _DEVICE_UNAVAILABLE
     advice = "is another program using it?" if in_use else "--list_devices lists the others"
     return UserError(f"the microphone {device.name} can't be opened: {error}; {advice}")

@@ -1,4 +1,4 @@
-"""What the capture process tells the program that started it: messages over a pipe."""
+"""Messages from the capture process to the program that started it, over a pipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEADER = struct.Struct("<cIdQ?")
 
 
 class Kind(enum.Enum):
-    """What a message says; its payload is JSON but for BLOCK's.
+    """Kinds of messages; the payload is JSON but for BLOCK's.
 
     STARTED: Python runs, PortAudio comes next. LISTING: the table of devices, a string. READY: a
     stream runs, an `Opened`. BLOCK: audio, int16 in the machine's byte order, channels
@@ -48,13 +48,13 @@ class Message(NamedTuple):
     overflowed: bool = False
 
     def value(self) -> Any:
-        """The payload of a message that isn't audio."""
+        """Payload of a message that isn't audio."""
         return json.loads(self.payload)
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What the capture process shall do, given to it as its only argument.
+    """Request to the capture process, given to it as its only argument.
 
     Attributes:
       device: see `devices.find_device`.
@@ -75,7 +75,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
-    """What was opened: the device's whole name and number, its rate and channels."""
+    """Device that was opened: its whole name and number, rate and channels."""
 
     name: str
     index: int
@@ -89,7 +89,7 @@ def to_argument(request: Request) -> str:
 
 
 def from_argument(word: str) -> Request:
-    """The inverse of `to_argument`."""
+    """Inverse of `to_argument`."""
     return Request(**json.loads(word))
 
 
@@ -126,7 +126,7 @@ def write_message(stream: IO[bytes], sent: Message) -> None:
 
 
 def read_messages(stream: IO[bytes]) -> Iterator[Message]:
-    """The messages of a stream up to its end; one that is cut off there is left out."""
+    """Messages of a stream up to its end; one that is cut off there is left out."""
     while len(header := stream.read(_HEADER.size)) == _HEADER.size:
         kind, size, arrived_at, dropped, overflowed = _HEADER.unpack(header)
         payload = stream.read(size)

@@ -1,4 +1,4 @@
-"""The process that holds PortAudio: `python -m sound_pipeline.live.microphone.process REQUEST`.
+"""Process that holds PortAudio: `python -m sound_pipeline.live.microphone.process REQUEST`.
 
 Why a process and not a thread: while a PulseAudio daemon is frozen (SIGSTOP, a hung driver),
 opening, probing, aborting and closing a stream and even starting PortAudio hang in C, and a close
@@ -74,7 +74,7 @@ class BlockQueue:
             raise
 
     def take(self, timeout_seconds: float) -> Message | None:
-        """The oldest block, or None if none came in this time."""
+        """Oldest block, or None if none came in this time."""
         with self._changed:
             if not self._changed.wait_for(lambda: bool(self._blocks), timeout_seconds):
                 return None
@@ -145,7 +145,7 @@ def serve(
 
 
 def import_portaudio() -> Any:
-    """The module `sounddevice`, which starts PortAudio when it is imported.
+    """Module `sounddevice`, which starts PortAudio when it is imported.
 
     Raises:
       UserError: it or PortAudio is missing.

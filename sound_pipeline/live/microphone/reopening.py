@@ -23,10 +23,10 @@ _LONGEST_WAIT_SECONDS = 0.1
 
 
 class Capture(Protocol):
-    """What `CaptureChild` does."""
+    """Interface of `CaptureChild`."""
 
     def receive(self, timeout_seconds: float) -> Message | None:
-        """The next message, None if none came in time; raises CaptureEnded after the last."""
+        """Next message, None if none came in time; raises CaptureEnded after the last."""
 
     def close(self) -> None:
         """Ends it."""
@@ -92,7 +92,7 @@ class LastingCapture:
                 return received
 
     def receive(self, timeout_seconds: float) -> Message | Failure | None:
-        """The next message, or why the process was given up; None if neither came in this time.
+        """Next message, or why the process was given up; None if neither came in this time.
 
         After a failure, further calls start the next process, when it is time to.
         """

@@ -54,7 +54,7 @@ class SampleClock:
 
     @property
     def end(self) -> int:
-        """The position after the last sample."""
+        """Position after the last sample."""
         return self.captured + self.lost
 
     @property
@@ -66,7 +66,7 @@ class SampleClock:
         return min(self._arrived_at, self._least_delay + self.end / self._rate_hz)
 
     def reopened(self) -> None:
-        """The next block comes from a new stream; the time between the two is lost."""
+        """Next block comes from a new stream; the time between the two is lost."""
         self._is_new_stream = True
 
     def add(

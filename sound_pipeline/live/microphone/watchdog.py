@@ -43,7 +43,7 @@ class BackOff:
         self._pause_seconds = _FIRST_PAUSE_SECONDS
 
     def next_pause(self, ran_seconds: float) -> float:
-        """The pause before the next attempt.
+        """Pause before the next attempt.
 
         Args:
           ran_seconds: how long the attempt that failed had given sound.
