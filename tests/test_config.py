@@ -37,7 +37,7 @@ RUN = RunConfig(
     image_size=224,
     max_bad_clips=0.05,
     augmented_copies=2,
-    augmentation=AugmentationConfig(kinds=("noise", "gain"), max_gain_db=1.5),
+    augmentation=AugmentationConfig(kinds=("noise", "mask"), max_snr_db=30.0),
 )
 
 
@@ -103,9 +103,6 @@ def test_a_bad_value_in_a_file_is_refused() -> None:
         ({"min_hz": 500.0, "max_hz": 500.0}, "spectrogram.max_hz=500"),
         ({"max_hz": 11026.0}, "spectrogram.max_hz=11026"),
         ({"max_hz": math.nan}, "spectrogram.max_hz=nan"),
-        ({"image_channels": "three"}, "--image_channels=three"),
-        ({"image_channels": "multi", "hop_seconds": 0.05}, "--image_channels=multi"),
-        ({"image_channels": "multi", "frame_seconds": 0.6}, "--image_channels=multi"),
         ({"floor_db": 0.0}, "--floor_db=0"),
         ({"floor_db": -201.0}, "--floor_db=-201"),
         ({"floor_db": math.nan}, "--floor_db=nan"),
@@ -151,6 +148,7 @@ def test_feature_values_out_of_range_name_their_flag(values: dict[str, Any], fla
 def test_features_of_version_0_1_are_read() -> None:
     flat = {"window_seconds": 2.0, "window_overlap": 0.25, "quiet_window_db": -20.0}
     flat |= {"mel_bands": 40, "beginning_seconds": [0.2], "pieces": [1, 2], "colormap": "gray"}
+    flat |= {"image_channels": "multi"}
     expected = FeatureConfig(
         windows=WindowConfig(seconds=2.0, overlap=0.25, quiet_db=-20.0),
         spectrogram=SpectrogramConfig(mel_bands=40, colormap="gray"),
@@ -193,7 +191,7 @@ def test_head_values_out_of_range_name_their_flag(values: dict[str, Any], flag: 
         ({"max_bad_clips": math.nan}, "--max_bad_clips=nan"),
         ({"augmented_copies": -1}, "--augmented_copies=-1"),
         ({"augmented_copies": 101}, "--augmented_copies=101"),
-        ({"fine_tune": FineTuneConfig()}, "--fine_tune: a network learns from whole windows"),
+        ({"fine_tune": FineTuneConfig()}, "--fine_tune: a network is trained on whole windows"),
     ],
 )
 def test_run_values_out_of_range_name_their_flag(values: dict[str, Any], flag: str) -> None:

@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.evaluation.accuracy --data_dir=ESC-50-master \
         --extractors=gabor,INCEPTION,YAMNET [--seeds=3] [--cache_dir=~/.cache/sound_pipeline] \
         [--window_seconds=2,4,5] [--floor_db=-60] [--augmented_copies=0,1] [--augment=noise,mask] \
-        [--image_channels=multi] [--pieces=1,1+2+4] [--mixup=0,1] [--notune]
+        [--pieces=1,1+2+4] [--mixup=0,1] [--notune]
 
 ESC-10's own folds. A seed decides which recordings of the training side are held back; the test
 folds have no part in any choice. Each figure is the mean over folds
@@ -28,7 +28,6 @@ from absl import flags
 from benchmarks.targets import Target, report
 from sound_pipeline.augmentation.config import AUGMENTATIONS, AugmentationConfig
 from sound_pipeline.features.config import (
-    IMAGE_CHANNELS,
     FeatureConfig,
     SpectrogramConfig,
     WindowConfig,
@@ -48,7 +47,6 @@ def define_flags() -> None:
     flags.DEFINE_float("floor_db", SpectrogramConfig.floor_db, "As of train.py.")
     flags.DEFINE_list("augmented_copies", ["0"], "As of train.py, a row each.")
     flags.DEFINE_list("augment", list(AUGMENTATIONS), "As of train.py.")
-    flags.DEFINE_enum("image_channels", "colormap", IMAGE_CHANNELS, "As of train.py.")
     flags.DEFINE_list("pieces", ["1"], "As of train.py, joined by +, a row each.")
     flags.DEFINE_list("mixup", ["0"], "As of train.py, a row each.")
     flags.DEFINE_bool("tune", True, "Measure --tune too, which takes most of the time.")
@@ -128,7 +126,7 @@ def measure(
             "validation_loss": float(np.mean(held_out[key])),
         }
     kinds = [
-        "gabor" if handle == "gabor" else "image" if of_handle[0].takes_images else "waveform"
+        "gabor" if handle == "gabor" else "image" if of_handle[0].depends_on else "waveform"
         for handle, of_handle in zip(handles, loaded, strict=True)
     ]
     return kinds, figures
@@ -156,9 +154,7 @@ def main(arguments: list[str]) -> None:
         # A beginning is shorter than a window.
         features = FeatureConfig(
             windows=WindowConfig(seconds=seconds),
-            spectrogram=SpectrogramConfig(
-                floor_db=values.floor_db, image_channels=values.image_channels
-            ),
+            spectrogram=SpectrogramConfig(floor_db=values.floor_db),
             beginning_seconds=tuple(s for s in FeatureConfig.beginning_seconds if s < seconds),
             pieces=cut,
         )
@@ -215,7 +211,6 @@ def main(arguments: list[str]) -> None:
         "seeds": values.seeds,
         "floor_db": values.floor_db,
         "augment": augmentation.kinds,
-        "image_channels": values.image_channels,
     }
     report(about | {"figures": rows}, targets)
 

@@ -7,7 +7,7 @@ import math
 
 from sound_pipeline.errors import check
 
-AUGMENTATIONS = ("speed", "equalise", "mask", "shift", "noise", "gain")
+AUGMENTATIONS = ("speed", "mask", "shift", "noise")
 """The kinds of change, in the order in which they are made."""
 
 
@@ -21,12 +21,9 @@ class AugmentationConfig:
       kinds: which of `AUGMENTATIONS` are made.
       max_speed_change: how much faster, or slower, a recording is played, as a share; its pitch
         moves with it.
-      max_equalisation_db: how far a frequency's gain may lie from 0 dB.
-      equalisation_points: gains drawn for each curve, evenly spaced on the mel scale between 0 Hz
-        and `equalisation_top_hz`; the curve runs smoothly between them.
-      equalisation_top_hz: the curve's last point; above, it goes on level.
+      mask_top_hz: upper end of the mel scale from which bands are taken away.
       max_frequency_mask_share: width of the band that is taken away, as a fraction of the mel scale
-        up to `equalisation_top_hz`.
+        up to `mask_top_hz`.
       max_time_mask_share: length of what is faded out, once in each stretch, as a fraction of it.
       mask_depth_db: gain in the midst of a mask (negative).
       max_shift_share: how much later a recording starts, as a fraction of a stretch; what is pushed
@@ -34,22 +31,18 @@ class AugmentationConfig:
         before that.
       min_snr_db: the mean power of a recording over that of the noise mixed into it, at the least.
       max_snr_db: the same, at the most.
-      max_gain_db: how much louder, or quieter, a recording becomes; with it comes a random sign.
       stretch_seconds: length of a stretch; train.py takes that of a window.
     """
 
     kinds: tuple[str, ...] = AUGMENTATIONS
     max_speed_change: float = 0.1
-    max_equalisation_db: float = 6.0
-    equalisation_points: int = 8
-    equalisation_top_hz: float = 11025.0
+    mask_top_hz: float = 11025.0
     max_frequency_mask_share: float = 0.15
     max_time_mask_share: float = 0.15
     mask_depth_db: float = -40.0
     max_shift_share: float = 0.25
     min_snr_db: float = 10.0
     max_snr_db: float = 40.0
-    max_gain_db: float = 6.0
     stretch_seconds: float = 4.0
 
     def __post_init__(self) -> None:
@@ -67,16 +60,13 @@ class AugmentationConfig:
         )
         for name, low, high in (
             ("max_speed_change", 0.0, 0.5),
-            ("max_equalisation_db", 0.0, 60.0),
-            ("equalisation_points", 2, 64),
-            ("equalisation_top_hz", 500.0, 192_000.0),
+            ("mask_top_hz", 500.0, 192_000.0),
             ("max_frequency_mask_share", 0.0, 0.5),
             ("max_time_mask_share", 0.0, 0.5),
             ("mask_depth_db", -100.0, 0.0),
             ("max_shift_share", 0.0, 1.0),
             ("min_snr_db", -20.0, self.max_snr_db),
             ("max_snr_db", -20.0, 100.0),
-            ("max_gain_db", 0.0, 40.0),
             ("stretch_seconds", 0.1, 60.0),
         ):
             value = getattr(self, name)

@@ -21,9 +21,8 @@ def define() -> None:
         flags.DEFINE_list(
             "augment",
             list(AUGMENTATIONS),
-            "How copies are changed: some of speed (with pitch), equalise (a random filter), mask "
-            "(a stretch and a band faded out), shift (in time), noise (recordings of "
-            "--background_dir, or coloured noise), gain.",
+            "How copies are changed: some of speed (with pitch), mask (a stretch and a band faded "
+            "out), shift (in time), noise (recordings of --background_dir, or coloured noise).",
         )
 
 

@@ -19,7 +19,7 @@ from sound_pipeline.features.windows import usable
 from sound_pipeline.system.arrays import Floats
 
 # Raised whenever the same seed and configuration give another sound.
-AUGMENTATION_VERSION = 1
+AUGMENTATION_VERSION = 2
 
 # Gain curves are known at so many frequencies, evenly spaced on the mel scale, and straight between
 # them.
@@ -62,18 +62,12 @@ def augment(
     sound = usable(waveform)
     sound = tf.pad(sound, [[0, tf.maximum(1 - tf.size(sound), 0)]])
     # A seed for each kind, used or not: leaving one out doesn't change what the others do.
-    speed, equaliser, band, hole, shift, noise, ratio, gain = _seeds(seed, 8)
+    speed, band, hole, shift, noise, ratio = _seeds(seed, 6)
     if "speed" in config.kinds:
         highest = np.log1p(config.max_speed_change)
         sound = change_speed(sound, sample_rate_hz, tf.exp(_uniform(speed, -highest, highest)))
-    curve = tf.zeros([_CURVE_POINTS])
-    if "equalise" in config.kinds:
-        curve += equaliser_curve_db(equaliser, config)
     if "mask" in config.kinds:
-        curve += band_mask_curve_db(band, config)
-    if "equalise" in config.kinds or "mask" in config.kinds:
-        sound = equalise(sound, sample_rate_hz, curve, config)
-    if "mask" in config.kinds:
+        sound = equalise(sound, sample_rate_hz, band_mask_curve_db(band, config), config)
         sound = mask_time(sound, sample_rate_hz, hole, config)
     if "shift" in config.kinds:
         seconds = _uniform(shift, 0.0, config.max_shift_share * config.stretch_seconds)
@@ -81,10 +75,6 @@ def augment(
     if "noise" in config.kinds:
         beside = noise_beside(tf.size(sound), sample_rate_hz, noise, background)
         sound = mix(sound, beside, _uniform(ratio, config.min_snr_db, config.max_snr_db))
-    if "gain" in config.kinds:
-        louder, sign = _seeds(gain, 2)
-        factor = _from_db(_uniform(louder, -config.max_gain_db, config.max_gain_db))
-        sound *= tf.where(_uniform(sign, 0.0, 1.0) < 0.5, -factor, factor)
     return sound
 
 
@@ -107,24 +97,8 @@ def change_speed(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, speed: tf.Tenso
 
 def curve_frequencies_hz(config: AugmentationConfig) -> Floats:
     """Where gain curves have their points: float32 [256], Hz, evenly spaced in mels."""
-    mels = np.linspace(0.0, hz_to_mel(config.equalisation_top_hz), _CURVE_POINTS)
+    mels = np.linspace(0.0, hz_to_mel(config.mask_top_hz), _CURVE_POINTS)
     return np.asarray(mel_to_hz(mels), np.float32)
-
-
-def equaliser_curve_db(seed: tf.Tensor, config: AugmentationConfig) -> tf.Tensor:
-    """A smooth random curve of gains: float32 [256], dB, at `curve_frequencies_hz`.
-
-    Args:
-      seed: int32 or int64 [2].
-      config: how many gains are drawn, and how large they may be.
-    """
-    most = config.max_equalisation_db
-    shape = [config.equalisation_points]
-    drawn = tf.random.stateless_uniform(shape, seed, -most, most, alg=_GENERATOR)
-    places = np.linspace(0.0, config.equalisation_points - 1, _CURVE_POINTS)
-    distance = np.minimum(np.abs(places[:, None] - np.arange(config.equalisation_points)), 1.0)
-    weights = np.asarray(0.5 + 0.5 * np.cos(np.pi * distance), np.float32)
-    return tf.linalg.matvec(tf.constant(weights), drawn)
 
 
 def band_mask_curve_db(seed: tf.Tensor, config: AugmentationConfig) -> tf.Tensor:

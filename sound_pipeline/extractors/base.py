@@ -27,13 +27,11 @@ class Extractor(tf.Module, abc.ABC):
       fingerprint: changes whenever the same prepared input would give another embedding.
       config: what the features look like.
       benefits_from_low_precision: whether computing in less than float32 can make it faster.
-      takes_images: whether it is an image network, which `image_channels` is for.
       tflite_compatible: False where it is known that TensorFlow Lite lacks its operations.
       pieces: how many embeddings of pieces of a window stand side by side in its own.
     """
 
     benefits_from_low_precision = False
-    takes_images = False
     tflite_compatible = True
     pieces = 1
 

@@ -55,7 +55,7 @@ class GaborExtractor(Extractor):
     @property
     def depends_on(self) -> dict[str, Any]:
         """Grey image is made of the whole spectrogram, and has no colours."""
-        return spectrogram_fields(self.config, leave_out=("colormap", "image_channels"))
+        return spectrogram_fields(self.config, leave_out=("colormap",))
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """Grey image: float32 [batch, 150, 30 a second], 0..1."""

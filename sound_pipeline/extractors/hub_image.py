@@ -14,9 +14,6 @@ from sound_pipeline.features.config import FeatureConfig
 
 DEFAULT_IMAGE_SIZE = 299
 
-MULTI_VERSION = 1
-"""Raised whenever --image_channels=multi gives another image."""
-
 
 class HubImageExtractor(Extractor):
     """A module that turns images float32 [batch, height, width, 3], 0..1, into vectors.
@@ -27,7 +24,6 @@ class HubImageExtractor(Extractor):
     # Deep networks of convolutions; the filter bank takes under two milliseconds a window in
     # float32, and no less in bfloat16.
     benefits_from_low_precision = True
-    takes_images = True
 
     def __init__(self, loaded: HubModule, config: FeatureConfig, image_size: int = 0) -> None:
         """Wraps a module.
@@ -51,12 +47,10 @@ class HubImageExtractor(Extractor):
                 f"--image_size={image_size}: {handle} takes {self.height}x{self.width} images; "
                 "leave the flag out"
             )
-        multi = config.spectrogram.image_channels == "multi"
-        channels = f"-multi-{MULTI_VERSION}" if multi else ""
         super().__init__(
             handle=handle,
             embedding_size=_embedding_size(self._function, self.height, self.width, handle),
-            fingerprint=f"{loaded.content}-{self.height}x{self.width}{channels}",
+            fingerprint=f"{loaded.content}-{self.height}x{self.width}",
             config=config,
         )
         # Tracked, so that its weights travel inside the exported model.
@@ -64,13 +58,12 @@ class HubImageExtractor(Extractor):
 
     @property
     def depends_on(self) -> dict[str, Any]:
-        """All of the spectrogram; its colours where they are the channels."""
-        multi = self.config.spectrogram.image_channels == "multi"
-        return spectrogram_fields(self.config, leave_out=("colormap",) if multi else ())
+        """All of the spectrogram, and its colours."""
+        return spectrogram_fields(self.config)
 
     def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
-        """Image: float32 [batch, height, width, 3], 0..1; see `features.network_image`."""
-        return image.network_image(waveform, sample_rate_hz, self.height, self.width, self.config)
+        """Image: float32 [batch, height, width, 3], 0..1; see `image.coloured_image`."""
+        return image.coloured_image(waveform, sample_rate_hz, self.height, self.width, self.config)
 
     def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Pictures to embeddings float32 [batch, embedding_size]."""

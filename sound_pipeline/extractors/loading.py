@@ -26,8 +26,7 @@ def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> 
       image_size: height and width of the image for modules that take any; 0 for 299.
 
     Raises:
-      UserError: a module can't be reached, or is of neither kind; one is named twice, or none;
-        the channels of images are named and none takes images.
+      UserError: a module can't be reached, or is of neither kind; one is named twice, or none.
     """
     names = handles.split(",")
     if not all(names):
@@ -36,12 +35,6 @@ def load_extractor(handles: str, config: FeatureConfig, image_size: int = 0) -> 
         raise UserError(f"--extractor={handles}: one is named twice; name each once")
     makers = [_load_one(name, image_size) for name in names]
     extractors = [_in_pieces(make, pieces, config) for make in makers for pieces in config.pieces]
-    channels = config.spectrogram.image_channels
-    if channels != "colormap" and not any(each.takes_images for each in extractors):
-        raise UserError(
-            f"--image_channels={channels}: --extractor={handles} has no image network, which it "
-            "is for; leave it out"
-        )
     return join_extractors(extractors)
 
 

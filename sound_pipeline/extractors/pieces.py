@@ -31,7 +31,6 @@ class PiecesExtractor(Extractor):
         )
         self.pieces = pieces
         self.benefits_from_low_precision = of_piece.benefits_from_low_precision
-        self.takes_images = of_piece.takes_images
         self.tflite_compatible = of_piece.tflite_compatible
         self.module = of_piece.module
         self._of_piece = of_piece

@@ -15,9 +15,6 @@ REFERENCE_FRAME_LENGTH = 2048
 REFERENCE_HOP_LENGTH = 512
 REFERENCE_SAMPLE_RATE_HZ = 22050
 
-IMAGE_CHANNELS = ("colormap", "multi")
-"""The values of `--image_channels`."""
-
 
 @dataclasses.dataclass(frozen=True)
 class WindowConfig:
@@ -73,10 +70,6 @@ class SpectrogramConfig:
         in -1..1), so that digital silence is black and dither dark. A broadband noise of
         about -46 dBFS or a tone of -61 dBFS reaches the default.
       colormap: name of a matplotlib colormap.
-      image_channels: the three channels of an image network's input: "colormap" for the colours
-        of one spectrogram, "multi" for spectrograms of frames half as long, as long and twice as
-        long as `frame_seconds` (after Palanisamy et al. 2020, "Rethinking CNN models for audio
-        classification").
     """
 
     sample_rate_hz: int = REFERENCE_SAMPLE_RATE_HZ
@@ -88,7 +81,6 @@ class SpectrogramConfig:
     floor_db: float = -80.0
     reference_floor_db: float = -20.0
     colormap: str = "magma"
-    image_channels: str = "colormap"
 
     def __post_init__(self) -> None:
         """Raises UserError naming the flag or field of a value out of range."""
@@ -99,16 +91,6 @@ class SpectrogramConfig:
             f"spectrogram.hop_seconds={self.hop_seconds:g} and "
             f"spectrogram.frame_seconds={self.frame_seconds:g}: a hop lies between 0.001 s and the "
             "frame, a frame is at most 1 s",
-        )
-        check(
-            self.image_channels in IMAGE_CHANNELS,
-            f"--image_channels={self.image_channels}: give {' or '.join(IMAGE_CHANNELS)}",
-        )
-        frames = self.channel_frame_seconds
-        check(
-            self.image_channels != "multi" or (self.hop_seconds <= frames[0] and frames[-1] <= 1),
-            f"--image_channels=multi takes frames of {frames[0]:g} to {frames[-1]:g} s: the hop of "
-            f"{self.hop_seconds:g} s must not be longer, and a frame is at most 1 s",
         )
 
     def _check_frequencies(self) -> None:
@@ -136,11 +118,6 @@ class SpectrogramConfig:
             f"spectrogram.reference_floor_db={self.reference_floor_db:g}: give a finite level from "
             "-100 dB up",
         )
-
-    @property
-    def channel_frame_seconds(self) -> tuple[float, ...]:
-        """The lengths of the frames behind the channels of a "multi" image."""
-        return tuple(factor * self.frame_seconds for factor in (0.5, 1.0, 2.0))
 
     @property
     def frame_length(self) -> int:
@@ -241,6 +218,8 @@ def read_features(values: Mapping[str, Any]) -> FeatureConfig:
     windows = {"window_seconds": "seconds", "window_overlap": "overlap"}
     windows |= {"quiet_window_db": "quiet_db"}
     own = {field.name for field in dataclasses.fields(FeatureConfig)}
+    # Version 0.1 could make three spectrograms the channels of images; that is in a model's graph.
+    values = {name: value for name, value in values.items() if name != "image_channels"}
     nested: dict[str, Any] = {"windows": {}, "spectrogram": {}}
     for name, value in values.items():
         if name in windows:

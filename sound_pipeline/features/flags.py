@@ -5,7 +5,6 @@ from __future__ import annotations
 from absl import flags
 
 from sound_pipeline.features.config import (
-    IMAGE_CHANNELS,
     FeatureConfig,
     SpectrogramConfig,
     WindowConfig,
@@ -66,13 +65,6 @@ def _define_spectrogram() -> None:
             spectrogram.colormap,
             "Colormap of matplotlib for the images that image networks and people see.",
         )
-        flags.DEFINE_enum(
-            "image_channels",
-            spectrogram.image_channels,
-            IMAGE_CHANNELS,
-            "Channels of an image network's input: the colours of one spectrogram, or three "
-            "spectrograms with short, middle and long frames.",
-        )
 
 
 def feature_config(values: flags.FlagValues) -> FeatureConfig:
@@ -87,7 +79,6 @@ def feature_config(values: flags.FlagValues) -> FeatureConfig:
             mel_bands=values.mel_bands,
             floor_db=values.floor_db,
             colormap=values.colormap,
-            image_channels=values.image_channels,
         ),
         beginning_seconds=program.numbers("beginning_seconds", values.beginning_seconds),
         pieces=program.integers("pieces", values.pieces),

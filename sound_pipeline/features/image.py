@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import matplotlib
 import numpy as np
 import numpy.typing as npt
@@ -73,38 +71,6 @@ def coloured_image(
     """
     grey = grey_image(log_mel(waveform, sample_rate_hz, config), height, width, config)
     return apply_colormap(grey, config.spectrogram.colormap)
-
-
-def network_image(
-    waveform: tf.Tensor, sample_rate_hz: tf.Tensor, height: int, width: int, config: FeatureConfig
-) -> tf.Tensor:
-    """Windows to what an image network sees, as `config.spectrogram.image_channels` says.
-
-    Either a `coloured_image`, or the grey images of spectrograms with frames of different
-    lengths as its three channels: the same centres of frames and mel bands, but the first channel
-    resolves time finest, the last frequency (Palanisamy et al. 2020, arXiv:2007.11154).
-
-    Args:
-      waveform: float32 [batch, samples], -1..1; finite, exactly `window_samples` long.
-      sample_rate_hz: int32 scalar, Hz, of every window in the batch.
-      height: rows of the image.
-      width: columns of the image.
-      config: the features.
-
-    Returns:
-      float32 [batch, height, width, 3], 0..1.
-    """
-    if config.spectrogram.image_channels == "colormap":
-        return coloured_image(waveform, sample_rate_hz, height, width, config)
-    channels = []
-    for seconds in config.spectrogram.channel_frame_seconds:
-        frames = dataclasses.replace(
-            config.spectrogram, image_channels="colormap", frame_seconds=seconds
-        )
-        resolved = dataclasses.replace(config, spectrogram=frames)
-        spectrogram = log_mel(waveform, sample_rate_hz, resolved)
-        channels.append(grey_image(spectrogram, height, width, resolved))
-    return tf.stack(channels, axis=-1)
 
 
 def display_image(

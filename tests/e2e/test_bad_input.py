@@ -123,7 +123,6 @@ def test_flags(data: Path, tmp_path: Path, flags: tuple[str, ...], words: list[s
         ((*GOOD, "--unknown_classes=hum,rattle"), ["--unknown_classes", "1 of 3 classes"]),
         ((*GOOD, "--background_dir=DATA/gone"), ["--background_dir=", "is not a folder"]),
         ((*GOOD, "--colormap=mamga"), ["--colormap=mamga", "did you mean 'magma'?"]),
-        ((*GOOD, "--image_channels=multi"), ["--image_channels=multi", "no image network"]),
         ((*GOOD, "--augment=noise,reverb"), ["--augment=noise,reverb", "'reverb'", "speed"]),
         ((*GOOD, "--extractor=DATA/no,gabor"), ["--extractor=", "named twice"]),
         ((*GOOD, "--extractor=DATA/module"), ["--extractor=", "saved_model.pb", "gabor"]),

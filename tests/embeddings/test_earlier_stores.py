@@ -95,7 +95,7 @@ def test_the_rows_are_the_same(tmp_path: Path) -> None:
 
 
 def test_copies_are_told_from_recordings(tmp_path: Path) -> None:
-    changed = {"augmentation": {"kinds": ["gain"]}, "copy": 1}
+    changed = {"augmentation": {"kinds": ["mask"]}, "copy": 1}
     keep_as_version_0_1(tmp_path, "gabor-1", **changed)
     extractor = GaborExtractor(FeatureConfig())
     assert kept(tmp_path, extractor) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import socket
 import urllib.error
@@ -18,7 +17,6 @@ import tensorflow_hub
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.hub_image import HubImageExtractor
 from sound_pipeline.extractors.loading import load_extractor
-from sound_pipeline.features import image
 from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from tests.helpers import sounds
 
@@ -339,27 +337,3 @@ def test_the_real_inception(inception: Path) -> None:
     assert embedding.shape == (2, 2048)
     assert np.isfinite(embedding).all()
     assert np.abs(embedding[0] - embedding[1]).max() > 0.1
-
-
-def test_multi_feeds_three_spectrograms_and_is_another_extractor(tmp_path: Path) -> None:
-    handle = save(tmp_path / "module", lambda _, images: images[:, 5, 7])
-    multi = dataclasses.replace(
-        CONFIG, spectrogram=dataclasses.replace(CONFIG.spectrogram, image_channels="multi")
-    )
-    plain, three = load_extractor(handle, CONFIG), load_extractor(handle, multi)
-    assert plain.fingerprint != three.fingerprint
-    waveform, rate = sounds.noise(SAMPLES)[None], tf.constant(CONFIG.spectrogram.sample_rate_hz)
-    expected = image.network_image(waveform, rate, 32, 32, multi)
-    np.testing.assert_array_equal(three.prepare(waveform, rate), expected)
-    np.testing.assert_allclose(three(three.prepare(waveform, rate)), expected[:, 5, 7])
-
-
-def test_multi_needs_an_image_network(tmp_path: Path) -> None:
-    multi = dataclasses.replace(
-        CONFIG, spectrogram=dataclasses.replace(CONFIG.spectrogram, image_channels="multi")
-    )
-    with pytest.raises(UserError, match=r"^--image_channels=multi: --extractor=gabor has no") as e:
-        load_extractor("gabor", multi)
-    assert "\n" not in str(e.value)
-    both = load_extractor(f"gabor,{save(tmp_path / 'module')}", multi)
-    assert len(both.parts) == 2

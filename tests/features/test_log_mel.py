@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import librosa
@@ -307,62 +306,3 @@ def test_an_unknown_colormap_names_the_flag(name: str, hint: str) -> None:
     assert message.startswith(f"--colormap={name}: ")
     assert hint in message
     assert "\n" not in message
-
-
-@pytest.mark.slow
-def test_multi_is_librosas_spectrogram_at_three_frame_lengths() -> None:
-    multi = dataclasses.replace(
-        CONFIG, spectrogram=dataclasses.replace(CONFIG.spectrogram, image_channels="multi")
-    )
-    waveform = sounds.chirp(SAMPLES, RATE, 9_000) + sounds.clicks(SAMPLES, 20_000)
-    height, width = CONFIG.spectrogram.mel_bands, CONFIG.frames
-    found = sounds.eager_and_mapped(
-        lambda waveforms, rate: image.network_image(waveforms, rate, height, width, multi),
-        waveform[None],
-        RATE,
-        tolerance=1e-4,
-    )
-    assert found.shape == (1, height, width, 3)
-    assert found.dtype == np.float32
-    for channel, frame_length in enumerate((1024, 2048, 4096)):
-        power = librosa.feature.melspectrogram(
-            y=waveform,
-            sr=RATE,
-            n_fft=frame_length,
-            hop_length=512,
-            n_mels=CONFIG.spectrogram.mel_bands,
-        )
-        expected = 1 + librosa.power_to_db(power, ref=np.max, top_db=80)[::-1] / 80
-        assert np.abs(found[0, ..., channel] - expected).max() < 1e-4
-
-
-@pytest.mark.parametrize("rate_hz", [16000, 44100])
-def test_multi_is_the_same_at_every_rate(rate_hz: int) -> None:
-    multi = dataclasses.replace(
-        SHORT, spectrogram=dataclasses.replace(SHORT.spectrogram, image_channels="multi")
-    )
-    there, reference = (
-        image.network_image(
-            sounds.continuous_sound(hz, 2.0, 7_500)[None], tf.constant(hz), 100, 100, multi
-        ).numpy()
-        for hz in (rate_hz, RATE)
-    )
-    assert np.abs(there - reference).mean() < 0.1 / 80
-    assert np.ptp(reference, axis=(0, 1, 2)).min() > 0.95, "too dark to be told apart"
-    grey = image.grey_image(
-        log_mel_module.log_mel(
-            sounds.continuous_sound(RATE, 2.0, 7_500)[None], tf.constant(RATE), SHORT
-        ),
-        100,
-        100,
-        SHORT,
-    )
-    np.testing.assert_array_equal(reference[..., 1], grey)
-
-
-def test_by_default_a_network_sees_the_coloured_image() -> None:
-    waveform, rate = sounds.noise(SAMPLES)[None], tf.constant(RATE)
-    np.testing.assert_array_equal(
-        image.network_image(waveform, rate, 32, 48, CONFIG),
-        image.coloured_image(waveform, rate, 32, 48, CONFIG),
-    )

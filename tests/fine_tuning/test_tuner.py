@@ -209,7 +209,7 @@ def test_float16_scales_its_losses(place: Place) -> None:
         {"config": dataclasses.replace(CONFIG, label_smoothing=0.2)},
         {"head": dataclasses.replace(HEAD, class_weights="none")},
         {"features": SHORT},
-        {"augmentation": AugmentationConfig(("gain",), max_gain_db=3.0)},
+        {"augmentation": AugmentationConfig(("noise",), max_snr_db=30.0)},
     ],
 )
 def test_the_key_is_of_all_that_decides(place: Place, changes: dict[str, Any]) -> None:

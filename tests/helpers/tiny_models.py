@@ -84,12 +84,8 @@ def random_classifier(extractor: Extractor, labels: Sequence[str] = LABELS) -> S
     head = Head(
         embeddings.mean(axis=0),
         np.abs(embeddings.mean(axis=0)) + 0.1,
-        [
-            (
-                random.normal(0, 1.5 / size**0.5, [size, len(labels)]).astype("f4"),
-                random.normal(0, 0.3, len(labels)).astype("f4"),
-            )
-        ],
+        random.normal(0, 1.5 / size**0.5, [size, len(labels)]).astype("f4"),
+        random.normal(0, 0.3, len(labels)).astype("f4"),
     )
     return SoundClassifier(extractor, head, labels, extractor.config)
 

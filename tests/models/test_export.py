@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -85,19 +85,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     shutil.rmtree(module)
     assert extractor.embedding_size == 12
     return export(extractor, folder)
-
-
-@pytest.fixture(scope="module")
-def multi(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """A model that sees three spectrograms of frames of different lengths."""
-    folder = tmp_path_factory.mktemp("multi")
-    module = tiny_models.save_image_module(folder / "module")
-    return export(
-        load_extractor(
-            module, replace(CONFIG, spectrogram=replace(CONFIG.spectrogram, image_channels="multi"))
-        ),
-        folder,
-    )
 
 
 @pytest.fixture(params=["gabor", "exported"])
@@ -522,24 +509,3 @@ def test_the_module_folder_is_not_asked_for(exported: Exported) -> None:
     first = str(exported.directory.parents[1] / "module").encode()
     for path in exported.directory.rglob("*"):
         assert path.is_dir() or first not in path.read_bytes()
-
-
-@pytest.mark.parametrize("rate", [16000, OWN_RATE, 48000])
-def test_images_of_three_spectrograms_are_exported(
-    multi: Exported, exported: Exported, rate: int
-) -> None:
-    waveform = sound(1.1, rate)
-    scores = multi.signature("with_rate", waveform=waveform, sample_rate=rate)["scores"]
-    np.testing.assert_allclose(scores, multi.scores(waveform, rate), atol=SAME)
-    first = split_windows(tf.constant(waveform), tf.constant(rate), CONFIG).waveform[:, 0]
-    embedding = multi.signature("embedding", waveform=first.numpy(), sample_rate=rate)["embedding"]
-    config = replace(CONFIG, spectrogram=replace(CONFIG.spectrogram, image_channels="multi"))
-    images = image_module.network_image(first, tf.constant(rate), 24, 24, config)
-    expected = tiny_models.PictureModule()(images).numpy()
-    np.testing.assert_allclose(embedding, expected, atol=1e-4)
-    # People look at colours all the same.
-    images = [
-        one.signature("spectrogram", waveform=waveform, sample_rate=rate)["image"]
-        for one in (multi, exported)
-    ]
-    np.testing.assert_array_equal(*images)

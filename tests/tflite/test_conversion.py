@@ -96,10 +96,9 @@ def test_float32_says_what_the_saved_model_says(gabor: Exported) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("changes", [{"image_channels": "multi"}, {"pieces": (1, 2)}], ids=str)
-def test_other_images_say_the_same(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_images_of_pieces_say_the_same(tmp_path: Path) -> None:
     module = tiny_models.save_image_module(tmp_path / "module")
-    exported = export(tmp_path, module, dataclasses.replace(CONFIG, **changes))
+    exported = export(tmp_path, module, dataclasses.replace(CONFIG, pieces=(1, 2)))
     saved = Model(exported.saved_model)
     for kind, atol in (("float32", 1e-3), ("int8", 0.06)):
         lite = LiteModel(exported.files[kind])

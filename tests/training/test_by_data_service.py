@@ -74,7 +74,7 @@ def drawn(
         seed=0,
         share=share or PipelineShare(0, 1, SIZE, 1),
         first_epoch=1,
-        augmentation=AugmentationConfig(("gain",)),
+        augmentation=AugmentationConfig(("noise",)),
         data_service=data_service,
     )
 
