@@ -66,3 +66,22 @@ def test_errors(unknown: list[str], words: str) -> None:
     with pytest.raises(UserError, match="--unknown_classes") as caught:
         leave_out(MANIFEST, unknown)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_manifest_arrays_follow_the_recordings() -> None:
+    manifest = Manifest(
+        "three",
+        (
+            Recording("a.wav", "dog", 10, "s1"),
+            Recording("b.wav", "cat", 2, "s2"),
+            Recording("c.wav", "dog", 2, "s1"),
+        ),
+        ("cat", "dog"),
+        4.0,
+    )
+    assert manifest.labels.dtype == np.int32
+    assert manifest.labels.tolist() == [1, 0, 1]
+    assert manifest.folds == (2, 10)
+    assert manifest.groups.tolist() == ["s1", "s2", "s1"]
+    with pytest.raises(ValueError, match="read-only"):
+        manifest.labels[0] = 0

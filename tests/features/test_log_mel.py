@@ -1,20 +1,15 @@
-"""Log-mel spectrograms against librosa, images against TensorFlow's and matplotlib's own."""
+"""Log-mel spectrograms against librosa."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import librosa
-import matplotlib
 import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from sound_pipeline.errors import UserError
-from sound_pipeline.features import image
 from sound_pipeline.features import log_mel as log_mel_module
 from sound_pipeline.features.config import FeatureConfig, SpectrogramConfig, WindowConfig
 from tests.helpers import sounds
@@ -45,14 +40,6 @@ def librosas_log_mel(waveform: Floats, config: FeatureConfig = CONFIG) -> Floats
     )
     decibels: Floats = librosa.power_to_db(power, ref=np.max, top_db=-config.spectrogram.floor_db)
     return decibels.T
-
-
-def one_bright_cell(frame: int, band: int) -> Floats:
-    spectrogram = np.full(
-        (1, CONFIG.frames, CONFIG.spectrogram.mel_bands), CONFIG.spectrogram.floor_db, np.float32
-    )
-    spectrogram[0, frame, band] = 0.0
-    return spectrogram
 
 
 @pytest.mark.parametrize(
@@ -170,15 +157,10 @@ def test_each_window_has_its_own_reference() -> None:
     np.testing.assert_allclose(both[1], both[0], atol=1e-3)
 
 
-def test_digital_silence_is_black() -> None:
+def test_digital_silence_is_the_floor() -> None:
     spectrogram = log_mel(np.zeros(SAMPLES, np.float32))
     # The least power, -100 dB, lies 80 dB under the reference of -20 dB.
     np.testing.assert_array_equal(spectrogram, CONFIG.spectrogram.floor_db)
-    grey = image.grey_image(spectrogram[None], 100, 100, CONFIG)
-    np.testing.assert_array_equal(grey, 0.0)
-    darkest = image.colormap_table(CONFIG.spectrogram.colormap)[0]
-    coloured = image.apply_colormap(grey, CONFIG.spectrogram.colormap)
-    np.testing.assert_array_equal(coloured, np.broadcast_to(darkest, coloured.shape))
 
 
 @pytest.mark.parametrize("offset", [0.001, 0.1, 1.0])
@@ -211,98 +193,3 @@ def test_the_reference_floor_leaves_sounds_alone() -> None:
     without = FeatureConfig(spectrogram=SpectrogramConfig(reference_floor_db=-100.0))
     for waveform in (sounds.noise(SAMPLES, level=0.01), sounds.tone(440, SAMPLES, RATE, 0.001)):
         np.testing.assert_array_equal(log_mel(waveform), log_mel(waveform, config=without))
-
-
-@pytest.mark.parametrize(
-    ("size", "new_size"),
-    [(173, 299), (128, 299), (128, 150), (173, 120), (150, 40), (7, 7), (1, 5), (300, 2), (5, 1)],
-)
-def test_resize_is_tensorflows(size: int, new_size: int) -> None:
-    values = np.random.default_rng(0).random((size, 3)).astype(np.float32)
-    theirs = tf.image.resize(values[:, None], [new_size, 1], "bilinear", antialias=True)
-    ours = image.resize_matrix(size, new_size)
-    assert ours.shape == (new_size, size)
-    # TensorFlow places its pixels in float32.
-    np.testing.assert_allclose(ours @ values, theirs[:, 0], rtol=0, atol=3e-5)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 600), st.integers(1, 600))
-def test_resize_weighs_and_keeps_a_constant(size: int, new_size: int) -> None:
-    weights = image.resize_matrix(size, new_size)
-    assert (weights >= 0).all()
-    np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-5)
-    # Every input counts: no sound falls between two pixels.
-    assert (weights.sum(axis=0) > 0).all()
-
-
-@pytest.mark.parametrize(("height", "width"), [(299, 299), (150, 120), (64, 500)])
-def test_image_is_the_turned_spectrogram_resized(height: int, width: int) -> None:
-    random = np.random.default_rng(0)
-    shape = (2, CONFIG.frames, CONFIG.spectrogram.mel_bands)
-    spectrogram = random.uniform(CONFIG.spectrogram.floor_db, 0, shape).astype(np.float32)
-    grey = sounds.eager_and_mapped(
-        lambda decibels: image.grey_image(decibels, height, width, CONFIG), spectrogram
-    )
-    turned = 1 + spectrogram.transpose(0, 2, 1)[:, ::-1, :, None] / 80
-    resized = tf.image.resize(turned, [height, width], "bilinear", antialias=True)
-    np.testing.assert_allclose(grey, resized[..., 0], rtol=0, atol=3e-5)
-
-
-@pytest.mark.parametrize(
-    ("frame", "band", "corner"),
-    [
-        (0, 0, (298, 0)),
-        (0, CONFIG.spectrogram.mel_bands - 1, (0, 0)),
-        (CONFIG.frames - 1, 0, (298, 298)),
-        (CONFIG.frames - 1, CONFIG.spectrogram.mel_bands - 1, (0, 298)),
-    ],
-)
-def test_low_is_at_the_bottom_and_late_to_the_right(
-    frame: int, band: int, corner: tuple[int, int]
-) -> None:
-    grey = image.grey_image(one_bright_cell(frame, band), 299, 299, CONFIG).numpy()[0]
-    assert np.unravel_index(grey.argmax(), grey.shape) == corner
-    assert grey[corner] == pytest.approx(1.0)
-    assert grey.min() == 0.0
-
-
-def test_a_late_low_tone_is_seen_bottom_right() -> None:
-    waveform = sounds.tone(200, SAMPLES, RATE)
-    waveform[: SAMPLES // 2] = 0.0
-    grey = image.grey_image(log_mel(waveform)[None], 100, 100, CONFIG).numpy()[0]
-    quarters = grey.reshape(2, 50, 2, 50).mean(axis=(1, 3))
-    assert quarters.argmax() == 3
-
-
-COLORMAPS = ["magma", "viridis", "gray", "jet", "twilight", "tab10"]
-
-
-@pytest.mark.parametrize("name", COLORMAPS)
-def test_colour_is_matplotlibs(name: str) -> None:
-    grey = np.random.default_rng(0).random((2, 20, 30)).astype(np.float32)
-    grey[0, 0, :2] = 0.0, 1.0
-    # Just under 1, and where resizing rounded to just over it.
-    grey[0, 0, 2:4] = np.nextafter(np.float32(1), np.float32([0, 2]))
-    coloured = sounds.eager_and_mapped(lambda values: image.apply_colormap(values, name), grey)
-    assert coloured.shape == (2, 20, 30, 3)
-    expected = matplotlib.colormaps[name](np.minimum(grey, 1))[..., :3]
-    np.testing.assert_allclose(coloured, expected, atol=1e-7)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=50))
-def test_colour_bins_are_matplotlibs(values: list[float]) -> None:
-    grey = np.array(values, np.float32)[None, None]
-    expected = matplotlib.colormaps["magma"](grey)[..., :3]
-    np.testing.assert_allclose(image.apply_colormap(grey, "magma"), expected, atol=1e-7)
-
-
-@pytest.mark.parametrize(("name", "hint"), [("magna", "magma"), ("?", "viridis")])
-def test_an_unknown_colormap_names_the_flag(name: str, hint: str) -> None:
-    with pytest.raises(UserError) as caught:
-        image.colormap_table(name)
-    message = str(caught.value)
-    assert message.startswith(f"--colormap={name}: ")
-    assert hint in message
-    assert "\n" not in message

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tensorflow as tf
-import tf_keras
 from sklearn.linear_model import LogisticRegression
 
 from sound_pipeline.heads import fitting
@@ -168,27 +167,6 @@ def test_windows_of_one_recording_count_as_one() -> None:
     one, other = (fit_head(training, None, 2, config).head for training in (single, twice))
     np.testing.assert_allclose(one.kernel, other.kernel, atol=1e-4)
     np.testing.assert_allclose(one.bias, other.bias, atol=1e-4)
-
-
-def test_head_computes_what_keras_and_numpy_do() -> None:
-    random = np.random.default_rng(8)
-    kernel = random.normal(size=(6, 4)).astype(np.float32)
-    bias = random.normal(size=4).astype(np.float32)
-    mean = random.normal(size=6).astype(np.float32)
-    deviation = random.uniform(0.5, 2, 6).astype(np.float32)
-    inputs = (mean + deviation * random.uniform(-3.9, 3.9, (11, 6))).astype(np.float32)
-    head = Head(mean, deviation, kernel, bias)
-    logits = head(inputs).numpy()
-    assert head.classes == 4 and logits.shape == (11, 4) and logits.dtype == np.float32
-    standard = (inputs.astype(np.float64) - mean) / deviation
-    np.testing.assert_allclose(logits, standard @ kernel + bias, atol=1e-4)
-
-    normalise = tf_keras.layers.Normalization(
-        mean=mean, variance=np.square(deviation), input_shape=(6,)
-    )
-    model = tf_keras.Sequential([normalise, tf_keras.layers.Dense(4)])
-    model.layers[1].set_weights([kernel, bias])
-    np.testing.assert_allclose(logits, model(inputs).numpy(), atol=1e-4)
 
 
 def test_no_feature_outvotes_the_others_however_far_off_it_is() -> None:

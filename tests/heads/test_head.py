@@ -1,8 +1,9 @@
-"""Heads that answer together: the weighted mean of what they say."""
+"""A head, and heads that answer together: the weighted mean of what they say."""
 
 from __future__ import annotations
 
 import numpy as np
+import tf_keras
 from scipy.special import log_softmax
 
 from sound_pipeline.heads.head import Head, JointHead, Member
@@ -19,6 +20,27 @@ def random_head(size: int, seed: int, classes: int = 4) -> Head:
 
 def embeddings(size: int) -> np.ndarray:
     return np.random.default_rng(9).normal(size=(6, size)).astype("f4")
+
+
+def test_head_computes_what_keras_and_numpy_do() -> None:
+    random = np.random.default_rng(8)
+    kernel = random.normal(size=(6, 4)).astype(np.float32)
+    bias = random.normal(size=4).astype(np.float32)
+    mean = random.normal(size=6).astype(np.float32)
+    deviation = random.uniform(0.5, 2, 6).astype(np.float32)
+    inputs = (mean + deviation * random.uniform(-3.9, 3.9, (11, 6))).astype(np.float32)
+    head = Head(mean, deviation, kernel, bias)
+    logits = head(inputs).numpy()
+    assert head.classes == 4 and logits.shape == (11, 4) and logits.dtype == np.float32
+    standard = (inputs.astype(np.float64) - mean) / deviation
+    np.testing.assert_allclose(logits, standard @ kernel + bias, atol=1e-4)
+
+    normalise = tf_keras.layers.Normalization(
+        mean=mean, variance=np.square(deviation), input_shape=(6,)
+    )
+    model = tf_keras.Sequential([normalise, tf_keras.layers.Dense(4)])
+    model.layers[1].set_weights([kernel, bias])
+    np.testing.assert_allclose(logits, model(inputs).numpy(), atol=1e-4)
 
 
 def test_each_looks_at_its_columns_and_counts_by_its_weight() -> None:
