@@ -83,15 +83,18 @@ def main(arguments: list[str]) -> None:
     manifest = load_manifest(config.dataset)
     splits = make_splits(manifest, config.split)
     # After all that can be wrong with flags and files: TensorFlow takes seconds to import.
+    from sound_pipeline.input_pipeline.read import WindowReader
     from sound_pipeline.training import run
+    from sound_pipeline.training.extraction import Extraction
 
     # Before anything else is done with TensorFlow: see make_devices.
-    devices = make_devices(values.strategy, values.data_service)
+    devices = make_devices(values.strategy)
     output_dir = Path(values.output_dir).expanduser()
     cache_dir = embedding_flags.cache_dir(values)
-    command = program.command()
+    reader = WindowReader(values.data_service)
+    extraction = Extraction(config, manifest, splits, cache_dir, devices, reader)
     with devices.together():
-        figures = run.run(config, manifest, splits, output_dir, cache_dir, command, devices)
+        figures = run.run(extraction, output_dir, program.command())
     if figures is None:
         print(f"worker {devices.worker} of {devices.workers}: done; the first writes the results")
         return

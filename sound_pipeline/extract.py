@@ -63,29 +63,23 @@ def main(arguments: list[str]) -> None:
     shards_dir = Path(values.shards_dir).expanduser()
     cache_dir = embedding_flags.cache_dir(values)
     # After all that can be wrong with flags and files: TensorFlow takes seconds to import.
+    from sound_pipeline.embeddings.settings import EmbeddingSettings
     from sound_pipeline.embeddings.shards import embed_shard, merge_shards
     from sound_pipeline.extractors.loading import load_extractor
+    from sound_pipeline.input_pipeline.read import WindowReader
     from sound_pipeline.system.precision import choose_precision, this_machine
 
+    reader = WindowReader(values.data_service)
+    settings = EmbeddingSettings(cache_dir, values.max_bad_clips, reader=reader)
     machine = this_machine()
     for extractor in load_extractor(values.extractor, features, values.image_size).parts:
         choice = choose_precision(values.precision, machine, extractor.benefits_from_low_precision)
         logger.info("%s: computing in %s: %s", extractor.handle, choice.precision, choice.why)
         if share:
-            written = embed_shard(
-                paths,
-                share,
-                extractor,
-                cache_dir,
-                shards_dir,
-                choice.precision,
-                values.data_service,
-            )
+            written = embed_shard(paths, share, extractor, shards_dir, settings, choice.precision)
             print(written)
         else:
-            merged = merge_shards(
-                paths, extractor, cache_dir, shards_dir, choice.precision, values.max_bad_clips
-            )
+            merged = merge_shards(paths, extractor, shards_dir, settings, choice.precision)
             print(f"{extractor.handle}: {merged} recordings merged into {cache_dir}")
 
 

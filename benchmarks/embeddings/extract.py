@@ -46,10 +46,11 @@ def main(arguments: list[str]) -> None:
 
     from sound_pipeline.embeddings import jobs
     from sound_pipeline.embeddings.embed import embed_recordings
+    from sound_pipeline.embeddings.settings import EmbeddingSettings
     from sound_pipeline.extractors.loading import load_extractor
     from sound_pipeline.features.config import FeatureConfig
     from sound_pipeline.features.windows import WINDOWS_AT_ONCE
-    from sound_pipeline.input_pipeline.read import read_windows
+    from sound_pipeline.input_pipeline.read import WindowReader
     from sound_pipeline.system.precision import choose_precision, computing_in, this_machine
 
     values = flags.FLAGS
@@ -70,12 +71,13 @@ def main(arguments: list[str]) -> None:
     milliseconds: dict[str, list[Any]] = {"recordings to embeddings": [], "network alone": []}
     with tempfile.TemporaryDirectory() as directory:
         paths = write_recordings(Path(directory, "sounds"), values.clips, 5.0)
-        first = next(read_windows(paths, extractor.prepare, config, WINDOWS_AT_ONCE))
+        first = next(WindowReader().read(paths, extractor.prepare, config, WINDOWS_AT_ONCE))
         for counted in [False] + [True] * values.rounds:
             batches_at.clear()
             some = paths if counted else paths[:8]
             with tempfile.TemporaryDirectory() as cache:
-                embed_recordings(some, extractor, Path(cache), 0.0, choice.precision)
+                settings = EmbeddingSettings(Path(cache))
+                embed_recordings(some, extractor, settings, choice.precision)
             alone_at = []
             with computing_in(choice.precision):
                 for _ in batches_at:

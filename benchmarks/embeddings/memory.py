@@ -40,6 +40,7 @@ def embed(directory: Path, count: int) -> None:
     import tensorflow as tf
 
     from sound_pipeline.embeddings.embed import embed_recordings
+    from sound_pipeline.embeddings.settings import EmbeddingSettings
     from sound_pipeline.extractors.base import Extractor
     from sound_pipeline.features.config import FeatureConfig, WindowConfig
 
@@ -60,7 +61,7 @@ def embed(directory: Path, count: int) -> None:
     paths = sorted(str(path) for path in directory.rglob("*.wav"))[:count]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as cache:
-        found = embed_recordings(paths, Loudness(config), Path(cache), 0.0)
+        found = embed_recordings(paths, Loudness(config), EmbeddingSettings(Path(cache)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert len(found.values) == count
     print(json.dumps({"before_mib": before / 1024, "peak_mib": peak / 1024}))

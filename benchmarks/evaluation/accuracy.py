@@ -66,6 +66,7 @@ def measure(
     from sound_pipeline.datasets import DatasetConfig, load_manifest
     from sound_pipeline.datasets.splits import SplitConfig, make_splits
     from sound_pipeline.embeddings.embed import embed_by_each, side_by_side
+    from sound_pipeline.embeddings.settings import EmbeddingSettings
     from sound_pipeline.evaluation.significance import accuracy_interval
     from sound_pipeline.extractors.loading import load_extractor
     from sound_pipeline.heads.config import HeadConfig
@@ -85,7 +86,8 @@ def measure(
     ]
     paths = [recording.path for recording in manifest.recordings]
     copies = Copies(augmented_copies, augmentation)
-    parts = embed_by_each(paths, extractors, cache_dir, 0.0, precisions, copies).parts
+    settings = EmbeddingSettings(cache_dir, copies=copies)
+    parts = embed_by_each(paths, extractors, settings, precisions).parts
     counts = range(1, len(handles) + 1)
     chosen = [c for n in counts for c in itertools.combinations(range(len(handles)), n)]
     numbers = np.split(np.arange(len(parts)), np.cumsum([len(each) for each in loaded])[:-1])

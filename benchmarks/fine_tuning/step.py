@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
     import tensorflow as tf
 
     from sound_pipeline.extractors.loading import load_extractor
-    from sound_pipeline.fine_tuning.network import FineTuningModel
+    from sound_pipeline.fine_tuning.network import FineTuningModel, TrainingPlan
     from sound_pipeline.heads.head import Head
     from sound_pipeline.system.precision import choose_precision, computing_in, this_machine
 
@@ -58,7 +58,9 @@ def main(arguments: list[str]) -> None:
         names = [variable.name for variable in extractor.tunable]
         first = next(n for n, name in enumerate(names) if name.startswith(values.fine_tune_from))
         chosen = extractor.tunable[first:]
-        network = FineTuningModel(extractor, head, chosen, FineTuneConfig(), 1, False, precision)
+        network = FineTuningModel(
+            extractor, head, chosen, TrainingPlan(FineTuneConfig(), 1, False, precision)
+        )
 
         def trained(network: Any = network, images: Any = images) -> Any:
             return network.train_on_batch(images, labels)

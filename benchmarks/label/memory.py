@@ -25,7 +25,6 @@ from sound_pipeline.events.find_events import LabelConfig
 from sound_pipeline.features.windows import WINDOWS_AT_ONCE
 from sound_pipeline.label.batch import LabellingTask, label_with
 from sound_pipeline.label.destinations import make_destination
-from sound_pipeline.label.formats import FORMATS
 from sound_pipeline.label.journal import Journal
 from sound_pipeline.models.model import Model
 
@@ -68,7 +67,7 @@ def main(arguments: list[str]) -> None:
         task = LabellingTask(directory, info.labels, info.features, LabelConfig(), 1)
         found = [FoundRecording(str(sound), sound.name)]
         destination = make_destination(
-            "csv", FORMATS, str(out), "", found, 1, info.features.spectrogram.max_hz
+            "csv", str(out), "", found, 1, info.features.spectrogram.max_hz
         )
         assert destination.journal_path is not None
         journal = Journal(destination.journal_path, "benchmark")

@@ -27,7 +27,6 @@ from sound_pipeline.events.find_events import LabelConfig
 from sound_pipeline.features.windows import WINDOWS_AT_ONCE, stream_windows
 from sound_pipeline.label.batch import LabellingTask, label_with
 from sound_pipeline.label.destinations import make_destination
-from sound_pipeline.label.formats import FORMATS
 from sound_pipeline.label.journal import Journal
 from sound_pipeline.models.model import Model
 
@@ -92,9 +91,7 @@ def labelling_cost(model: Model, directory: Path, paths: list[str], out: Path) -
     info = model.info
     task = LabellingTask(directory, info.labels, info.features, LabelConfig(), 1)
     found = [FoundRecording(path, Path(path).name) for path in paths]
-    destination = make_destination(
-        "csv", FORMATS, str(out), "", found, 1, info.features.spectrogram.max_hz
-    )
+    destination = make_destination("csv", str(out), "", found, 1, info.features.spectrogram.max_hz)
     assert destination.journal_path is not None
     started, used = time.perf_counter(), time.process_time()
     journal = Journal(destination.journal_path, "benchmark")

@@ -22,7 +22,7 @@ from sound_pipeline.audio.decoding import decode_whole
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.live.gate import GateConfig, make_gate
-from sound_pipeline.live.recogniser import Recogniser
+from sound_pipeline.live.recogniser import Recogniser, WindowClassifier
 from sound_pipeline.live.segments import Window
 from sound_pipeline.live.tracking import EventConfig
 from sound_pipeline.models.model import Model
@@ -66,11 +66,9 @@ def main(arguments: list[str]) -> None:
                 return scores
 
             recogniser = kind(
-                classify,
-                model.info.labels,
+                WindowClassifier(classify, model.info.labels, model.info.window_seconds),
                 make_gate(GateConfig(), rate),
                 rate,
-                model.info.window_seconds,
                 events=EventConfig(MinScores(model.info.min_score)),
             )
             events = recogniser.feed(stream) + recogniser.finish()

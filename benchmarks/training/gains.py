@@ -58,6 +58,7 @@ def measure() -> list[dict[str, Any]]:
     from sound_pipeline.augmentation.copies import NO_COPIES, Copies
     from sound_pipeline.datasets import load_manifest
     from sound_pipeline.embeddings.embed import embed_by_each
+    from sound_pipeline.embeddings.settings import EmbeddingSettings
     from sound_pipeline.extractors.loading import load_extractor
     from sound_pipeline.system.precision import choose_precision, this_machine
 
@@ -72,14 +73,14 @@ def measure() -> list[dict[str, Any]]:
     ]
     measured: list[dict[str, Any]] = []
     print(f"{'trained with':24}{'loss':>8}{'gain':>18}{'accuracy':>10}")
-    for name, settings, kinds in rows():
+    for name, fields, kinds in rows():
         copies = NO_COPIES
         if kinds:
             changes = AugmentationConfig(kinds=kinds, stretch_seconds=features.windows.seconds)
             copies = Copies(1, changes)
-        cache_dir = embedding_flags.cache_dir(values)
-        embeddings = embed_by_each(manifest.paths, parts, cache_dir, 0.0, precisions, copies)
-        losses, hits, owners = trained(manifest, embeddings, settings)
+        settings = EmbeddingSettings(embedding_flags.cache_dir(values), copies=copies)
+        embeddings = embed_by_each(manifest.paths, parts, settings, precisions)
+        losses, hits, owners = trained(manifest, embeddings, fields)
         gain = (measured[0]["losses"] if measured else losses) - losses
         row = {
             "name": name,
@@ -98,7 +99,7 @@ def measure() -> list[dict[str, Any]]:
     return measured
 
 
-def trained(manifest: Any, embeddings: Any, settings: dict[str, Any]) -> tuple[Any, Any, Any]:
+def trained(manifest: Any, embeddings: Any, fields: dict[str, Any]) -> tuple[Any, Any, Any]:
     """The losses of validation recordings, whether they are right, and their sources."""
     from sound_pipeline.datasets.splits import SplitConfig, make_splits
     from sound_pipeline.evaluation.evaluate import evaluate
@@ -107,7 +108,7 @@ def trained(manifest: Any, embeddings: Any, settings: dict[str, Any]) -> tuple[A
     losses, hits, owners = [], [], []
     for seed in range(flags.FLAGS.seeds):
         splits = make_splits(manifest, SplitConfig("folds", seed=seed))
-        for result in evaluate(manifest, embeddings, splits, HeadConfig(seed=seed, **settings)):
+        for result in evaluate(manifest, embeddings, splits, HeadConfig(seed=seed, **fields)):
             said = result.validation
             scores = with_temperature(said.log_scores, result.calibration.temperature)
             truth = manifest.labels[said.recordings]

@@ -89,11 +89,10 @@ def run(directory: Path, seed: int) -> None:
     config = RunConfig(dataset, split, FeatureConfig(), values.extractor, HeadConfig())
     manifest = load_manifest(dataset)
     figures = run_module.run(
-        config,
-        manifest,
-        make_splits(manifest, split),
+        extraction_module.Extraction(
+            config, manifest, make_splits(manifest, split), directory / "cache"
+        ),
         directory / "run",
-        directory / "cache",
         "python -m benchmarks.training.train",
     )
     seconds["all"] = time.perf_counter() - started

@@ -430,6 +430,17 @@ def siren(source: Rng, take: Rng, rate: float, samples: int) -> Array:
     return sound * np.exp(0.35 * _wander(take, samples, rate, 0.7)) * _presence(take, samples, rate)
 
 
+def _drums(take: Rng, rate: float) -> tuple[Array, Array]:
+    """A closed hi-hat and a bass drum."""
+    hat_length, kick_length = int(0.06 * rate), int(0.18 * rate)
+    hat = _noise(take, hat_length, rate, lambda f: f / (f + 6000))
+    hat *= np.exp(-np.arange(hat_length) / (0.015 * rate))
+    kick_time = np.arange(kick_length) / rate
+    kick = np.sin(2 * np.pi * (55 * kick_time + 4 * (1 - np.exp(-kick_time / 0.03))))
+    kick *= 2.5 * np.exp(-kick_time / 0.06)
+    return hat, kick
+
+
 def street_music(source: Rng, take: Rng, rate: float, samples: int) -> Array:
     """A melody over chords on the beat, plucked or blown, with or without percussion."""
     beat_seconds = 60 / source.uniform(75, 150)
@@ -463,12 +474,7 @@ def street_music(source: Rng, take: Rng, rate: float, samples: int) -> Array:
 
     seconds = samples / rate
     track = np.zeros(samples)
-    hat_length, kick_length = int(0.06 * rate), int(0.18 * rate)
-    hat = _noise(take, hat_length, rate, lambda f: f / (f + 6000))
-    hat *= np.exp(-np.arange(hat_length) / (0.015 * rate))
-    kick_time = np.arange(kick_length) / rate
-    kick = np.sin(2 * np.pi * (55 * kick_time + 4 * (1 - np.exp(-kick_time / 0.03))))
-    kick *= 2.5 * np.exp(-kick_time / 0.06)
+    hat, kick = _drums(take, rate)
     degree = int(take.integers(len(scale)))
     beat, root_hz = int(take.integers(4)), key_hz
     start = -take.uniform(0, beat_seconds)

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.augmentation.copies import NO_COPIES, Copies
 from sound_pipeline.augmentation.waveform import AUGMENTATION_VERSION
 from sound_pipeline.datasets.content_keys import content_keys
 from sound_pipeline.embeddings.jobs import EmbeddingJob, check_readable, embed_missing, open_store
 from sound_pipeline.embeddings.matrices import Matrix, SideBySide
+from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.embeddings.store import RowLocations
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
@@ -84,11 +83,8 @@ class _Means:
 def embed_recordings(
     paths: Sequence[str],
     extractor: Extractor,
-    cache_dir: Path,
-    max_bad_clips: float,
+    settings: EmbeddingSettings,
     precision: str = "float32",
-    copies: Copies = NO_COPIES,
-    data_service: str = "",
 ) -> Embeddings:
     """Embeds recordings, taking from the cache what it holds, with a progress bar.
 
@@ -98,27 +94,24 @@ def embed_recordings(
     Args:
       paths: audio files.
       extractor: makes the embeddings.
-      cache_dir: where they are kept.
-      max_bad_clips: share of the recordings that may be unreadable.
+      settings: how, and where they are kept.
       precision: what the extractor computes in (see precision.py).
-      copies: augmented copies to embed too, each kept by itself.
-      data_service: what prepares windows (see `read_windows`).
 
     Raises:
       UserError: more recordings than that can't be read, or all; the cache or the data service
         can't be used.
     """
     # Makes the directory, or says why it can't be used.
-    store = open_store(cache_dir, extractor, precision)
-    keys = content_keys(paths, cache_dir)
-    job = EmbeddingJob(extractor, precision, store, data_service=data_service)
-    allowed = int(max_bad_clips * len(paths))
+    store = open_store(settings.cache_dir, extractor, precision)
+    keys = content_keys(paths, settings.cache_dir)
+    job = EmbeddingJob(extractor, precision, store, reader=settings.reader)
+    allowed = int(settings.max_bad_clips * len(paths))
     kept, unreadable = embed_missing(paths, keys, job, allowed)
-    check_readable(paths, unreadable, max_bad_clips)
+    check_readable(paths, unreadable, settings.max_bad_clips)
     good = np.flatnonzero(kept.is_kept)
     own = _rows(kept, good, good.astype(np.int32), len(extractor.config.beginnings))
     made = []
-    chosen = copies.of(good)
+    chosen = settings.copies.of(good)
     readable = [paths[position] for position in good]
     for number in range(1, chosen.count + 1):
         plan, copy_keys = chosen.plan(number, readable, keys[good])
@@ -127,10 +120,9 @@ def embed_recordings(
             "augmentation_version": AUGMENTATION_VERSION,
             "copy": number,
         }
-        store = open_store(cache_dir, extractor, precision, changed)
-        job = EmbeddingJob(
-            extractor, precision, store, f"embedding copy {number}", plan, data_service
-        )
+        store = open_store(settings.cache_dir, extractor, precision, changed)
+        name = f"embedding copy {number}"
+        job = EmbeddingJob(extractor, precision, store, name, plan, settings.reader)
         kept, unread = embed_missing(readable, copy_keys, job, 0)
         check_readable(readable, unread, 0.0)
         owners = good.astype(np.int32)
@@ -159,41 +151,27 @@ def _rows(kept: RowLocations, contents: Ints, owners: Ints, beginnings: int) -> 
 def embed_by_each(
     paths: Sequence[str],
     extractors: Sequence[Extractor],
-    cache_dir: Path,
-    max_bad_clips: float,
+    settings: EmbeddingSettings,
     precisions: Sequence[str],
-    copies: Copies = NO_COPIES,
-    data_service: str = "",
 ) -> Embeddings:
     """`embed_recordings` for several extractors, whose embeddings are kept each by itself.
 
     Args:
       paths: audio files.
       extractors: made for the same features.
-      cache_dir: where embeddings are kept.
-      max_bad_clips: share of the recordings that may be unreadable.
+      settings: how, and where embeddings are kept.
       precisions: what each extractor computes in.
-      copies: augmented copies to embed too.
-      data_service: as of `embed_recordings`.
 
     Raises:
       UserError: as of `embed_recordings`; a recording has changed while they were at it.
     """
-    first = embed_recordings(
-        paths, extractors[0], cache_dir, max_bad_clips, precisions[0], copies, data_service
-    )
+    first = embed_recordings(paths, extractors[0], settings, precisions[0])
     readable = np.unique(first.recording)
+    good_paths = [paths[position] for position in readable]
+    of_good = dataclasses.replace(settings, max_bad_clips=0.0, copies=settings.copies.of(readable))
     parts = [first]
     for extractor, precision in zip(extractors[1:], precisions[1:], strict=True):
-        again = embed_recordings(
-            [paths[position] for position in readable],
-            extractor,
-            cache_dir,
-            0.0,
-            precision,
-            copies.of(readable),
-            data_service,
-        )
+        again = embed_recordings(good_paths, extractor, of_good, precision)
         part = dataclasses.replace(
             _renumbered(again, readable),
             unreadable=first.unreadable,

@@ -27,7 +27,7 @@ from sound_pipeline.embeddings.store import EmbeddingStore, RowLocations
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.input_pipeline.batches import FILLER, Batch
-from sound_pipeline.input_pipeline.read import read_windows
+from sound_pipeline.input_pipeline.read import READ_HERE, WindowReader
 from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.precision import computing_in
 
@@ -48,7 +48,7 @@ class EmbeddingJob(NamedTuple):
       store: that of the extractor and the precision.
       name: for people, beside the progress bar.
       plan: how each recording is augmented; None for the recordings as they are.
-      data_service: what prepares windows (see `read_windows`).
+      reader: reads their windows.
     """
 
     extractor: Extractor
@@ -56,7 +56,7 @@ class EmbeddingJob(NamedTuple):
     store: EmbeddingStore
     name: str = "embedding"
     plan: Plan | None = None
-    data_service: str = ""
+    reader: WindowReader = READ_HERE
 
 
 def open_store(
@@ -219,13 +219,12 @@ def _embed_batches(paths: Sequence[str], job: EmbeddingJob) -> Iterator[tuple[Ba
             results = strategy.experimental_local_results(forward(prepared))
         return [np.asarray(values.numpy()) for values in results[: len(step)]]
 
-    batches = read_windows(
+    batches = job.reader.read(
         paths,
         job.extractor.prepare,
         job.extractor.config,
         job.extractor.windows_at_once,
         job.plan,
-        job.data_service,
     )
     with ThreadPoolExecutor(1) as thread:
         last: tuple[list[Batch], Future[list[Floats]]] | None = None

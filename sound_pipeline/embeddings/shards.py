@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sound_pipeline.datasets.content_keys import Keys, content_keys
 from sound_pipeline.datasets.shares import Shard
 from sound_pipeline.embeddings.jobs import EmbeddingJob, check_readable, embed_missing, open_store
+from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.embeddings.shard_files import (
     MADE_BY,
     ShardManifest,
@@ -39,10 +40,9 @@ def embed_shard(
     paths: Sequence[str],
     share: Shard,
     extractor: Extractor,
-    cache_dir: Path,
     shards_dir: Path,
+    settings: EmbeddingSettings,
     precision: str = "float32",
-    data_service: str = "",
 ) -> Path:
     """Embeds a share of the recordings and writes its shard, unless that is there already.
 
@@ -54,10 +54,10 @@ def embed_shard(
       paths: the share's recordings, as `load_shard` lists them.
       share: which it is.
       extractor: makes the embeddings.
-      cache_dir: where they are kept meanwhile, to go on after a kill.
       shards_dir: gets a folder of shards for each way of making embeddings.
+      settings: how, and where they are kept meanwhile, to go on after a kill. How many recordings
+        may be unreadable is for the merge to say, which sees all.
       precision: what the extractor computes in.
-      data_service: see `embed_recordings`.
 
     Returns:
       The TFRecord file.
@@ -65,15 +65,14 @@ def embed_shard(
     Raises:
       UserError: a folder can't be used.
     """
-    store = open_store(cache_dir, extractor, precision)
+    store = open_store(settings.cache_dir, extractor, precision)
     directory = shards_dir / store.directory.name
-    keys = content_keys(paths, cache_dir)
+    keys = content_keys(paths, settings.cache_dir)
     entry = read_manifest(directory, share)
     if entry and _matches(entry, keys) and is_whole(directory, entry):
         logger.info("shard %s is there already", share)
         return directory / entry.records
-    # How many may be unreadable is for the merge to say, which sees all.
-    job = EmbeddingJob(extractor, precision, store, data_service=data_service)
+    job = EmbeddingJob(extractor, precision, store, reader=settings.reader)
     kept, unreadable = embed_missing(paths, keys, job)
     entry = write_shard(directory, share, keys, kept, unreadable, store.made_by)
     return directory / entry.records
@@ -82,20 +81,18 @@ def embed_shard(
 def merge_shards(
     paths: Sequence[str],
     extractor: Extractor,
-    cache_dir: Path,
     shards_dir: Path,
-    precision: str,
-    max_bad_clips: float,
+    settings: EmbeddingSettings,
+    precision: str = "float32",
 ) -> int:
     """Fills the store that training reads with what all shares hold.
 
     Args:
       paths: all recordings, in the order in which they were divided.
       extractor: made the embeddings.
-      cache_dir: of the store.
       shards_dir: as of `embed_shard`.
+      settings: where the store is, and how many recordings may be unreadable.
       precision: what the extractor computed in.
-      max_bad_clips: share of the recordings that may be unreadable.
 
     Returns:
       How many recordings have embeddings now.
@@ -104,20 +101,20 @@ def merge_shards(
       UserError: shards are missing, damaged, of other recordings or made in another way; too many
         recordings can't be read.
     """
-    store = open_store(cache_dir, extractor, precision)
+    store = open_store(settings.cache_dir, extractor, precision)
     directory = shards_dir / store.directory.name
     shares = shards_in(directory)
     if not shares:
         raise UserError(_nothing(shards_dir, store))
     _check_complete(directory, shares)
-    keys = content_keys(paths, cache_dir)
+    keys = content_keys(paths, settings.cache_dir)
     entries = _checked_entries(directory, shares, keys)
     unreadable = {
         int(entry.share.positions(len(paths))[position]): why
         for entry in entries
         for position, why in entry.unreadable.items()
     }
-    check_readable(paths, unreadable, max_bad_clips)
+    check_readable(paths, unreadable, settings.max_bad_clips)
     for position, why in sorted(unreadable.items()):
         logger.warning("skipped %s: %s", paths[position], why)
     wanted, first = np.unique(keys, return_index=True)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from sound_pipeline.audio.decoding import decode_file, decode_file_in_graph
 from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.augmentation.waveform import augment
 from sound_pipeline.features.beginnings import BEGINNINGS_WEIGHT
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.input_pipeline.batches import FILLER, Batch
-from sound_pipeline.input_pipeline.data_service import from_workers
-from sound_pipeline.input_pipeline.read import Prepare, cut_windows, read_windows, window_batches
+from sound_pipeline.input_pipeline.read import READ_HERE, WindowReader
+from sound_pipeline.input_pipeline.window_graph import Prepare, cut_windows, window_batches
 from sound_pipeline.system.arrays import Floats, Ints
 
 # What an assertion says before it names a recording.
@@ -34,6 +34,11 @@ class Labelled(NamedTuple):
     paths: Sequence[str]
     labels: Ints
     weights: Floats
+
+    def every(self, count: int, first: int) -> Labelled:
+        """Every so manieth of them, from the numbered one on."""
+        some = slice(first, None, count)
+        return Labelled(self.paths[some], self.labels[some], self.weights[some])
 
 
 class PipelineShare(NamedTuple):
@@ -57,16 +62,30 @@ def steps_an_epoch(recordings: int, batch_size: int) -> int:
     return -(-recordings // batch_size)
 
 
+@dataclasses.dataclass(frozen=True)
+class ExampleRecipe:
+    """How recordings become examples: (prepared [...], label float32 [classes], weight float32).
+
+    Attributes:
+      prepare: an extractor's.
+      config: how recordings are cut into windows.
+      classes: how many.
+      reader: reads the recordings.
+    """
+
+    prepare: Prepare
+    config: FeatureConfig
+    classes: int
+    reader: WindowReader = READ_HERE
+
+
 def drawn_windows(
     recordings: Labelled,
-    prepare: Prepare,
-    config: FeatureConfig,
-    classes: int,
+    recipe: ExampleRecipe,
     seed: int,
     share: PipelineShare,
     first_epoch: int = 0,
     augmentation: AugmentationConfig | None = None,
-    data_service: str = "",
 ) -> tf.data.Dataset:
     """One window of each recording an epoch, drawn at random; epochs without end.
 
@@ -76,18 +95,16 @@ def drawn_windows(
     its number alone, not on who makes it: pipelines that share the batches make together what one
     would make alone. The last batch of an epoch is filled up with the epoch's first recordings.
 
+    Batches of a data service come in the order in which they are ready, which isn't quite the
+    epoch's, and those of a worker that dies don't come: later ones take their place.
+
     Args:
       recordings: what to draw from.
-      prepare: an extractor's.
-      config: how recordings are cut into windows.
-      classes: how many.
+      recipe: how they become examples.
       seed: of order, draw and augmentation.
       share: which part of the batches to make.
       first_epoch: the number of the epoch to begin with.
       augmentation: how each recording is changed before it is cut, another way every epoch.
-      data_service: the dispatcher whose workers make the batches, such as grpc://host:5050. They
-        then come in the order in which they are ready, which isn't quite the epoch's, and those of
-        a worker that dies don't come: later ones take their place. Empty: this process makes them.
 
     Returns:
       A data set of (prepared [part_size, ...], label float32 [part_size, classes] one-hot, weight
@@ -96,94 +113,131 @@ def drawn_windows(
     Raises:
       UserError: the data service can't be reached.
     """
-    count = len(recordings.paths)
-    own = share.parts * share.part_size
-    steps = steps_an_epoch(count, share.of * own)
-    paths = tf.constant(list(recordings.paths))
-    labels = tf.constant(recordings.labels, tf.int32)
-    weights = tf.constant(recordings.weights, tf.float32)
-    # Only a graph without Python can be sent to workers.
-    decode = decode_file_in_graph if data_service else decode_file
+    columns = _columns(recordings)
+    return _Draw(columns, len(recordings.paths), recipe, seed, share, augmentation).batches(
+        first_epoch
+    )
 
-    def places(step: tf.Tensor) -> tf.data.Dataset:
-        epoch, within = step // steps, step % steps
-        start = (within * share.of + share.number) * own
-        return tf.data.Dataset.range(start, start + own).map(lambda place: (epoch, place))
 
-    def read(epoch: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        order, changes = _forked(tf.constant([seed, 0], tf.int64), epoch)
-        position = tf.random.experimental.index_shuffle(place % count, order, count - 1)
+class _Columns(NamedTuple):
+    """`Labelled` as tensors: string, int32 and float32 [recordings]."""
+
+    paths: tf.Tensor
+    labels: tf.Tensor
+    weights: tf.Tensor
+
+
+def _columns(recordings: Labelled) -> _Columns:
+    return _Columns(
+        tf.constant(list(recordings.paths), tf.string),
+        tf.constant(recordings.labels, tf.int32),
+        tf.constant(recordings.weights, tf.float32),
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Draw:
+    """The steps of `drawn_windows`."""
+
+    columns: _Columns
+    count: int
+    recipe: ExampleRecipe
+    seed: int
+    share: PipelineShare
+    augmentation: AugmentationConfig | None
+
+    def batches(self, first_epoch: int) -> tf.data.Dataset:
+        # A step's part is what workers share out: one of them makes all of it.
+        steps = tf.data.Dataset.range(first_epoch * self._steps, tf.int64.max)
+        places = steps.flat_map(self._places)
+        dataset = places.map(self._example, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = dataset.batch(self.share.part_size, drop_remainder=True).prefetch(2)
+        return self.recipe.reader.of_graph(dataset)
+
+    @property
+    def _own(self) -> int:
+        """Windows of a step that this pipeline makes."""
+        return self.share.parts * self.share.part_size
+
+    @property
+    def _steps(self) -> int:
+        return steps_an_epoch(self.count, self.share.of * self._own)
+
+    def _places(self, step: tf.Tensor) -> tf.data.Dataset:
+        """The epoch of a step, and the places in it that this pipeline fills."""
+        epoch, within = step // self._steps, step % self._steps
+        start = (within * self.share.of + self.share.number) * self._own
+        return tf.data.Dataset.range(start, start + self._own).map(lambda place: (epoch, place))
+
+    def _example(
+        self, epoch: tf.Tensor, place: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """A window of the recording whose turn it is at a place of an epoch."""
+        recipe, columns = self.recipe, self.columns
+        order, changes = _forked(tf.constant([self.seed, 0], tf.int64), epoch)
+        position = tf.random.experimental.index_shuffle(place % self.count, order, self.count - 1)
         # Two numbers of the recording's own: one draws a window, the other changes the sound.
         draw, change = _forked(changes, place)
-        path = paths[position]
-        decoded = decode(path)
+        path = columns.paths[position]
+        decoded = recipe.reader.decode(path)
         sound = _asserted(path, decoded.reason, decoded.waveform)
-        if augmentation is not None:
-            sound = augment(sound, decoded.sample_rate_hz, change, augmentation)
-        waveform, rate = cut_windows(decoded._replace(waveform=sound), config)
-        prepared = prepare(waveform[_drawn(waveform, draw, config)][None], rate)[0]
-        return prepared, tf.one_hot(labels[position], classes), weights[position]
-
-    # A step's part is what workers share out: one of them makes all of it.
-    dataset = tf.data.Dataset.range(first_epoch * steps, tf.int64.max).flat_map(places)
-    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.batch(share.part_size, drop_remainder=True).prefetch(2)
-    return from_workers(dataset, data_service) if data_service else dataset
+        if self.augmentation is not None:
+            sound = augment(sound, decoded.sample_rate_hz, change, self.augmentation)
+        waveform, rate = cut_windows(decoded._replace(waveform=sound), recipe.config)
+        chosen = waveform[_drawn(waveform, draw, recipe.config)][None]
+        label = tf.one_hot(columns.labels[position], recipe.classes)
+        return recipe.prepare(chosen, rate)[0], label, columns.weights[position]
 
 
-def all_windows(
-    recordings: Labelled,
-    prepare: Prepare,
-    config: FeatureConfig,
-    classes: int,
-    batch_size: int,
-    data_service: str = "",
-) -> tf.data.Dataset:
+def all_windows(recordings: Labelled, recipe: ExampleRecipe, batch_size: int) -> tf.data.Dataset:
     """Every window of some recordings, each recording with its total weight; then fillers.
 
-    Windows and beginnings are weighed as by `head_training.examples`.
+    Windows and beginnings are weighed as by `head_training.examples`. Every window comes once,
+    whichever worker of a data service dies.
 
     Args:
       recordings: which; may be none.
-      prepare: an extractor's.
-      config: how recordings are cut into windows.
-      classes: how many.
+      recipe: how they become examples.
       batch_size: windows in a batch.
-      data_service: as of `read_windows`: every window comes once, whoever dies.
 
     Returns:
       A data set without end, as of `drawn_windows`; what follows the recordings weighs nothing.
     """
-    paths = tf.constant(list(recordings.paths), tf.string)
-    labels = tf.constant(recordings.labels, tf.int32)
-    totals = tf.constant(recordings.weights, tf.float32)
-    begun = BEGINNINGS_WEIGHT if config.beginnings else 0.0
-
-    def weighed(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        real = tf.not_equal(batch["recording"], FILLER)
-        prepared, recording, window, windows, reason = (
-            tf.boolean_mask(batch[name], real) for name in Batch._fields
-        )
-        whole = windows - len(config.beginnings)
-        share = tf.where(
-            window < whole,
-            (1.0 - begun) / tf.cast(whole, tf.float32),
-            begun / max(len(config.beginnings), 1),
-        )
-        weight = share * tf.gather(totals, recording)
-        prepared = _asserted(tf.gather(paths, recording), reason, prepared)
-        return prepared, tf.one_hot(tf.gather(labels, recording), classes), weight
-
-    if data_service:
-        batches = _all_from_workers(recordings.paths, prepare, config, batch_size, data_service)
+    columns = _columns(recordings)
+    if recipe.reader.data_service:
+        batches = _all_from_workers(recordings.paths, recipe, batch_size)
     else:
-        batches = window_batches(recordings.paths, decode_file, prepare, config, batch_size)
-    dataset = batches.map(weighed)
+        decode = recipe.reader.decode
+        batches = window_batches(
+            recordings.paths, decode, recipe.prepare, recipe.config, batch_size
+        )
+    dataset = batches.map(lambda batch: _weighed(batch, columns, recipe))
     nothing = tuple(
         tf.zeros([batch_size, *spec.shape[1:]], spec.dtype) for spec in dataset.element_spec
     )
     fillers = tf.data.Dataset.from_tensors(nothing).repeat()
     return dataset.concatenate(fillers).rebatch(batch_size, drop_remainder=True)
+
+
+def _weighed(
+    batch: dict[str, tf.Tensor], columns: _Columns, recipe: ExampleRecipe
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A batch of windows as examples, without its fillers."""
+    begun = BEGINNINGS_WEIGHT if recipe.config.beginnings else 0.0
+    real = tf.not_equal(batch["recording"], FILLER)
+    prepared, recording, window, windows, reason = (
+        tf.boolean_mask(batch[name], real) for name in Batch._fields
+    )
+    whole = windows - len(recipe.config.beginnings)
+    share = tf.where(
+        window < whole,
+        (1.0 - begun) / tf.cast(whole, tf.float32),
+        begun / max(len(recipe.config.beginnings), 1),
+    )
+    weight = share * tf.gather(columns.weights, recording)
+    prepared = _asserted(tf.gather(columns.paths, recording), reason, prepared)
+    label = tf.one_hot(tf.gather(columns.labels, recording), recipe.classes)
+    return prepared, label, weight
 
 
 def unreadable(error: tf.errors.OpError) -> str | None:
@@ -209,20 +263,16 @@ def _forked(seed: tf.Tensor, number: tf.Tensor) -> list[tf.Tensor]:
 
 
 def _all_from_workers(
-    paths: Sequence[str],
-    prepare: Prepare,
-    config: FeatureConfig,
-    batch_size: int,
-    data_service: str,
+    paths: Sequence[str], recipe: ExampleRecipe, batch_size: int
 ) -> tf.data.Dataset:
-    """What `read_windows` yields, which comes whole from workers that die."""
+    """What `WindowReader.read` yields, which comes whole from workers that die."""
 
     def read() -> Iterator[dict[str, Any]]:
-        for batch in read_windows(paths, prepare, config, batch_size, data_service=data_service):
+        for batch in recipe.reader.read(paths, recipe.prepare, recipe.config, batch_size):
             yield batch._asdict()
 
     of_windows = (tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([], tf.int32))
-    prepared = tf.function(prepare).get_concrete_function(*of_windows).outputs[0]
+    prepared = tf.function(recipe.prepare).get_concrete_function(*of_windows).outputs[0]
     numbers = tf.TensorSpec([None], tf.int32)
     columns = (
         tf.TensorSpec(prepared.shape, prepared.dtype),

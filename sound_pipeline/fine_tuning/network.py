@@ -25,7 +25,7 @@ _METRIC = "cross_entropy"
 
 
 class FineTuningData(NamedTuple):
-    """What a network learns from: data sets of (prepared, label, weight), see training_windows.py.
+    """What a network learns from: data sets of (prepared, label, weight), see examples.py.
 
     Attributes:
       training: without end, beginning with the epoch after those of `epochs_done`.
@@ -38,6 +38,22 @@ class FineTuningData(NamedTuple):
     validation_steps: int
 
 
+class TrainingPlan(NamedTuple):
+    """How long a network learns, how, and what is kept of it.
+
+    Attributes:
+      config: epochs, learning rate and so on.
+      steps: in an epoch.
+      watched: whether the weights of the epoch of least validation loss are kept.
+      precision: what to compute in; see precision.py.
+    """
+
+    config: FineTuneConfig
+    steps: int
+    watched: bool
+    precision: str
+
+
 class FineTuningModel(tf_keras.Model):
     """Prepared windows to logits, all of whose state of training is in its variables.
 
@@ -46,14 +62,7 @@ class FineTuningModel(tf_keras.Model):
     """
 
     def __init__(
-        self,
-        extractor: Extractor,
-        head: Head,
-        chosen: Sequence[tf.Variable],
-        config: FineTuneConfig,
-        steps: int,
-        watched: bool,
-        precision: str,
+        self, extractor: Extractor, head: Head, chosen: Sequence[tf.Variable], plan: TrainingPlan
     ) -> None:
         """Joins a network to its head, in the scope of the strategy that trains it.
 
@@ -61,27 +70,25 @@ class FineTuningModel(tf_keras.Model):
           extractor: brings the network.
           head: what it begins with.
           chosen: variables of the network that learn; those of the head do too.
-          config: epochs, learning rate and so on.
-          steps: in an epoch.
-          watched: whether the weights of the epoch of least validation loss are kept.
-          precision: what to compute in; see precision.py.
+          plan: how it learns.
         """
         super().__init__()
+        config = plan.config
         self.extractor = extractor
         self.head = head
         self._batch_norm = config.batch_norm
-        self._steps = steps
-        self._precision = precision
+        self._steps = plan.steps
+        self._precision = plan.precision
         self._learning = [*chosen, head.kernel, head.bias]
         self.epochs_learned = tf.Variable(0, trainable=False)
         self.curves = tf.Variable(np.full([2, config.epochs], np.nan, np.float32), trainable=False)
         self.best = (
             [tf.Variable(weight.numpy(), trainable=False) for weight in extractor.weights]
-            if watched
+            if plan.watched
             else None
         )
         self.compile(
-            optimizer=_optimizer(config, steps, self._learning, precision),
+            optimizer=_optimizer(plan, self._learning),
             loss=tf_keras.losses.CategoricalCrossentropy(
                 from_logits=True, label_smoothing=config.label_smoothing
             ),
@@ -195,10 +202,11 @@ class _Progress(tf_keras.callbacks.Callback):
 
 
 def _optimizer(
-    config: FineTuneConfig, steps: int, variables: Sequence[tf.Variable], precision: str
+    plan: TrainingPlan, variables: Sequence[tf.Variable]
 ) -> tf_keras.optimizers.Optimizer:
     """AdamW, its learning rate rising from zero, then falling along a cosine."""
-    total = config.epochs * steps
+    config = plan.config
+    total = config.epochs * plan.steps
     rising = round(config.warm_up * total)
     schedule = tf_keras.optimizers.schedules.CosineDecay(
         0.0, max(total - rising, 1), warmup_target=config.learning_rate, warmup_steps=rising
@@ -210,7 +218,7 @@ def _optimizer(
     optimizer.exclude_from_weight_decay([v for v in variables if v.shape.rank < 2])
     # float16 loses what is below 6e-8: losses are scaled up, as far as nothing overflows
     # (Micikevicius et al., Mixed Precision Training, 2018).
-    if precision == "float16":
+    if plan.precision == "float16":
         optimizer = tf_keras.mixed_precision.LossScaleOptimizer(optimizer)
     optimizer.build(variables)
     return optimizer

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.augmentation.waveform import AUGMENTATION_VERSION
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.datasets.content_keys import content_keys
@@ -26,23 +25,38 @@ from sound_pipeline.embeddings.embed import Embeddings
 from sound_pipeline.embeddings.made_by import made_by
 from sound_pipeline.errors import UserError, check, nearest_names
 from sound_pipeline.extractors.base import Extractor
-from sound_pipeline.extractors.loading import load_extractor
-from sound_pipeline.features.config import FeatureConfig
-from sound_pipeline.fine_tuning.config import FineTuneConfig
 from sound_pipeline.fine_tuning.examples import (
+    ExampleRecipe,
     Labelled,
-    PipelineShare,
-    all_windows,
-    drawn_windows,
     steps_an_epoch,
     unreadable,
 )
-from sound_pipeline.fine_tuning.network import FineTuningData, FineTuningModel, epochs_done
-from sound_pipeline.fine_tuning.weights import BACKUP, is_kept, keep, read_curves, read_weights
-from sound_pipeline.heads.config import HeadConfig
+from sound_pipeline.fine_tuning.network import (
+    FineTuningData,
+    FineTuningModel,
+    TrainingPlan,
+    epochs_done,
+)
+from sound_pipeline.fine_tuning.parts import (
+    ExtractorInput,
+    FineTunedNetwork,
+    Learning,
+    Pretrained,
+    TrainingPart,
+)
+from sound_pipeline.fine_tuning.pipelines import ExamplePipelines
+from sound_pipeline.fine_tuning.weights import (
+    BACKUP,
+    is_kept,
+    keep,
+    make_directory,
+    read_curves,
+    read_weights,
+)
 from sound_pipeline.heads.fitting import balanced
 from sound_pipeline.heads.head import Head
 from sound_pipeline.heads.train import train_head
+from sound_pipeline.input_pipeline.read import READ_HERE, WindowReader
 from sound_pipeline.system.arrays import Ints
 from sound_pipeline.system.devices import Devices
 
@@ -55,23 +69,14 @@ FINE_TUNING_VERSION = 2
 FOLDER = "fine_tuned"
 
 
-class FineTunedNetwork(NamedTuple):
-    """A fine-tuned network, kept in the cache.
+class _Task(NamedTuple):
+    """One network to fine-tune, on positions of known and readable recordings."""
 
-    Attributes:
-      handle: of the extractor that it was.
-      directory: where its weights are.
-      fingerprint: of the extractor that it makes.
-      epochs: those that it has learned for: up to the least validation loss.
-      curves: `loss` and, where watched, `validation_loss`, a value an epoch: mean cross-entropies
-        without label smoothing.
-    """
-
-    handle: str
-    directory: Path
-    fingerprint: str
+    base: Pretrained
+    name: str
+    learned: Ints
+    watched: Ints
     epochs: int
-    curves: dict[str, list[float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,25 +85,20 @@ class FineTuner:
 
     Attributes:
       manifest: gives paths and labels.
-      features: what images look like.
-      image_size: as of `load_extractor`.
-      config: how to fine-tune.
-      head: how heads are trained; its class weights count here too.
+      given: what extractors are given.
+      learning: how to learn.
       cache_dir: where weights are kept, and an interrupted training goes on from; the same for all
         processes.
       devices: what computes.
-      augmentation: how recordings are changed before they are learned from, another way every
-        epoch; None: not at all.
+      reader: reads the recordings.
     """
 
     manifest: Manifest
-    features: FeatureConfig
-    image_size: int
-    config: FineTuneConfig
-    head: HeadConfig
+    given: ExtractorInput
+    learning: Learning
     cache_dir: Path
     devices: Devices
-    augmentation: AugmentationConfig | None = None
+    reader: WindowReader = READ_HERE
 
     def check(self, extractor: Extractor) -> None:
         """Raises UserError where an extractor can't be fine-tuned so."""
@@ -109,27 +109,20 @@ class FineTuner:
         )
         self._chosen(extractor)
         replicas = self.devices.training.num_replicas_in_sync
-        size = self.config.batch_size
+        size = self.learning.config.batch_size
         check(
             size % replicas == 0,
             f"--fine_tune_batch_size={size}: {replicas} devices can't share it evenly; give a "
             f"multiple of {replicas}",
         )
         check(
-            not (self.config.batch_norm and replicas > 1),
+            not (self.learning.config.batch_norm and replicas > 1),
             f"--fine_tune_batch_norm: statistics are not shared by {replicas} devices; leave the "
             "flag out, or use --strategy=one",
         )
 
     def tune(
-        self,
-        base: Extractor,
-        frozen: Embeddings,
-        training: Ints,
-        validation: Ints,
-        precision: str,
-        name: str,
-        epochs: int | None = None,
+        self, base: Pretrained, part: TrainingPart, epochs: int | None = None
     ) -> FineTunedNetwork:
         """Goes on training an extractor's network, or finds that this has been done.
 
@@ -137,26 +130,26 @@ class FineTuner:
         after its last whole epoch.
 
         Args:
-          base: the extractor as it is.
-          frozen: what it makes of all recordings: the head to begin with is learned from it.
-          training: positions of the recordings to learn from; those of unknown classes and those
-            that can't be read are left out.
-          validation: likewise, to watch: the epoch of the least loss is kept. Empty: the last.
-          precision: what the network computes in (see precision.py).
-          name: of what is tuned, for people.
-          epochs: stop after so many of `config.epochs` (the learning rate falls as if it went on).
+          base: the network as it is.
+          part: what to learn from.
+          epochs: stop after so many of `FineTuneConfig.epochs` (the learning rate falls as if it
+            went on).
 
         Raises:
           UserError: see `check` and `head_training.train_head`; the cache can't be used.
         """
-        self.check(base)
-        epochs = self.config.epochs if epochs is None else epochs
-        learned, watched = self._usable(frozen, training), self._usable(frozen, validation)
-        key = self._key(base, learned, watched, precision, epochs)
+        self.check(base.extractor)
+        task = _Task(
+            base,
+            part.name,
+            self._usable(base.embeddings, part.training),
+            self._usable(base.embeddings, part.validation),
+            self.learning.config.epochs if epochs is None else epochs,
+        )
+        key = self._key(task)
         directory = self.cache_dir / FOLDER / key
-        fingerprint = f"{base.fingerprint}-tuned-{key}"
         if self.devices.is_chief:
-            _make(directory, self.cache_dir)
+            make_directory(directory, self.cache_dir)
         self.devices.wait_for_all()
         check(
             directory.is_dir(),
@@ -164,33 +157,16 @@ class FineTuner:
             "there; give a folder that all processes share",
         )
         if is_kept(directory):
-            logger.info("%s: fine-tuned before (%s)", name, directory)
+            logger.info("%s: fine-tuned before (%s)", task.name, directory)
             curves = read_curves(directory)
         else:
-            start = dataclasses.replace(self.head, tune=False)
-            head = train_head(self.manifest, frozen, learned, (), start).head
-            with self.devices.training.scope():
-                network = self._network(base, head, len(learned), bool(len(watched)), precision)
-            backup = directory / BACKUP
-            data = self._data(network, frozen, learned, watched, epochs_done(backup))
-            with self._explained():
-                curves = network.learn(data, epochs, backup, name)
-            # The others still write their backup, beside the one that is deleted next.
-            self.devices.wait_for_all()
-            if self.devices.is_chief:
-                keep(directory, network.weights_kept(), curves)
+            curves = self._learn(task, directory)
         # Nobody asks whether the next one has been done before this one is written.
         self.devices.wait_for_all()
-        losses = curves.get("validation_loss")
-        best = int(np.argmin(losses)) + 1 if losses else len(curves["loss"])
-        logger.info(
-            "%s: fine-tuned for %d epochs, cross-entropy %.3f%s",
-            name,
-            best,
-            curves["loss"][best - 1],
-            f", validation {losses[best - 1]:.3f}" if losses else "",
-        )
-        return FineTunedNetwork(base.handle, directory, fingerprint, best, curves)
+        best = _best_epoch(curves)
+        _say(task.name, curves, best)
+        fingerprint = f"{base.extractor.fingerprint}-tuned-{key}"
+        return FineTunedNetwork(base.extractor.handle, directory, fingerprint, best, curves)
 
     def extractor(self, tuned: FineTunedNetwork) -> Extractor:
         """The extractor that a fine-tuned network makes, on the devices whose scope this is in.
@@ -198,7 +174,7 @@ class FineTuner:
         Raises:
           UserError: what is kept of it is damaged.
         """
-        extractor = load_extractor(tuned.handle, self.features, self.image_size)
+        extractor = self.given.load(tuned.handle)
         for variable, values in zip(extractor.weights, read_weights(tuned.directory), strict=True):
             variable.assign(values)
         extractor.fingerprint = tuned.fingerprint
@@ -223,7 +199,7 @@ class FineTuner:
     def _chosen(self, extractor: Extractor) -> list[int]:
         """Which of `extractor.tunable` are tuned."""
         names = [variable.name for variable in extractor.tunable]
-        wanted = self.config.first_variable
+        wanted = self.learning.config.first_variable
         first = next((n for n, name in enumerate(names) if name.startswith(wanted)), None)
         if first is None:
             like = nearest_names(wanted, (name.rsplit("/", 1)[0] for name in names), 3)
@@ -233,106 +209,95 @@ class FineTuner:
             )
         return list(range(first, len(names)))
 
-    def _key(
-        self, base: Extractor, learned: Ints, watched: Ints, precision: str, epochs: int
-    ) -> str:
+    def _key(self, task: _Task) -> str:
         """Changes with all that decides what comes out."""
         keys = content_keys(self.manifest.paths, self.cache_dir)
 
         def data(recordings: Ints) -> list[tuple[str, int]]:
             return [(keys[n].decode(), int(self.manifest.labels[n])) for n in recordings]
 
+        learning = self.learning
         decides = {
             "version": [FINE_TUNING_VERSION, tf.__version__],
-            "base": made_by(base, precision),
-            "config": dataclasses.asdict(self.config),
-            "head": dataclasses.asdict(self.head),
-            "augmentation": self.augmentation
-            and {"version": AUGMENTATION_VERSION} | dataclasses.asdict(self.augmentation),
-            "epochs": epochs,
+            "base": made_by(task.base.extractor, task.base.precision),
+            "config": dataclasses.asdict(learning.config),
+            "head": dataclasses.asdict(learning.head),
+            "augmentation": learning.augmentation
+            and {"version": AUGMENTATION_VERSION} | dataclasses.asdict(learning.augmentation),
+            "epochs": task.epochs,
             "classes": len(self.manifest.classes),
-            "training": data(learned),
-            "validation": data(watched),
+            "training": data(task.learned),
+            "validation": data(task.watched),
         }
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:24]
 
-    def _network(
-        self, base: Extractor, head: Head, recordings: int, watched: bool, precision: str
-    ) -> FineTuningModel:
+    def _learn(self, task: _Task, directory: Path) -> dict[str, list[float]]:
+        """Trains a network and keeps it; its curves."""
+        start = dataclasses.replace(self.learning.head, tune=False)
+        head = train_head(self.manifest, task.base.embeddings, task.learned, (), start).head
+        with self.devices.training.scope():
+            network = self._network(task, head)
+        backup = directory / BACKUP
+        data = self._data(task, network, epochs_done(backup))
+        with self._explained():
+            curves = network.learn(data, task.epochs, backup, task.name)
+        # The others still write their backup, beside the one that is deleted next.
+        self.devices.wait_for_all()
+        if self.devices.is_chief:
+            keep(directory, network.weights_kept(), curves)
+        return curves
+
+    def _network(self, task: _Task, head: Head) -> FineTuningModel:
         """In the scope of the strategy."""
-        extractor = load_extractor(base.handle, self.features, self.image_size)
+        extractor = self.given.load(task.base.extractor.handle)
         weights = (head.mean, head.deviation, head.kernel, head.bias)
         own = Head(*(weight.numpy() for weight in weights))
         chosen = [extractor.tunable[n] for n in self._chosen(extractor)]
-        steps = steps_an_epoch(recordings, self.config.batch_size)
-        return FineTuningModel(extractor, own, chosen, self.config, steps, watched, precision)
+        config = self.learning.config
+        steps = steps_an_epoch(len(task.learned), config.batch_size)
+        plan = TrainingPlan(config, steps, bool(len(task.watched)), task.base.precision)
+        return FineTuningModel(extractor, own, chosen, plan)
 
-    def _data(
-        self,
-        network: FineTuningModel,
-        frozen: Embeddings,
-        learned: Ints,
-        watched: Ints,
-        first_epoch: int,
-    ) -> FineTuningData:
+    def _data(self, task: _Task, network: FineTuningModel, first_epoch: int) -> FineTuningData:
         """What the network learns from and is watched by, on all devices."""
-        strategy = self.devices.training
         classes = len(self.manifest.classes)
-        size = self.config.batch_size // strategy.num_replicas_in_sync
-        prepare = network.extractor.prepare
-
-        def labelled(recordings: Ints, weights: npt.NDArray[np.floating]) -> Labelled:
-            paths = [self.manifest.paths[n] for n in recordings]
-            return Labelled(paths, self.manifest.labels[recordings], weights.astype(np.float32))
-
-        labels = self.manifest.labels[learned]
-        weights = balanced(labels, np.ones(len(labels), np.float32), classes, self.head)
-
-        def training(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            pipelines = context.num_input_pipelines
-            local = strategy.num_replicas_in_sync // pipelines
-            share = PipelineShare(context.input_pipeline_id, pipelines, size, local)
-            return drawn_windows(
-                labelled(learned, weights),
-                prepare,
-                self.features,
-                classes,
-                self.config.seed,
-                share,
-                first_epoch,
-                self.augmentation,
-                self.devices.data_service,
-            )
-
-        def validation(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            own = watched[context.input_pipeline_id :: context.num_input_pipelines]
-            equal = np.ones(len(own))
-            return all_windows(
-                labelled(own, equal),
-                prepare,
-                self.features,
-                classes,
-                size,
-                self.devices.data_service,
-            )
-
+        prepare, features = network.extractor.prepare, self.given.features
+        labels = self.manifest.labels[task.learned]
+        equal = np.ones(len(labels), np.float32)
+        weights = balanced(labels, equal, classes, self.learning.head)
+        pipelines = ExamplePipelines(
+            ExampleRecipe(prepare, features, classes, self.reader),
+            self._labelled(task.learned, weights),
+            self._labelled(task.watched, np.ones(len(task.watched))),
+            self.learning.config.batch_size,
+            self.learning.config.seed,
+            self.learning.augmentation,
+        )
         # The pipelines have about as many windows each; the longest decides.
-        local = strategy.num_replicas_in_sync // self.devices.workers
+        of, frozen = self.devices.workers, task.base.embeddings
         windows = max(
             int(np.isin(frozen.recording, own).sum() + np.isin(frozen.beginning_of, own).sum())
-            for own in (watched[n :: self.devices.workers] for n in range(self.devices.workers))
+            for own in (task.watched[n::of] for n in range(of))
         )
-        return FineTuningData(
-            strategy.distribute_datasets_from_function(training),
-            strategy.distribute_datasets_from_function(validation) if len(watched) else None,
-            -(-windows // (size * local)),
-        )
+        return pipelines.distributed(self.devices, first_epoch, windows)
+
+    def _labelled(self, recordings: Ints, weights: npt.NDArray[np.floating]) -> Labelled:
+        paths = [self.manifest.paths[n] for n in recordings]
+        return Labelled(paths, self.manifest.labels[recordings], weights.astype(np.float32))
 
 
-def _make(directory: Path, cache_dir: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--cache_dir={cache_dir}: {error.strerror}; give a directory that can be written"
-        ) from error
+def _best_epoch(curves: Mapping[str, Sequence[float]]) -> int:
+    """The number of the epoch whose weights are kept; the first is 1."""
+    losses = curves.get("validation_loss")
+    return int(np.argmin(losses)) + 1 if losses else len(curves["loss"])
+
+
+def _say(name: str, curves: Mapping[str, Sequence[float]], best: int) -> None:
+    losses = curves.get("validation_loss")
+    logger.info(
+        "%s: fine-tuned for %d epochs, cross-entropy %.3f%s",
+        name,
+        best,
+        curves["loss"][best - 1],
+        f", validation {losses[best - 1]:.3f}" if losses else "",
+    )

@@ -25,6 +25,20 @@ def is_kept(directory: Path) -> bool:
     return (directory / _WEIGHTS_FILE).is_file()
 
 
+def make_directory(directory: Path, cache_dir: Path) -> None:
+    """Makes the directory of a network, in a cache.
+
+    Raises:
+      UserError: the cache can't be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--cache_dir={cache_dir}: {error.strerror}; give a directory that can be written"
+        ) from error
+
+
 def keep(
     directory: Path, weights: Sequence[npt.NDArray[Any]], curves: dict[str, list[float]]
 ) -> None:

@@ -25,7 +25,6 @@ from sound_pipeline.events.min_scores import parse_min_score
 from sound_pipeline.label import flags as label_flags
 from sound_pipeline.label.batch import LabellingTask, label_all, summary
 from sound_pipeline.label.destinations import make_destination
-from sound_pipeline.label.formats import FORMATS
 from sound_pipeline.label.journal import Journal
 from sound_pipeline.models.info import fingerprint, is_lite, read_info
 from sound_pipeline.system import program
@@ -63,7 +62,6 @@ def label(arguments: list[str], values: flags.FlagValues) -> int:
     found = list({one.path: one for one in find_recordings(arguments[2:], "")}.values())
     destination = make_destination(
         values.format,
-        FORMATS,
         values.output,
         values.output_dir,
         found,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
 from sound_pipeline.datasets.find_recordings import FoundRecording
 from sound_pipeline.errors import UserError
 from sound_pipeline.events.text import encodable
-from sound_pipeline.label.formats import EventFormat
+from sound_pipeline.label.formats import FORMATS, EventFormat
 from sound_pipeline.label.journal import Journal, Result
 from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 
@@ -199,7 +199,6 @@ def write_whole(path: Path, text: str) -> None:
 
 def make_destination(
     kind: str,
-    formats: Mapping[str, EventFormat],
     output: str,
     output_dir: str,
     found: list[FoundRecording],
@@ -211,7 +210,7 @@ def make_destination(
     Raises:
       UserError: the flags don't go together, or with the number of recordings.
     """
-    chosen = formats[kind]
+    chosen = FORMATS[kind]
     header = chosen.header(top)
 
     def bodies(results: Iterable[Result]) -> str:

@@ -13,6 +13,12 @@ from sound_pipeline.system.flag_groups import group
 
 def define(values: flags.FlagValues) -> None:
     """Defines the flags."""
+    _define_output(values)
+    _define_events(values)
+    system_flags.define_precision(values)
+
+
+def _define_output(values: flags.FlagValues) -> None:
     with group("Output", ("format", "output", "output_dir", "overwrite"), values):
         flags.DEFINE_enum(
             "format",
@@ -47,6 +53,9 @@ def define(values: flags.FlagValues) -> None:
             lower_bound=1,
             flag_values=values,
         )
+
+
+def _define_events(values: flags.FlagValues) -> None:
     with group("Events", ("min_score", "unknown", "hop_seconds"), values):
         flags.DEFINE_list(
             "min_score",
@@ -75,7 +84,6 @@ def define(values: flags.FlagValues) -> None:
             "--hop_seconds.",
             flag_values=values,
         )
-    system_flags.define_precision(values)
 
 
 def feature_config(features: FeatureConfig, values: flags.FlagValues) -> FeatureConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,20 @@ _DECAY_SECONDS = 0.1
 Classify = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.float32]]
 
 
+class WindowClassifier(NamedTuple):
+    """A model that labels windows.
+
+    Attributes:
+      classify: its scores.
+      labels: in the order of the scores.
+      window_seconds: how long a window is.
+    """
+
+    classify: Classify
+    labels: Sequence[str]
+    window_seconds: float
+
+
 class Recogniser:
     """Gate, segmenter, classifier and tracker in a row.
 
@@ -34,37 +49,33 @@ class Recogniser:
 
     def __init__(
         self,
-        classify: Classify,
-        labels: Sequence[str],
+        model: WindowClassifier,
         gate: Gate,
         sample_rate_hz: int,
-        window_seconds: float,
         segments: SegmentConfig | None = None,
         events: EventConfig | None = None,
     ) -> None:
         """Starts at the beginning of a stream.
 
         Args:
-          classify: the model.
-          labels: its labels, in the order of its scores.
+          model: labels the windows.
           gate: this recogniser's own.
           sample_rate_hz: of the stream.
-          window_seconds: the model's window.
           segments: when segments begin and end; None for the defaults.
           events: how scores become events; None for the defaults.
 
         Raises:
           UserError: the configuration doesn't fit the labels or the window.
         """
-        self._classify = classify
+        self._classify = model.classify
         self._rate = sample_rate_hz
-        self._window = round(window_seconds * sample_rate_hz)
+        self._window = round(model.window_seconds * sample_rate_hz)
         self._lead = round(LEAD_SECONDS * sample_rate_hz)
         self._decay = round(_DECAY_SECONDS * sample_rate_hz)
         self.segmenter = Segmenter(
-            segments or SegmentConfig(), gate, sample_rate_hz, window_seconds
+            segments or SegmentConfig(), gate, sample_rate_hz, model.window_seconds
         )
-        self.tracker = EventTracker(events or EventConfig(), labels, sample_rate_hz)
+        self.tracker = EventTracker(events or EventConfig(), model.labels, sample_rate_hz)
 
     def feed(self, samples: npt.NDArray[np.float32]) -> list[Event]:
         """Takes the next samples, float32 [n], -1..1; returns events that are over."""

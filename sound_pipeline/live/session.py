@@ -16,7 +16,7 @@ from sound_pipeline.live.event_files import EventAudio, EventSaver
 from sound_pipeline.live.gate import GateConfig, make_gate
 from sound_pipeline.live.loading import LoadingModel
 from sound_pipeline.live.output import Level, Output, WindowResult
-from sound_pipeline.live.recogniser import Recogniser
+from sound_pipeline.live.recogniser import Recogniser, WindowClassifier
 from sound_pipeline.live.segments import SegmentConfig, Window
 from sound_pipeline.live.sources import Clock, Source
 from sound_pipeline.live.statistics import SessionStatistics
@@ -90,11 +90,9 @@ class _Session:
         self._skipped_before = statistics.skipped_windows
         self._saver = saver
         self._recogniser = Recogniser(
-            model.scores,
-            info.labels,
+            WindowClassifier(model.scores, info.labels, info.window_seconds),
             make_gate(config.gate, rate),
             rate,
-            info.window_seconds,
             config.segments,
             config.events,
         )

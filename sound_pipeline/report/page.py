@@ -19,6 +19,7 @@ from sound_pipeline.report.data_uris import image_uri, sound_uri
 
 if TYPE_CHECKING:
     from sound_pipeline.report.excerpts import Excerpt
+    from sound_pipeline.report.run_results import RunResults
 
 SOUND_BUDGET_BYTES = 10_000_000
 """What the sounds of one page may take; those of further mistakes are left out."""
@@ -40,27 +41,16 @@ _MOST_CONFUSIONS = 8
 _NOTHING = "\N{EN DASH}"
 
 
-def write_page(
-    path: Path,
-    figures: Mapping[str, Any],
-    curves: Mapping[str, Mapping[str, Sequence[float]]],
-    mistakes: Sequence[Excerpt],
-    config: RunConfig,
-    command: str,
-    versions: Mapping[str, str],
-) -> None:
+def write_page(path: Path, run: RunResults, mistakes: Sequence[Excerpt]) -> None:
     """Writes the page: HTML with its style, charts, images and sounds inside, and no script.
 
     Args:
       path: the file to write.
-      figures: the content of metrics.json, see `sound_pipeline.evaluation.summary`.
-      curves: by fold, 'loss' and, where there was validation, 'validation_loss': a value an epoch.
+      run: what was found.
       mistakes: the most confident first. Their sounds are in the page until they would take more
         than `SOUND_BUDGET_BYTES`; from there on the images alone.
-      config: the run's.
-      command: what was typed to start it.
-      versions: of the software, by name.
     """
+    figures = run.figures
     text = _template().render(
         figures=figures,
         split=_SPLITS[figures["split"]],
@@ -71,11 +61,11 @@ def write_page(
         matrix=_matrix(figures["confusion_matrix"], figures["classes"]),
         confusions=_confusions(figures["confusion_matrix"], figures["classes"]),
         reliability=Plot(width=340, height=338, highest_x=1, highest_y=1),
-        curves=_curves(curves),
+        curves=_curves(run.curves),
         cards=_cards(mistakes),
-        settings=_settings(config),
-        command=command,
-        versions=versions,
+        settings=_settings(run.config),
+        command=run.command,
+        versions=run.versions,
     )
     path.write_text(text, encoding="utf-8")
 

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from sound_pipeline.config import RunConfig
-from sound_pipeline.embeddings.matrices import Matrix
-from sound_pipeline.evaluation.predictions import Predictions, write_predictions
+from sound_pipeline.evaluation.predictions import write_predictions
 from sound_pipeline.report.confusion import draw_confusion_matrix
 from sound_pipeline.report.excerpts import excerpts, most_confident_mistakes, one_of_each_class
 from sound_pipeline.report.page import write_page
+from sound_pipeline.report.run_results import RunResults
 from sound_pipeline.report.tensorboard import write_tensorboard
 
 _MISTAKES_SHOWN = 15
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class RunResults:
-    """A finished run.
-
-    Attributes:
-      config: all that decided the result.
-      command: what the user typed.
-      versions: of the software, by name.
-      figures: what metrics.json holds.
-      predictions: every tested recording.
-      curves: losses by epoch, by fold.
-      embeddings: float32 [clips, D], the mean embedding of each row of the predictions.
-    """
-
-    config: RunConfig
-    command: str
-    versions: Mapping[str, str]
-    figures: Mapping[str, Any]
-    predictions: Predictions
-    curves: Mapping[str, Mapping[str, Sequence[float]]]
-    embeddings: Matrix
 
 
 def write_report(directory: Path, run: RunResults) -> None:
@@ -65,21 +38,6 @@ def write_report(directory: Path, run: RunResults) -> None:
     mistakes = most_confident_mistakes(run.predictions, _MISTAKES_SHOWN)
     samples = one_of_each_class(run.predictions)
     shown = excerpts(run.predictions, [*mistakes, *samples], run.config.features)
-    write_tensorboard(
-        directory / "tensorboard",
-        run.predictions,
-        run.curves,
-        confusion_png,
-        samples=shown[len(mistakes) :],
-        mistakes=shown[: len(mistakes)],
-        embeddings=run.embeddings,
-    )
-    write_page(
-        directory / "report.html",
-        run.figures,
-        run.curves,
-        shown[: len(mistakes)],
-        run.config,
-        run.command,
-        run.versions,
-    )
+    shown_mistakes, shown_samples = shown[: len(mistakes)], shown[len(mistakes) :]
+    write_tensorboard(directory / "tensorboard", run, confusion_png, shown_samples, shown_mistakes)
+    write_page(directory / "report.html", run, shown_mistakes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from tensorboard.plugins.pr_curve import summary as pr_curve
 from sound_pipeline.embeddings.matrices import Matrix
 from sound_pipeline.evaluation.predictions import Predictions
 from sound_pipeline.report.excerpts import Excerpt
+from sound_pipeline.report.run_results import RunResults
 
 MOST_PROJECTED = 5_000
 """Clips that the projector gets at the most; a browser turns no more of them smoothly."""
@@ -24,12 +25,10 @@ _MOST_NUMBERS = 4_000_000  # in the projector's file: about 40 MB
 
 def write_tensorboard(
     directory: Path,
-    predictions: Predictions,
-    curves: Mapping[str, Mapping[str, Sequence[float]]],
+    run: RunResults,
     confusion_png: Path,
     samples: Sequence[Excerpt],
     mistakes: Sequence[Excerpt],
-    embeddings: Matrix,
 ) -> None:
     """Writes a log directory: a run a fold, and `summary` for all of them together.
 
@@ -38,15 +37,13 @@ def write_tensorboard(
 
     Args:
       directory: the log directory.
-      predictions: of all tested recordings.
-      curves: by fold, then by name ('loss', 'validation_loss'): a value an epoch.
+      run: what was found.
       confusion_png: the drawn matrix.
       samples: what the classes sound like.
       mistakes: in the order in which to show them.
-      embeddings: float32 [clips, D], row by row those of `predictions`.
     """
-    known = predictions.known
-    for fold, values_by_name in curves.items():
+    known = run.predictions.known
+    for fold, values_by_name in run.curves.items():
         tested = known.folds == fold
         with _writing(directory / fold.replace(" ", "_")):
             for name, values in values_by_name.items():
@@ -64,7 +61,7 @@ def write_tensorboard(
             answer = f"{excerpt.label} -> {excerpt.predicted} {excerpt.score:.2f}"
             _show(f"mistakes/{number:02d} {answer}", excerpt)
         _write_precision_recall(known)
-    _write_projector(summary, predictions, embeddings)
+    _write_projector(summary, run.predictions, run.embeddings)
 
 
 @contextlib.contextmanager

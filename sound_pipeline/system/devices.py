@@ -21,21 +21,19 @@ _EXAMPLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """Who computes, and who reads.
+    """Who computes.
 
     Attributes:
       training: the tf.distribute.Strategy that networks are fine-tuned under.
       extraction: the one that this process makes embeddings under; its devices are all here.
       worker: the number of this process; 0, the chief, alone writes the run.
       workers: processes that train together.
-      data_service: the dispatcher whose workers read recordings; empty: this process does.
     """
 
     training: Any
     extraction: Any
     worker: int = 0
     workers: int = 1
-    data_service: str = ""
 
     @property
     def is_chief(self) -> bool:
@@ -72,8 +70,8 @@ class Devices:
             self.training.reduce(tf.distribute.ReduceOp.SUM, one, axis=None)
 
 
-def make_devices(strategy: str, data_service: str = "") -> Devices:
-    """The devices that --strategy names, and the readers that --data_service does.
+def make_devices(strategy: str) -> Devices:
+    """The devices that --strategy names.
 
     `multi_worker` must be made before TensorFlow has done anything in this process, and waits for
     the other processes. They are those of the environment variable TF_CONFIG.
@@ -82,7 +80,6 @@ def make_devices(strategy: str, data_service: str = "") -> Devices:
       strategy: one of `STRATEGIES`. `one`: TensorFlow's first device. `mirrored`: all GPUs of this
         machine; without one the same as `one`. `multi_worker`: the devices of several processes;
         each makes embeddings on its first.
-      data_service: as of `Devices`.
 
     Raises:
       UserError: TF_CONFIG doesn't describe workers, or this process among them.
@@ -93,12 +90,12 @@ def make_devices(strategy: str, data_service: str = "") -> Devices:
 
     alone = tf.distribute.get_strategy()
     if strategy == "multi_worker":
-        return Devices(tf.distribute.MultiWorkerMirroredStrategy(), alone, *place, data_service)
+        return Devices(tf.distribute.MultiWorkerMirroredStrategy(), alone, *place)
     if strategy == "mirrored":
         # On CPUs it finds a single one by itself.
         together = tf.distribute.MirroredStrategy()
-        return Devices(together, together, data_service=data_service)
-    return Devices(alone, alone, data_service=data_service)
+        return Devices(together, together)
+    return Devices(alone, alone)
 
 
 def _place_in_cluster() -> tuple[int, int]:

@@ -15,11 +15,20 @@ from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import Manifest
 from sound_pipeline.datasets.splits import Split
 from sound_pipeline.embeddings.embed import Embeddings, embed_by_each
+from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.loading import join_extractors, load_extractor
-from sound_pipeline.fine_tuning.tuner import FineTunedNetwork, FineTuner
-from sound_pipeline.system.devices import Devices
+from sound_pipeline.fine_tuning.parts import (
+    ExtractorInput,
+    FineTunedNetwork,
+    Learning,
+    Pretrained,
+    TrainingPart,
+)
+from sound_pipeline.fine_tuning.tuner import FineTuner
+from sound_pipeline.input_pipeline.read import READ_HERE, WindowReader
+from sound_pipeline.system.devices import Devices, make_devices
 from sound_pipeline.system.precision import choose_precision, this_machine
 
 logger = logging.getLogger(__name__)
@@ -52,13 +61,15 @@ class Extraction:
       splits: the parts that networks are fine-tuned for.
       cache_dir: where embeddings and fine-tuned weights are kept.
       devices: what computes.
+      reader: reads the recordings.
     """
 
     config: RunConfig
     manifest: Manifest
     splits: Sequence[Split]
     cache_dir: Path
-    devices: Devices
+    devices: Devices = dataclasses.field(default_factory=lambda: make_devices("one"))
+    reader: WindowReader = READ_HERE
 
     def pretrained(self) -> Embedded:
         """The extractor that a run names, and what it makes of the recordings untuned.
@@ -116,21 +127,21 @@ class Extraction:
           UserError: see `FineTuner.tune`.
         """
         tuner = self._tuner
-        parts = list(zip(base.extractor.parts, base.embeddings.parts, base.precisions, strict=True))
+        columns = (base.extractor.parts, base.embeddings.parts, base.precisions)
+        networks = [Pretrained(*part) for part in zip(*columns, strict=True)]
         tuned = {
             split.name: [
-                tuner.tune(part, frozen, split.train, split.validation, precision, split.name)
-                for part, frozen, precision in parts
+                tuner.tune(network, TrainingPart(split.name, split.train, split.validation))
+                for network in networks
             ]
             for split in self.splits
         }
         everything = np.arange(len(self.manifest.recordings))
-        nothing = np.zeros(0, np.int64)
+        whole = TrainingPart(FINAL, everything, np.zeros(0, np.int64))
         final = []
-        for number, (part, frozen, precision) in enumerate(parts):
+        for number, network in enumerate(networks):
             did_best = [of_split[number].epochs for of_split in tuned.values()]
-            epochs = round(float(np.median(did_best)))
-            final.append(tuner.tune(part, frozen, everything, nothing, precision, FINAL, epochs))
+            final.append(tuner.tune(network, whole, round(float(np.median(did_best)))))
         return tuned | {FINAL: final}
 
     def fine_tuned(self, tuned: Sequence[FineTunedNetwork], base: Embedded) -> Embedded:
@@ -153,26 +164,27 @@ class Extraction:
         assert config.fine_tune is not None
         return FineTuner(
             self.manifest,
-            config.features,
-            config.image_size,
-            config.fine_tune,
-            config.head,
+            ExtractorInput(config.features, config.image_size),
+            Learning(
+                config.fine_tune,
+                config.head,
+                config.augmentation if config.augmented_copies else None,
+            ),
             self.cache_dir,
             self.devices,
-            config.augmentation if config.augmented_copies else None,
+            self.reader,
         )
 
     def _embedded(self, extractor: Extractor, precisions: tuple[str, ...]) -> Embedded:
         config = self.config
         beside = backgrounds_beside(self.manifest, self.splits)
+        settings = EmbeddingSettings(
+            self.cache_dir,
+            config.max_bad_clips,
+            Copies(config.augmented_copies, config.augmentation, beside),
+            self.reader,
+        )
+        paths = self.manifest.paths
         with self.devices.extraction.scope():
-            embeddings = embed_by_each(
-                self.manifest.paths,
-                extractor.parts,
-                self.cache_dir,
-                config.max_bad_clips,
-                precisions,
-                Copies(config.augmented_copies, config.augmentation, beside),
-                self.devices.data_service,
-            )
+            embeddings = embed_by_each(paths, extractor.parts, settings, precisions)
         return Embedded(extractor, precisions, embeddings)

@@ -17,19 +17,21 @@ import tensorflow as tf
 import sound_pipeline
 from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import Manifest
-from sound_pipeline.datasets.splits import Split, cut_validation, leaked_fraction
+from sound_pipeline.datasets.splits import cut_validation, leaked_fraction
 from sound_pipeline.embeddings.embed import Embeddings
 from sound_pipeline.errors import check
 from sound_pipeline.evaluation.evaluate import FoldResult, evaluate, predictions_of
+from sound_pipeline.evaluation.predictions import Predictions
 from sound_pipeline.evaluation.summary import summarise
 from sound_pipeline.features import image
-from sound_pipeline.fine_tuning.tuner import FineTunedNetwork
+from sound_pipeline.fine_tuning.parts import FineTunedNetwork
+from sound_pipeline.heads.calibration import Calibration
 from sound_pipeline.heads.head import AnyHead
 from sound_pipeline.heads.train import HeldOutScores, calibrate, train_head
 from sound_pipeline.models.classifier import SoundClassifier
 from sound_pipeline.models.export import export_model
-from sound_pipeline.report.run_report import RunResults, write_report
-from sound_pipeline.system.devices import Devices, make_devices
+from sound_pipeline.report.run_report import write_report
+from sound_pipeline.report.run_results import RunResults
 from sound_pipeline.system.json_config import to_json
 from sound_pipeline.tflite.conversion import export_tflite
 from sound_pipeline.tflite.formats import LITE_FOLDER
@@ -39,29 +41,32 @@ from sound_pipeline.training.run_directory import staged
 logger = logging.getLogger(__name__)
 
 
-def run(
-    config: RunConfig,
-    manifest: Manifest,
-    splits: Sequence[Split],
-    output_dir: Path,
-    cache_dir: Path,
-    command: str,
-    devices: Devices | None = None,
-) -> dict[str, Any] | None:
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Evaluated:
+    """What a run has found out about its extractor.
+
+    Attributes:
+      results: how each split's head did.
+      final: what the final head is to stand on.
+      tuned: what was fine-tuned, by the name of the split.
+    """
+
+    results: list[FoldResult]
+    final: Embedded
+    tuned: dict[str, list[FineTunedNetwork]]
+
+
+def run(extraction: Extraction, output_dir: Path, command: str) -> dict[str, Any] | None:
     """Embeds, evaluates, trains a final model on everything and exports it.
 
     With `config.fine_tune` the extractor's network is fine-tuned first, on the training part of
-    each split; all that follows stands on what it became.
+    each split; all that follows stands on what it became. Of several processes, all run this, and
+    the chief writes.
 
     Args:
-      config: all that decides the result.
-      manifest: the recordings that `config.dataset` describes.
-      splits: those of `config.split`.
+      extraction: the configuration, and what is made of it.
       output_dir: the run's directory; see `run_directory.RESULTS` for what it gets.
-      cache_dir: where embeddings are kept between runs.
       command: what the user typed, for the report.
-      devices: what computes, None for one device; of several processes, all run this, and the
-        chief writes.
 
     Returns:
       What metrics.json holds; None in a process that isn't the chief.
@@ -70,93 +75,124 @@ def run(
       UserError: the input can't be used; the directory is then as it was.
     """
     started = time.monotonic()
-    devices = devices or make_devices("one")
+    config, devices = extraction.config, extraction.devices
     check(
         devices.workers == 1 or config.fine_tune is not None,
         "--strategy=multi_worker: only fine-tuning is divided among processes; give --fine_tune, "
         "or another --strategy",
     )
-    image.colormap_table(
-        config.features.spectrogram.colormap
-    )  # raises before the work, not after it
-    extraction = Extraction(config, manifest, splits, cache_dir, devices)
+    # Raises before the work, not after it.
+    image.colormap_table(config.features.spectrogram.colormap)
     if not devices.is_chief:
         _help(extraction)
         return None
     with staged(output_dir) as directory:
-        results, final, tuned = _evaluate(extraction)
-        extractor, precisions, embeddings = final
-
-        head, held_back = _final_head(config, manifest, embeddings, results)
-        calibration = calibrate(manifest, held_back)
-        head.temperature.assign(calibration.temperature)
-        classifier = SoundClassifier(
-            extractor, head, manifest.classes, config.features, calibration.min_score
-        )
-
-        predictions = predictions_of(manifest, results)
-        values = _about(config, manifest, splits, embeddings, precisions) | summarise(
-            predictions, {result.name: result.calibration for result in results}
-        )
-        values["min_score"] |= {"suggested": calibration.min_score, "why": calibration.why}
-        if tuned:
-            values["fine_tuning"] = {
-                name: [{"epochs": part.epochs, "curves": part.curves} for part in parts]
-                for name, parts in tuned.items()
-            }
-        values["seconds"] = round(time.monotonic() - started, 1)
-        versions = {
-            "sound_pipeline": sound_pipeline.__version__,
-            "tensorflow": tf.__version__,
-            "python": platform.python_version(),
-        }
-        tested = np.concatenate([result.tested.recordings for result in results])
-        write_report(
-            directory,
-            RunResults(
-                config=config,
-                command=command,
-                versions=versions,
-                figures=values,
-                predictions=predictions,
-                curves={result.name: result.curves for result in results} | _tuning_curves(tuned),
-                embeddings=embeddings.mean_of(tested),
-            ),
-        )
-        export_model(
-            classifier,
-            directory / "saved_model",
-            {
-                "config": dataclasses.asdict(config),
-                "data_set": manifest.name,
-                "extractor": config.extractor,
-                "metrics": values,
-                "versions": versions,
-            },
-        )
-        if config.export_tflite:
-            export_tflite(directory / "saved_model", directory / LITE_FOLDER, config.export_tflite)
+        evaluated = _evaluate(extraction)
+        classifier, calibration = _final_model(extraction, evaluated)
+        predictions = predictions_of(extraction.manifest, evaluated.results)
+        figures = _figures(extraction, evaluated, predictions, calibration)
+        figures["seconds"] = round(time.monotonic() - started, 1)
+        results = _results(extraction, evaluated, predictions, figures, command)
+        write_report(directory, results)
+        _export(directory, classifier, extraction.manifest, results)
         (directory / "config.json").write_text(to_json(config), encoding="utf-8")
-        text = json.dumps(values, indent=2, allow_nan=False) + "\n"
+        text = json.dumps(figures, indent=2, allow_nan=False) + "\n"
         (directory / "metrics.json").write_text(text, encoding="utf-8")
     devices.wait_for_all()
-    return values
+    return figures
 
 
-def _evaluate(
-    extraction: Extraction,
-) -> tuple[list[FoldResult], Embedded, dict[str, list[FineTunedNetwork]]]:
-    """How each split's head does, what the final one is to stand on, and what was fine-tuned."""
+def _evaluate(extraction: Extraction) -> _Evaluated:
+    """Each split's head on each split's network, where there is one of its own."""
     config, manifest, splits = extraction.config, extraction.manifest, extraction.splits
     base = extraction.pretrained()
     if config.fine_tune is None:
-        return evaluate(manifest, base.embeddings, splits, config.head), base, {}
+        return _Evaluated(evaluate(manifest, base.embeddings, splits, config.head), base, {})
     tuned = extraction.fine_tune(base)
     results = []
     for split in splits:
         own = extraction.fine_tuned(tuned[split.name], base)
         results += evaluate(manifest, own.embeddings, [split], config.head)
-    return results, extraction.fine_tuned(tuned[FINAL], base), tuned
+    return _Evaluated(results, extraction.fine_tuned(tuned[FINAL], base), tuned)
+
+
+def _final_model(
+    extraction: Extraction, evaluated: _Evaluated
+) -> tuple[SoundClassifier, Calibration]:
+    """The model to export, and what its scores were calibrated by."""
+    config, manifest = extraction.config, extraction.manifest
+    head, held_back = _final_head(config, manifest, evaluated.final.embeddings, evaluated.results)
+    calibration = calibrate(manifest, held_back)
+    head.temperature.assign(calibration.temperature)
+    extractor = evaluated.final.extractor
+    classifier = SoundClassifier(
+        extractor, head, manifest.classes, config.features, calibration.min_score
+    )
+    return classifier, calibration
+
+
+def _figures(
+    extraction: Extraction,
+    evaluated: _Evaluated,
+    predictions: Predictions,
+    calibration: Calibration,
+) -> dict[str, Any]:
+    """What metrics.json holds, but for the seconds that the run took."""
+    figures = _about(extraction, evaluated.final) | summarise(
+        predictions, {result.name: result.calibration for result in evaluated.results}
+    )
+    figures["min_score"] |= {"suggested": calibration.min_score, "why": calibration.why}
+    if evaluated.tuned:
+        figures["fine_tuning"] = {
+            name: [{"epochs": part.epochs, "curves": part.curves} for part in parts]
+            for name, parts in evaluated.tuned.items()
+        }
+    return figures
+
+
+def _results(
+    extraction: Extraction,
+    evaluated: _Evaluated,
+    predictions: Predictions,
+    figures: Mapping[str, Any],
+    command: str,
+) -> RunResults:
+    """What the report is made of."""
+    curves = {result.name: result.curves for result in evaluated.results}
+    tested = np.concatenate([result.tested.recordings for result in evaluated.results])
+    return RunResults(
+        config=extraction.config,
+        command=command,
+        versions={
+            "sound_pipeline": sound_pipeline.__version__,
+            "tensorflow": tf.__version__,
+            "python": platform.python_version(),
+        },
+        figures=figures,
+        predictions=predictions,
+        curves=curves | _tuning_curves(evaluated.tuned),
+        embeddings=evaluated.final.embeddings.mean_of(tested),
+    )
+
+
+def _export(
+    directory: Path, classifier: SoundClassifier, manifest: Manifest, results: RunResults
+) -> None:
+    """Writes the model, and what was asked for for small devices."""
+    config = results.config
+    export_model(
+        classifier,
+        directory / "saved_model",
+        {
+            "config": dataclasses.asdict(config),
+            "data_set": manifest.name,
+            "extractor": config.extractor,
+            "metrics": results.figures,
+            "versions": results.versions,
+        },
+    )
+    if config.export_tflite:
+        export_tflite(directory / "saved_model", directory / LITE_FOLDER, config.export_tflite)
 
 
 def _tuning_curves(
@@ -199,26 +235,20 @@ def _final_head(
     return final.head, [final.validation, *held_back]
 
 
-def _about(
-    config: RunConfig,
-    manifest: Manifest,
-    splits: Sequence[Split],
-    embeddings: Embeddings,
-    precisions: Sequence[str],
-) -> dict[str, Any]:
+def _about(extraction: Extraction, final: Embedded) -> dict[str, Any]:
+    config, manifest = extraction.config, extraction.manifest
+    unreadable = final.embeddings.unreadable
     about = {
         "split": config.split.evaluate,
-        "clips": len(manifest.recordings) - len(embeddings.unreadable),
+        "clips": len(manifest.recordings) - len(unreadable),
         "classes": list(manifest.classes),
         "data_set": manifest.name,
         "extractor": config.extractor,
-        "precision": ", ".join(precisions),
-        "unreadable": {
-            manifest.paths[position]: reason for position, reason in embeddings.unreadable.items()
-        },
+        "precision": ", ".join(final.precisions),
+        "unreadable": {manifest.paths[position]: why for position, why in unreadable.items()},
     }
     if config.split.evaluate == "random":
         # Such a figure flatters: it never goes without saying so, and by how much.
-        shares = [leaked_fraction(manifest, split) for split in splits]
+        shares = [leaked_fraction(manifest, split) for split in extraction.splits]
         about |= {"split": "random split (leaky)", "leaked_fraction": float(np.mean(shares))}
     return about

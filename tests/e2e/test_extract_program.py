@@ -16,6 +16,7 @@ import pytest
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.datasets.content_keys import content_keys
 from sound_pipeline.embeddings.embed import embed_recordings, open_store
+from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from tests.e2e import programs
@@ -92,7 +93,7 @@ def assert_shards_are_one_process(
     assert merged.status == 0, merged.err
     paths = [recording.path for recording in load_manifest(dataset).recordings]
     assert f"gabor: {len(paths)} recordings merged" in merged.out
-    embed_recordings(paths, GaborExtractor(config), directory / "alone", 0.0)
+    embed_recordings(paths, GaborExtractor(config), EmbeddingSettings(directory / "alone"))
     alone = stored(paths, directory / "alone", config)
     assert stored(paths, directory / "merged", config) == alone
     assert all(alone) and len(set(alone)) == len(paths)

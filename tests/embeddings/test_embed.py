@@ -22,6 +22,7 @@ from sound_pipeline.datasets.content_keys import content_keys
 from sound_pipeline.embeddings import jobs, made_by
 from sound_pipeline.embeddings.embed import Embeddings, embed_by_each, embed_recordings
 from sound_pipeline.embeddings.jobs import EmbeddingJob
+from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.extractors import base
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.gabor import GaborExtractor
@@ -79,7 +80,7 @@ def embed(
 ) -> Embeddings:
     """Embeds, and reads all of it into memory."""
     extractor = extractor or CountingExtractor()
-    result = embed_recordings(paths, extractor, cache_dir, max_bad_clips)
+    result = embed_recordings(paths, extractor, EmbeddingSettings(cache_dir, max_bad_clips))
     return dataclasses.replace(
         result, values=np.asarray(result.values), beginnings=np.asarray(result.beginnings)
     )
@@ -404,15 +405,13 @@ def test_each_extractor_is_kept_by_itself(tmp_path: Path) -> None:
     Path(paths[4]).write_bytes(b"broken")
     paths.append(write_wav(tmp_path / "long.wav", clip("hum", 1, 1.3), RATE_HZ))
     config = dataclasses.replace(SHORT, beginning_seconds=(0.1,))
-    cache, limit = tmp_path / "cache", 0.2
-    levels = embed_recordings(paths, Loudness(), cache, limit)
+    settings = EmbeddingSettings(tmp_path / "cache", 0.2)
+    levels = embed_recordings(paths, Loudness(), settings)
 
     bank = CountingExtractor(config)
     # What is kept of the first isn't computed again, wherever it stands.
-    joined = embed_by_each(
-        paths, [bank, Loudness(allowed=False)], cache, limit, ["float32", "float32"]
-    )
-    alone = embed_recordings(paths, CountingExtractor(config), cache, limit)
+    joined = embed_by_each(paths, [bank, Loudness(allowed=False)], settings, ["float32", "float32"])
+    alone = embed_recordings(paths, CountingExtractor(config), settings)
     assert list(joined.unreadable) == list(levels.unreadable) == [4]
     for name in ("recording", "beginning_of"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(levels, name))
@@ -446,8 +445,7 @@ def test_each_extractor_computes_in_its_own_format(
     embed_by_each(
         paths,
         [CountingExtractor(), LoudnessExtractor(SHORT)],
-        tmp_path / "cache",
-        0.0,
+        EmbeddingSettings(tmp_path / "cache"),
         ["float32", "bfloat16"],
     )
     assert asked == [(CountingExtractor, "float32"), (LoudnessExtractor, "bfloat16")]
@@ -466,7 +464,10 @@ def test_a_recording_that_changes_meanwhile_is_noticed(
     both = [CountingExtractor(), LoudnessExtractor(SHORT)]
     error_of(
         lambda: embed_by_each(
-            text_files(tmp_path, "one"), both, tmp_path / "cache", 0.0, ["float32"] * 2
+            text_files(tmp_path, "one"),
+            both,
+            EmbeddingSettings(tmp_path / "cache"),
+            ["float32"] * 2,
         ),
         "changed while",
     )
@@ -481,7 +482,7 @@ def embed_copies(
     paths: list[str], cache: Path, count: int, extractor: Extractor, **changes: object
 ) -> Embeddings:
     config = dataclasses.replace(CHANGES, **changes)  # type: ignore[arg-type]
-    return embed_recordings(paths, extractor, cache, 0.2, "float32", Copies(count, config))
+    return embed_recordings(paths, extractor, EmbeddingSettings(cache, 0.2, Copies(count, config)))
 
 
 @pytest.mark.slow
@@ -553,9 +554,8 @@ def test_each_extractor_has_copies_of_its_own(
     monkeypatch.setattr(jobs, "_embed", embed_stub)
     paths = text_files(tmp_path, "a", "broken", "b", "c")
     both = [CountingExtractor(), LoudnessExtractor(SHORT)]
-    joined = embed_by_each(
-        paths, both, tmp_path / "cache", 0.5, ["float32"] * 2, Copies(1, CHANGES)
-    )
+    settings = EmbeddingSettings(tmp_path / "cache", 0.5, Copies(1, CHANGES))
+    joined = embed_by_each(paths, both, settings, ["float32"] * 2)
     copies = [part.copies[0] for part in joined.parts]
     assert [copy.values.shape for copy in copies] == [(6, 800), (6, 10)]
     for copy in copies:

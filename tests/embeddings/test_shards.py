@@ -16,6 +16,7 @@ from sound_pipeline.datasets.content_keys import content_keys
 from sound_pipeline.datasets.shares import Shard
 from sound_pipeline.embeddings import jobs, shard_files
 from sound_pipeline.embeddings.embed import embed_recordings, open_store
+from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.embeddings.shards import embed_shard, merge_shards
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.gabor import GaborExtractor
@@ -68,7 +69,8 @@ def paths(tmp_path: Path) -> list[str]:
 def embed(paths: Sequence[str], share: Shard, directory: Path, cache: str = "own") -> Path:
     """Each share with a cache of its own, as on a machine of its own."""
     own = list(share.take(paths))
-    return embed_shard(own, share, Loudness(), directory / cache / str(share.number), directory)
+    settings = EmbeddingSettings(directory / cache / str(share.number))
+    return embed_shard(own, share, Loudness(), directory, settings)
 
 
 def embed_all(paths: Sequence[str], directory: Path, of: int = OF) -> None:
@@ -77,8 +79,8 @@ def embed_all(paths: Sequence[str], directory: Path, of: int = OF) -> None:
 
 
 def merge(paths: Sequence[str], directory: Path, max_bad_clips: float = 0.2) -> int:
-    cache = directory / "merged"
-    return merge_shards(paths, Loudness(), cache, directory, "float32", max_bad_clips)
+    settings = EmbeddingSettings(directory / "merged", max_bad_clips)
+    return merge_shards(paths, Loudness(), directory, settings)
 
 
 def stored(paths: Sequence[str], cache: Path) -> list[bytes]:
@@ -101,7 +103,7 @@ def test_merged_shares_are_the_store_of_one_process(tmp_path: Path, paths: list[
     shards_dir = tmp_path / "shards"
     embed_all(paths, shards_dir)
     assert merge(paths, shards_dir) == len(paths) - 2
-    embed_recordings(paths, Loudness(), tmp_path / "alone", 0.2)
+    embed_recordings(paths, Loudness(), EmbeddingSettings(tmp_path / "alone", 0.2))
     alone = stored(paths, tmp_path / "alone")
     assert stored(paths, shards_dir / "merged") == alone
     assert [number for number, rows in enumerate(alone) if not rows] == list(BROKEN)
@@ -112,7 +114,7 @@ def test_merged_shares_are_the_store_of_one_process(tmp_path: Path, paths: list[
     # Nothing is left to do for training, nor for another merge.
     parts = set((shards_dir / "merged").rglob("*.npy"))
     merge(paths, shards_dir)
-    embed_recordings(paths, Loudness(), shards_dir / "merged", 0.2)
+    embed_recordings(paths, Loudness(), EmbeddingSettings(shards_dir / "merged", 0.2))
     assert set((shards_dir / "merged").rglob("*.npy")) == parts
 
 
@@ -207,13 +209,15 @@ def test_recordings_that_changed_or_came_are_noticed(tmp_path: Path, paths: list
 def test_shards_of_another_configuration_are_named(tmp_path: Path, paths: list[str]) -> None:
     embed_all(paths, tmp_path)
     error_of(
-        lambda: merge_shards(paths, Loudness(), tmp_path / "m", tmp_path, "bfloat16", 0.2),
+        lambda: merge_shards(
+            paths, Loudness(), tmp_path, EmbeddingSettings(tmp_path / "m", 0.2), "bfloat16"
+        ),
         "no shards of this configuration",
         "precision 'float32' rather than 'bfloat16'",
     )
     other = GaborExtractor(SHORT)
     error_of(
-        lambda: merge_shards(paths, other, tmp_path / "m", tmp_path, "float32", 0.2),
+        lambda: merge_shards(paths, other, tmp_path, EmbeddingSettings(tmp_path / "m", 0.2)),
         f"rather than '{other.fingerprint}'",
     )
 

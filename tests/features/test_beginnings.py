@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from sound_pipeline.features.beginnings import split_beginnings
 from sound_pipeline.features.config import FeatureConfig, WindowConfig
-from sound_pipeline.live.recogniser import Recogniser
+from sound_pipeline.live.recogniser import Recogniser, WindowClassifier
 from sound_pipeline.live.segments import Window
 from tests.helpers.sounds import Floats, noise
 
@@ -50,7 +50,8 @@ def test_the_live_loop_asks_about_the_same() -> None:
         asked.append(window)
         return np.array([0.5, 0.5], np.float32)
 
-    recogniser = Recogniser(classify, labels, None, RATE, CONFIG.windows.seconds)  # type: ignore[arg-type]
+    model = WindowClassifier(classify, labels, CONFIG.windows.seconds)
+    recogniser = Recogniser(model, None, RATE)  # type: ignore[arg-type]
     start, end = ONSET - 2 * LEAD, ONSET + round(0.25 * RATE)
     recogniser.handle(Window(0, start, end, ONSET, end, samples[start:end]))
     np.testing.assert_array_equal(asked[0], split(samples)[1])

@@ -13,6 +13,7 @@ from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.features.beginnings import BEGINNINGS_WEIGHT, split_beginnings
 from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.fine_tuning.examples import (
+    ExampleRecipe,
     Labelled,
     PipelineShare,
     all_windows,
@@ -62,9 +63,8 @@ def steps_of(
     augmentation: AugmentationConfig | None = None,
 ) -> np.ndarray:
     """Rows of [level, label, weight]: [batches, windows, 3]."""
-    dataset = drawn_windows(
-        recordings, level, config, CLASSES, seed, share, first_epoch, augmentation
-    )
+    recipe = ExampleRecipe(level, config, CLASSES)
+    dataset = drawn_windows(recordings, recipe, seed, share, first_epoch, augmentation)
     batches = []
     for prepared, label, weight in dataset.take(count):
         assert prepared.shape == [share.part_size, 1] and label.shape == [share.part_size, CLASSES]
@@ -160,7 +160,7 @@ def test_a_recording_that_has_become_unreadable_stops_it(tmp_path: Path) -> None
     path = tmp_path / "it's [1] brøken.wav"
     path.write_bytes(b"broken")
     broken = Labelled([str(path)], np.zeros(1, int), np.ones(1, "f4"))
-    watched = all_windows(broken, level, WHOLE, CLASSES, SIZE)
+    watched = all_windows(broken, ExampleRecipe(level, WHOLE, CLASSES), SIZE)
     for read in (lambda: steps_of(broken, 1), lambda: list(watched.take(1))):
         with pytest.raises(tf.errors.InvalidArgumentError) as caught:
             read()
@@ -178,7 +178,8 @@ def test_all_windows_have_the_weight_of_their_recording(
 ) -> None:
     windows = sum(3 if number % 2 else 1 for number in range(COUNT))
     windows += COUNT * len(config.beginnings)
-    batches = list(all_windows(recordings, level, config, CLASSES, SIZE).take(12))
+    recipe = ExampleRecipe(level, config, CLASSES)
+    batches = list(all_windows(recordings, recipe, SIZE).take(12))
     prepared, labels, weights = (np.concatenate(column) for column in zip(*batches, strict=True))
     assert prepared.shape == (12 * SIZE, 1)
     assert (weights > 0).sum() == windows and (weights[:windows] > 0).all()
@@ -192,5 +193,6 @@ def test_all_windows_have_the_weight_of_their_recording(
 
 def test_none_at_all_are_fillers_only() -> None:
     nothing = Labelled([], np.zeros(0, int), np.zeros(0, "f4"))
-    for _, _, weight in all_windows(nothing, level, WHOLE, CLASSES, SIZE).take(2):
+    recipe = ExampleRecipe(level, WHOLE, CLASSES)
+    for _, _, weight in all_windows(nothing, recipe, SIZE).take(2):
         assert weight.numpy().tolist() == [0.0] * SIZE

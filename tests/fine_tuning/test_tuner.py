@@ -22,14 +22,22 @@ import tensorflow as tf
 from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.datasets import DatasetConfig, Manifest, load_manifest
 from sound_pipeline.embeddings.embed import Embeddings, embed_recordings
+from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.fine_tuning import tuner as tuner_module
 from sound_pipeline.fine_tuning.config import FineTuneConfig
-from sound_pipeline.fine_tuning.network import FineTuningModel, _Recorder
-from sound_pipeline.fine_tuning.tuner import FOLDER, FineTunedNetwork, FineTuner
+from sound_pipeline.fine_tuning.network import FineTuningModel, TrainingPlan, _Recorder
+from sound_pipeline.fine_tuning.parts import (
+    ExtractorInput,
+    FineTunedNetwork,
+    Learning,
+    Pretrained,
+    TrainingPart,
+)
+from sound_pipeline.fine_tuning.tuner import FOLDER, FineTuner, _Task
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.heads.head import Head
 from sound_pipeline.heads.train import examples, train_head
@@ -65,21 +73,31 @@ class Place(NamedTuple):
         # Embeddings, which come first, make it.
         (self.directory / cache).mkdir(exist_ok=True)
         values: dict[str, Any] = {
-            "manifest": self.manifest,
             "features": BEGUN,
-            "image_size": 0,
             "config": CONFIG,
             "head": HEAD,
-            "cache_dir": self.directory / cache,
+            "augmentation": None,
             "devices": make_devices("one"),
             **changes,
         }
-        return FineTuner(**values)
+        return FineTuner(
+            self.manifest,
+            ExtractorInput(values["features"]),
+            Learning(values["config"], values["head"], values["augmentation"]),
+            self.directory / cache,
+            values["devices"],
+        )
+
+    @property
+    def pretrained(self) -> Pretrained:
+        return Pretrained(self.base, self.frozen, "float32")
+
+    @property
+    def part(self) -> TrainingPart:
+        return TrainingPart("a part", self.training, self.validation)
 
     def tune(self, cache: str, **changes: Any) -> FineTunedNetwork:
-        return self.tuner(cache, **changes).tune(
-            self.base, self.frozen, self.training, self.validation, "float32", "a part"
-        )
+        return self.tuner(cache, **changes).tune(self.pretrained, self.part)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +108,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     module = save_trainable_module(directory / "module")
     base = load_extractor(module, BEGUN)
     paths = [recording.path for recording in manifest.recordings]
-    frozen = embed_recordings(paths, base, directory / "cache", 0.0)
+    frozen = embed_recordings(paths, base, EmbeddingSettings(directory / "cache"))
     everything = np.arange(len(paths))
     watched = everything % 4 == 0
     return Place(directory, manifest, base, frozen, everything[~watched], everything[watched])
@@ -184,9 +202,7 @@ def test_only_what_is_asked_for_is_tuned(place: Place) -> None:
     """And batch normalisation learns its statistics where it is to."""
     config = dataclasses.replace(CONFIG, epochs=1, first_variable="norm_1/b", batch_norm=True)
     tuner = place.tuner("late", config=config)
-    tuned = tuner.tune(
-        place.base, place.frozen, place.training, np.zeros(0, int), "float32", "late"
-    )
+    tuned = tuner.tune(place.pretrained, TrainingPart("late", place.training, np.zeros(0, int)))
     assert list(tuned.curves) == ["loss"] and tuned.epochs == 1
     pairs = zip(weights(place.base), weights(tuner.extractor(tuned)), strict=True)
     changed = [not np.array_equal(*pair) for pair in pairs]
@@ -197,8 +213,8 @@ def test_only_what_is_asked_for_is_tuned(place: Place) -> None:
 def test_float16_scales_its_losses(place: Place) -> None:
     """On a CPU nothing is computed in float16, but the same is done about it."""
     tuner = place.tuner("half", config=dataclasses.replace(CONFIG, epochs=2))
-    half = tuner.tune(place.base, place.frozen, place.training, place.validation, "float16", "x")
-    full = tuner.tune(place.base, place.frozen, place.training, place.validation, "float32", "x")
+    half = tuner.tune(place.pretrained._replace(precision="float16"), place.part)
+    full = tuner.tune(place.pretrained, place.part)
     assert half.directory != full.directory
     np.testing.assert_allclose(half.curves["loss"], full.curves["loss"], atol=1e-3)
 
@@ -220,7 +236,8 @@ def test_the_key_is_of_all_that_decides(place: Place, changes: dict[str, Any]) -
         precision: str = "float32",
         epochs: int = 3,
     ) -> str:
-        return tuner._key(place.base, learned, watched, precision, epochs)
+        base = place.pretrained._replace(precision=precision)
+        return tuner._key(_Task(base, "a part", learned, watched, epochs))
 
     tuner = place.tuner("cache")
     same = key(tuner)
@@ -294,7 +311,9 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
     layer = np.zeros((SIZE, 2), "f4"), np.zeros(2, "f4")
     head = Head(np.zeros(SIZE, "f4"), np.ones(SIZE, "f4"), *layer)
     config = dataclasses.replace(CONFIG, epochs=4)
-    network = FineTuningModel(extractor, head, extractor.tunable, config, 1, True, "float32")
+    network = FineTuningModel(
+        extractor, head, extractor.tunable, TrainingPlan(config, 1, True, "float32")
+    )
     recorder = _Recorder()
     recorder.set_model(network)
     for epoch, loss in enumerate([0.5, 0.3, 0.4, 0.3]):
@@ -456,11 +475,12 @@ def test_the_real_inception_learns(esc10: Path, inception: Path, tmp_path: Path)
         recordings=tuple(manifest.recordings[position] for position in some),
     )
     paths = [recording.path for recording in few.recordings]
-    frozen = embed_recordings(paths, base, tmp_path, 0.0)
+    frozen = embed_recordings(paths, base, EmbeddingSettings(tmp_path))
     config = FineTuneConfig(epochs=2, batch_size=10, first_variable="mixed_8", warm_up=0.0)
-    tuner = FineTuner(few, features, 0, config, HEAD, tmp_path, make_devices("one"))
-    everything = np.arange(len(paths))
-    tuned = tuner.tune(base, frozen, everything, np.zeros(0, int), "float32", "Inception")
+    learning = Learning(config, HEAD)
+    tuner = FineTuner(few, ExtractorInput(features), learning, tmp_path, make_devices("one"))
+    everything = TrainingPart("Inception", np.arange(len(paths)), np.zeros(0, int))
+    tuned = tuner.tune(Pretrained(base, frozen, "float32"), everything)
     assert tuned.curves["loss"][1] < tuned.curves["loss"][0]
     names = [variable.name for variable in base.tunable]
     first = next(n for n, name in enumerate(names) if name.startswith("mixed_8"))

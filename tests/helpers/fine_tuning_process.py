@@ -59,8 +59,10 @@ def main(job: Job) -> None:
 
     from sound_pipeline.datasets import DatasetConfig, load_manifest
     from sound_pipeline.embeddings.embed import embed_recordings
+    from sound_pipeline.embeddings.settings import EmbeddingSettings
     from sound_pipeline.extractors.loading import load_extractor
     from sound_pipeline.fine_tuning.config import FineTuneConfig
+    from sound_pipeline.fine_tuning.parts import ExtractorInput, Learning, Pretrained, TrainingPart
     from sound_pipeline.fine_tuning.tuner import FineTuner
     from sound_pipeline.heads.config import HeadConfig
     from tests.helpers.sound_folders import SHORT
@@ -70,15 +72,15 @@ def main(job: Job) -> None:
     with devices.extraction.scope():
         base = load_extractor(job.module, SHORT)
         paths = [recording.path for recording in manifest.recordings]
-        frozen = embed_recordings(paths, base, cache, 0.0)
+        frozen = embed_recordings(paths, base, EmbeddingSettings(cache))
     config = FineTuneConfig(epochs=job.epochs, batch_size=8, learning_rate=0.003)
     head = HeadConfig(epochs=5)
-    tuner = FineTuner(manifest, SHORT, 0, config, head, cache, devices)
+    learning = Learning(config, head)
+    tuner = FineTuner(manifest, ExtractorInput(SHORT), learning, cache, devices)
     everything = np.arange(len(paths))
     watched = everything % 4 == 0
-    tuned = tuner.tune(
-        base, frozen, everything[~watched], everything[watched], "float32", "all of it"
-    )
+    part = TrainingPart("all of it", everything[~watched], everything[watched])
+    tuned = tuner.tune(Pretrained(base, frozen, "float32"), part)
     Path(job.result).write_text(json.dumps(tuned.curves))
     devices.wait_for_all()
 

@@ -22,7 +22,7 @@ from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.input_pipeline import data_service
 from sound_pipeline.input_pipeline.batches import FILLER, Batch
 from sound_pipeline.input_pipeline.data_service import from_workers, parse_address, until_stalled
-from sound_pipeline.input_pipeline.read import read_windows
+from sound_pipeline.input_pipeline.read import WindowReader
 from tests.helpers import sounds
 from tests.helpers.reading_service import Service, free_port
 
@@ -71,14 +71,12 @@ def test_workers_give_what_this_process_gives_and_may_die(
     service: Service, paths: Sequence[str]
 ) -> None:
     extractor = GaborExtractor(CONFIG)
-    expected = windows_of(read_windows(paths, extractor.prepare, CONFIG, BATCH))
-    whole = read_windows(paths, extractor.prepare, CONFIG, BATCH, data_service=service.address)
+    expected = windows_of(WindowReader().read(paths, extractor.prepare, CONFIG, BATCH))
+    whole = WindowReader(service.address).read(paths, extractor.prepare, CONFIG, BATCH)
     assert_equal(windows_of(whole), expected)
 
     def while_one_dies() -> Iterator[Batch]:
-        batches = read_windows(
-            paths, extractor.prepare, CONFIG, BATCH, data_service=service.address
-        )
+        batches = WindowReader(service.address).read(paths, extractor.prepare, CONFIG, BATCH)
         for number, batch in enumerate(batches):
             if number == 3:
                 service.kill_worker(0)
@@ -99,10 +97,10 @@ def test_a_worker_may_stay_dead(
     extractor = GaborExtractor(CONFIG)
     # One that no worker delivers, so that even the last pass gets nothing.
     some = [*paths[:12], str(Path(paths[0]).with_name("gone.wav"))]
-    expected = windows_of(read_windows(some, extractor.prepare, CONFIG, BATCH))
+    expected = windows_of(WindowReader().read(some, extractor.prepare, CONFIG, BATCH))
 
     def while_one_dies() -> Iterator[Batch]:
-        batches = read_windows(some, extractor.prepare, CONFIG, BATCH, data_service=service.address)
+        batches = WindowReader(service.address).read(some, extractor.prepare, CONFIG, BATCH)
         for number, batch in enumerate(batches):
             if number == 1:
                 service.kill_worker(0)
@@ -120,12 +118,10 @@ def test_a_dispatcher_or_all_workers_may_die(
     service: Service, paths: Sequence[str], who: str
 ) -> None:
     extractor = GaborExtractor(CONFIG)
-    expected = windows_of(read_windows(paths, extractor.prepare, CONFIG, BATCH))
+    expected = windows_of(WindowReader().read(paths, extractor.prepare, CONFIG, BATCH))
 
     def while_they_die() -> Iterator[Batch]:
-        batches = read_windows(
-            paths, extractor.prepare, CONFIG, BATCH, data_service=service.address
-        )
+        batches = WindowReader(service.address).read(paths, extractor.prepare, CONFIG, BATCH)
         for number, batch in enumerate(batches):
             if number == 3:
                 if who == "workers":
@@ -149,11 +145,7 @@ def test_what_workers_can_not_decode_is_named(service: Service, tmp_path: Path) 
     with pytest.raises(
         UserError, match=rf"{path}: .*convert it with python -m sound_pipeline\.conv"
     ):
-        list(
-            read_windows(
-                [str(path)], extractor.prepare, CONFIG, BATCH, data_service=service.address
-            )
-        )
+        list(WindowReader(service.address).read([str(path)], extractor.prepare, CONFIG, BATCH))
     service.let_clients_end()
 
 
@@ -167,12 +159,12 @@ def test_what_workers_lose_is_read_here_and_said(
     shutil.copy(paths[0], inside)
     extractor = GaborExtractor(CONFIG)
     seen = [paths[1], str(inside)]
-    expected = windows_of(read_windows(seen, extractor.prepare, CONFIG, BATCH))
+    expected = windows_of(WindowReader().read(seen, extractor.prepare, CONFIG, BATCH))
     with pytest.MonkeyPatch.context() as patches:
         patches.chdir(tmp_path)
         elsewhere = [paths[1], inside.name]
         found = windows_of(
-            read_windows(elsewhere, extractor.prepare, CONFIG, BATCH, data_service=service.address)
+            WindowReader(service.address).read(elsewhere, extractor.prepare, CONFIG, BATCH)
         )
     assert_equal(found, expected)
     assert "1 of 2 recordings didn't come from the workers" in caplog.text

@@ -22,7 +22,8 @@ from sound_pipeline.features.beginnings import split_beginnings
 from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.features.windows import split_windows
 from sound_pipeline.input_pipeline.batches import FILLER, Batch
-from sound_pipeline.input_pipeline.read import Decode, read_windows, window_batches
+from sound_pipeline.input_pipeline.read import READ_HERE
+from sound_pipeline.input_pipeline.window_graph import Decode, window_batches
 from sound_pipeline.system.filesystem import read_bytes
 from tests.helpers import encoded, sounds
 
@@ -119,7 +120,7 @@ def expected_windows(path: str) -> sounds.Floats:
 
 @pytest.fixture(scope="module")
 def rows(mixed: list[str]) -> list[Row]:
-    return rows_of(read_windows(mixed, summary, CONFIG, BATCH), mixed)
+    return rows_of(READ_HERE.read(mixed, summary, CONFIG, BATCH), mixed)
 
 
 def assert_all_windows_come_once(rows: list[Row], paths: list[str]) -> None:
@@ -205,7 +206,7 @@ def motley(paths: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[s
 @pytest.mark.slow
 def test_every_recording_of_a_motley_folder_arrives(motley: dict[str, str]) -> None:
     everything = list(motley.values())
-    rows = rows_of(read_windows(everything, summary, CONFIG, BATCH), everything)
+    rows = rows_of(READ_HERE.read(everything, summary, CONFIG, BATCH), everything)
     by_name: dict[str, list[Row]] = {
         name: [row for row in rows if row.path == path] for name, path in motley.items()
     }
@@ -237,7 +238,7 @@ def test_what_only_libsndfile_reads_is_no_less_in_its_place(tmp_path: Path) -> N
     columns = list(window_batches([str(path)], decode_file_in_graph, summary, CONFIG, 3))
     assert len(columns) == 1
     assert columns[0]["unsupported"].numpy().tolist() == [True, False, False]
-    batches = list(read_windows([str(path)], summary, CONFIG, 3))
+    batches = list(READ_HERE.read([str(path)], summary, CONFIG, 3))
     assert (batches[0].recording == 0).all()
     assert_all_windows_come_once(rows_of(batches, [str(path)]), [str(path)])
 
@@ -265,7 +266,7 @@ def test_every_file_is_read_once(
         return read_bytes(path)
 
     monkeypatch.setattr(decoding, "read_bytes", noted)
-    rows = rows_of(read_windows(everything, summary, CONFIG, BATCH), everything)
+    rows = rows_of(READ_HERE.read(everything, summary, CONFIG, BATCH), everything)
     assert sorted(reads) == sorted(everything)
     assert {row.path for row in rows} == set(everything)
     # There is no other op that reads.
@@ -325,14 +326,14 @@ def test_a_long_recording_is_prepared_in_parts(tmp_path: Path) -> None:
         tf.py_function(lambda size: sizes.append(int(size)), [tf.shape(waveform)[0]], [])
         return summary(waveform, sample_rate_hz)
 
-    batches = list(read_windows([path], noting, CONFIG, BATCH))
+    batches = list(READ_HERE.read([path], noting, CONFIG, BATCH))
     assert max(sizes) == BATCH
     assert sum(sizes) == len(expected_windows(path)) > 3 * BATCH
     assert_all_windows_come_once(rows_of(batches, [path]), [path])
 
 
 def test_no_recordings_give_no_batches() -> None:
-    assert list(read_windows([], summary, CONFIG, BATCH)) == []
+    assert list(READ_HERE.read([], summary, CONFIG, BATCH)) == []
 
 
 @pytest.mark.slow
@@ -343,7 +344,7 @@ def test_an_embedding_does_not_depend_on_its_company(paths: list[str]) -> None:
     def embeddings(company: list[str]) -> sounds.Floats:
         """Those of the fifth recording, [windows, D], made among those of `company`."""
         rows = {}
-        for batch in read_windows(company, extractor.prepare, CONFIG, 8):
+        for batch in READ_HERE.read(company, extractor.prepare, CONFIG, 8):
             own = batch.recording == company.index(paths[4])
             values = forward(batch.prepared).numpy()
             rows |= dict(zip(batch.window[own], values[own], strict=True))
@@ -381,7 +382,7 @@ def test_a_plan_augments_each_recording_by_its_own_seed_before_it_is_cut(mixed: 
     everything = [*mixed, str(flac)]
     seeds = np.random.default_rng(0).integers(0, 999, [len(everything), 2]).astype(np.int32)
     plan = Plan(config, seeds, [""] * len(everything))
-    rows = rows_of(read_windows(everything, summary, CONFIG, BATCH, plan), everything)
+    rows = rows_of(READ_HERE.read(everything, summary, CONFIG, BATCH, plan), everything)
     bad = {row.path for row in rows if row.reason}
     assert {Path(path).name for path in bad} == {*UNREADABLE, "slow.wav"}
     for path, seed in zip(everything, seeds, strict=True):
@@ -404,7 +405,7 @@ def test_a_plan_mixes_a_recording_at_its_own_rate(paths: list[str], tmp_path: Pa
     backgrounds = [paths[3], str(flac), ""]
     seeds = np.arange(6, dtype=np.int32).reshape(3, 2)
     rows = rows_of(
-        read_windows(three, summary, CONFIG, BATCH, Plan(config, seeds, backgrounds)), three
+        READ_HERE.read(three, summary, CONFIG, BATCH, Plan(config, seeds, backgrounds)), three
     )
     for path, seed, beside in zip(three, seeds, backgrounds, strict=True):
         expected = expected_copy(path, seed, config, beside)

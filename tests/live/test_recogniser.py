@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sound_pipeline.events.event import Event
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.live.gate import FrameState, GateConfig, make_gate
-from sound_pipeline.live.recogniser import Recogniser
+from sound_pipeline.live.recogniser import Recogniser, WindowClassifier
 from sound_pipeline.live.segments import Item, SegmentConfig, Window
 from sound_pipeline.live.tracking import EventConfig
 
@@ -68,13 +68,16 @@ def stream_of(parts: Sequence[tuple[str, float]], sample_rate_hz: int = RATE) ->
     return np.concatenate([tone(label, seconds, sample_rate_hz) for label, seconds in parts])
 
 
+MODEL = WindowClassifier(classify, LABELS, 4.0)
+
+
 def recogniser_of(
     sample_rate_hz: int = RATE,
     segments: SegmentConfig | None = None,
     events: EventConfig | None = None,
 ) -> Recogniser:
     gate = PeakGate(sample_rate_hz)
-    return Recogniser(classify, LABELS, gate, sample_rate_hz, 4.0, segments, events)
+    return Recogniser(MODEL, gate, sample_rate_hz, segments, events)
 
 
 def recognise(parts: Sequence[tuple[str, float]]) -> list[Event]:
@@ -213,7 +216,7 @@ def test_with_the_gate_of_the_program(kind: str, rate: int) -> None:
 
     def recogniser_of_gate() -> Recogniser:
         gate = make_gate(GateConfig(kind=kind), rate)
-        return Recogniser(classify, LABELS, gate, rate, 4.0)
+        return Recogniser(MODEL, gate, rate)
 
     whole = recogniser_of_gate()
     events = whole.feed(stream) + whole.finish()
@@ -247,7 +250,8 @@ def test_a_sound_is_mirrored_and_the_whole_of_it_decides() -> None:
             pass
 
     segments = SegmentConfig(preroll_seconds=0.2)
-    recogniser = Recogniser(classify, ["a", "b"], Gate(), 1000, 4.0, segments)
+    model = WindowClassifier(classify, ["a", "b"], 4.0)
+    recogniser = Recogniser(model, Gate(), 1000, segments)
     sound = np.arange(1, 1501, dtype=np.float32) / 1500
     quiet = np.zeros(3000, np.float32)
     events = recogniser.feed(np.concatenate([quiet, sound, quiet]))

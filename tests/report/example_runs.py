@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sound_pipeline.datasets.splits import SplitConfig
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.report.excerpts import Excerpt
+from sound_pipeline.report.run_results import RunResults
 
 TEN = (
     "dog",
@@ -113,7 +114,7 @@ def figures(
     }
 
 
-def curves(folds: int = 5) -> dict[str, dict[str, list[float]]]:
+def learning_curves(folds: int = 5) -> dict[str, dict[str, list[float]]]:
     """Losses that fall, the validation's less far."""
     shown = {}
     for fold in range(1, folds + 1):
@@ -125,6 +126,24 @@ def curves(folds: int = 5) -> dict[str, dict[str, list[float]]]:
             "validation_loss": (0.3 + 0.04 * fold + 1.9 * fall + rise).tolist(),
         }
     return shown
+
+
+def results(
+    of: Mapping[str, Any] | None = None,
+    curves: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
+    command: str = COMMAND,
+    versions: Mapping[str, str] = VERSIONS,
+) -> RunResults:
+    """A run's, without predictions and embeddings, which the page doesn't show."""
+    return RunResults(
+        config=config(),
+        command=command,
+        versions=versions,
+        figures=figures() if of is None else of,
+        predictions=None,  # type: ignore[arg-type]
+        curves=learning_curves() if curves is None else curves,
+        embeddings=np.zeros((0, 1), np.float32),
+    )
 
 
 def excerpt(

@@ -34,12 +34,8 @@ def written(
     """A page from made-up results, read again."""
     page.write_page(
         directory / "report.html",
-        example_runs.figures() if figures is None else figures,
-        example_runs.curves() if curves is None else curves,
+        example_runs.results(figures, curves, command, versions),
         mistakes,
-        example_runs.config(),
-        command,
-        versions,
     )
     return read((directory / "report.html").read_text(encoding="utf-8"))
 

@@ -46,14 +46,8 @@ def browser() -> Iterator[Browser]:
 
 
 def _write(path: Path, figures: dict[str, Any], **others: Any) -> Path:
-    values: dict[str, Any] = {
-        "curves": example_runs.curves(),
-        "mistakes": [],
-        "config": example_runs.config(),
-        "command": example_runs.COMMAND,
-        "versions": example_runs.VERSIONS,
-    }
-    write_page(path, figures, **(values | others))
+    mistakes = others.pop("mistakes", [])
+    write_page(path, dataclasses.replace(example_runs.results(figures), **others), mistakes)
     return path
 
 
@@ -78,7 +72,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "many": _write(
             directory / "many.html",
             many,
-            curves=example_runs.curves(10),
+            curves=example_runs.learning_curves(10),
             mistakes=[hostile] * 3,
             config=dataclasses.replace(example_runs.config(), extractor=url),
             command=f"train.py  --data_dir='my  sounds' --extractor={url} --name={'x' * 150}",

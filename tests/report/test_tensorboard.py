@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from sound_pipeline.evaluation.predictions import Predictions
 from sound_pipeline.report import tensorboard
 from sound_pipeline.report.excerpts import Excerpt
+from sound_pipeline.report.run_results import RunResults
 from sound_pipeline.report.tensorboard import write_tensorboard
+from tests.report import example_runs
 
 CLASSES = ("gun shot", "hum", "whistle", "never tested")
 CURVES = {
@@ -51,6 +54,11 @@ def some_predictions() -> Predictions:
         np.array(scores, np.float32),
         np.full(5, 0.5, np.float32),
     )
+
+
+def results(curves: Mapping[str, Mapping[str, list[float]]], embeddings: np.ndarray) -> RunResults:
+    example = example_runs.results(curves=curves)
+    return dataclasses.replace(example, predictions=some_predictions(), embeddings=embeddings)
 
 
 def excerpt(row: int) -> Excerpt:
@@ -87,7 +95,7 @@ def logs(
     png.write_bytes(tf.io.encode_png(confusion).numpy())
     written = directory / "unfinished"
     samples, mistakes = [excerpt(row) for row in (0, 1)], [excerpt(row) for row in (1, 3)]
-    write_tensorboard(written, some_predictions(), CURVES, png, samples, mistakes, embeddings)
+    write_tensorboard(written, results(CURVES, embeddings), png, samples, mistakes)
     return written.rename(directory / "tensorboard")
 
 
@@ -184,7 +192,7 @@ def test_projector_gets_clips_from_all_over_where_there_are_many(
     monkeypatch.setattr(tensorboard, "_MOST_NUMBERS", most_numbers)
     png = tmp_path / "confusion.png"
     png.write_bytes(tf.io.encode_png(np.zeros((2, 2, 3), np.uint8)).numpy())
-    write_tensorboard(tmp_path / "logs", some_predictions(), {}, png, [], [], embeddings)
+    write_tensorboard(tmp_path / "logs", results({}, embeddings), png, [], [])
     shown = np.loadtxt(tmp_path / "logs" / "summary" / "embeddings.tsv", ndmin=2)
     np.testing.assert_allclose(shown, embeddings[rows], rtol=1e-4)
     text = (tmp_path / "logs" / "summary" / "clips.tsv").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline.embeddings.embed import embed_recordings
+from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.system.devices import Devices, make_devices
@@ -118,7 +119,7 @@ def test_mirrored_on_a_single_device_embeds_as_one(tmp_path: Path) -> None:
         devices = make_devices(strategy)
         with devices.extraction.scope():
             extractor = load_extractor(module, SHORT)
-            embedded = embed_recordings(paths, extractor, tmp_path / strategy, 0.0)
+            embedded = embed_recordings(paths, extractor, EmbeddingSettings(tmp_path / strategy))
         values.append(np.asarray(embedded.values))
     assert np.abs(values[0]).max() > 0.01
     np.testing.assert_array_equal(values[0], values[1])

@@ -24,6 +24,7 @@ from sound_pipeline.audio.vorbis_mp3 import tensorflow_io_audio
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.datasets.content_keys import content_keys
 from sound_pipeline.embeddings.embed import embed_recordings
+from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.system import filesystem
@@ -94,14 +95,17 @@ def test_embeddings_are_those_of_the_files_on_disk(
     with tf.io.gfile.GFile(broken, "wb") as file:
         file.write(b"not decoded in-graph")
     elsewhere = [*(f"{in_memory}/{name}" for name in names), broken]
-    result = embed_recordings(elsewhere, GaborExtractor(SHORT), cache, 0.5)
+    result = embed_recordings(elsewhere, GaborExtractor(SHORT), EmbeddingSettings(cache, 0.5))
     assert list(result.unreadable) == [len(names)]
     expected = embed_recordings(
-        [str(on_disk / name) for name in names], GaborExtractor(SHORT), tmp_path / "other", 0.0
+        [str(on_disk / name) for name in names],
+        GaborExtractor(SHORT),
+        EmbeddingSettings(tmp_path / "other"),
     )
     np.testing.assert_array_equal(np.asarray(result.values), np.asarray(expected.values))
     with caplog.at_level(logging.INFO, "sound_pipeline"):
-        embed_recordings([str(on_disk / name) for name in names], GaborExtractor(SHORT), cache, 0.0)
+        again = [str(on_disk / name) for name in names]
+        embed_recordings(again, GaborExtractor(SHORT), EmbeddingSettings(cache))
     assert "9 recordings, 9 embedded before" in caplog.text, "contents count, not places"
 
 

@@ -16,6 +16,7 @@ from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.datasets.splits import SplitConfig, make_splits
 from sound_pipeline.embeddings.embed import embed_recordings
 from sound_pipeline.embeddings.matrices import Matrix
+from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.errors import UserError
 from sound_pipeline.evaluation.evaluate import evaluate, predictions_of
 from sound_pipeline.evaluation.summary import summarise
@@ -186,7 +187,8 @@ def test_embeddings_of_real_recordings_in_bfloat16_are_those_in_float32(
     manifest = load_manifest(DatasetConfig("esc50", str(esc10), subset="esc10"))
     paths = [recording.path for recording in manifest.recordings][::40]
     one, other = (
-        embed_recordings(paths, extractor, tmp_path, 0.0, name) for name in ("float32", "bfloat16")
+        embed_recordings(paths, extractor, EmbeddingSettings(tmp_path), name)
+        for name in ("float32", "bfloat16")
     )
     found = cosines(one.values, other.values)
     assert found.mean() > 0.999 and found.min() > 0.99
@@ -217,7 +219,7 @@ def test_accuracy_on_esc10_in_bfloat16_is_that_in_float32(
     paths = [recording.path for recording in manifest.recordings]
     accuracy, embedded = {}, {}
     for name in ("float32", "bfloat16"):
-        embedded[name] = embed_recordings(paths, extractor, tmp_path, 0.0, name)
+        embedded[name] = embed_recordings(paths, extractor, EmbeddingSettings(tmp_path), name)
         results = evaluate(manifest, embedded[name], splits, HeadConfig())
         calibrations = {result.name: result.calibration for result in results}
         accuracy[name] = summarise(predictions_of(manifest, results), calibrations)["accuracy"]

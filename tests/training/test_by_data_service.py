@@ -16,14 +16,23 @@ import tensorflow as tf
 from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.datasets import DatasetConfig, load_manifest
 from sound_pipeline.embeddings.embed import embed_recordings
+from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.fine_tuning.config import FineTuneConfig
-from sound_pipeline.fine_tuning.examples import Labelled, PipelineShare, all_windows, drawn_windows
+from sound_pipeline.fine_tuning.examples import (
+    ExampleRecipe,
+    Labelled,
+    PipelineShare,
+    all_windows,
+    drawn_windows,
+)
+from sound_pipeline.fine_tuning.parts import ExtractorInput, Learning, Pretrained, TrainingPart
 from sound_pipeline.fine_tuning.tuner import FineTuner
 from sound_pipeline.heads.config import HeadConfig
+from sound_pipeline.input_pipeline.read import WindowReader
 from sound_pipeline.system.devices import make_devices
 from tests.helpers import sounds
 from tests.helpers.reading_service import Service
@@ -63,19 +72,21 @@ def rows_of(batch: Sequence[tf.Tensor]) -> list[Row]:
     return list(zip(*columns, strict=True))
 
 
+def recipe(data_service: str) -> ExampleRecipe:
+    prepare = GaborExtractor(CONFIG).prepare
+    return ExampleRecipe(prepare, CONFIG, CLASSES, WindowReader(data_service))
+
+
 def drawn(
     recordings: Labelled, data_service: str, share: PipelineShare | None = None
 ) -> tf.data.Dataset:
     return drawn_windows(
         recordings,
-        GaborExtractor(CONFIG).prepare,
-        CONFIG,
-        CLASSES,
+        recipe(data_service),
         seed=0,
         share=share or PipelineShare(0, 1, SIZE, 1),
         first_epoch=1,
         augmentation=AugmentationConfig(("noise",)),
-        data_service=data_service,
     )
 
 
@@ -124,9 +135,7 @@ def test_what_is_watched_comes_once_though_a_worker_dies(
     service: Service, recordings: Labelled
 ) -> None:
     def windows(data_service: str, die: bool) -> Counter[Row]:
-        dataset = all_windows(
-            recordings, GaborExtractor(CONFIG).prepare, CONFIG, CLASSES, SIZE, data_service
-        )
+        dataset = all_windows(recordings, recipe(data_service), SIZE)
         came: Counter[Row] = Counter()
         for number, batch in enumerate(dataset):
             rows = [row for row in rows_of(batch) if any(row[2])]
@@ -151,10 +160,8 @@ def test_fine_tuning_by_a_worker(service: Service, tmp_path: Path) -> None:
     manifest = load_manifest(DatasetConfig("folder", str(write_folder(tmp_path / "sounds", 8))))
     features = dataclasses.replace(SHORT, beginning_seconds=(0.1,))
     base = load_extractor(save_trainable_module(tmp_path / "module"), features)
-    devices = make_devices("one", service.address)
-    frozen = embed_recordings(
-        manifest.paths, base, tmp_path, 0.0, data_service=devices.data_service
-    )
+    settings = EmbeddingSettings(tmp_path, reader=WindowReader(service.address))
+    frozen = embed_recordings(manifest.paths, base, settings)
     everything = np.arange(len(manifest.paths))
     watched = everything % 4 == 0
     config = FineTuneConfig(epochs=3, batch_size=8, learning_rate=0.003)
@@ -163,16 +170,14 @@ def test_fine_tuning_by_a_worker(service: Service, tmp_path: Path) -> None:
         (tmp_path / cache).mkdir()
         tuner = FineTuner(
             manifest,
-            features,
-            0,
-            config,
-            HeadConfig(epochs=5),
+            ExtractorInput(features),
+            Learning(config, HeadConfig(epochs=5)),
             tmp_path / cache,
-            dataclasses.replace(devices, data_service=service),
+            make_devices("one"),
+            WindowReader(service),
         )
-        return tuner.tune(
-            base, frozen, everything[~watched], everything[watched], "float32", "a part"
-        ).curves
+        part = TrainingPart("a part", everything[~watched], everything[watched])
+        return tuner.tune(Pretrained(base, frozen, "float32"), part).curves
 
     alone, by_worker = curves("alone", ""), curves("by worker", service.address)
     assert list(by_worker) == ["loss", "validation_loss"]

@@ -22,7 +22,8 @@ from sound_pipeline.datasets.splits import SplitConfig, make_splits
 from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.fine_tuning.config import FineTuneConfig
-from sound_pipeline.fine_tuning.tuner import FineTunedNetwork, FineTuner
+from sound_pipeline.fine_tuning.parts import FineTunedNetwork, TrainingPart
+from sound_pipeline.fine_tuning.tuner import FineTuner
 from sound_pipeline.heads.calibration import Calibration
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.heads.train import HeldOutScores, calibrate
@@ -61,9 +62,8 @@ def config_of(dataset: DatasetConfig, **changes: Any) -> RunConfig:
 def train(config: RunConfig, directory: Path, cache: Path) -> dict[str, Any]:
     manifest = load_manifest(config.dataset)
     splits = make_splits(manifest, config.split)
-    return run_module.run(
-        config, manifest, splits, directory, cache, "python train.py --some=flags"
-    )
+    made = extraction.Extraction(config, manifest, splits, cache)
+    return run_module.run(made, directory, "python train.py --some=flags")
 
 
 def rows_of(run: Path) -> list[dict[str, str]]:
@@ -326,10 +326,10 @@ def test_everything_stands_on_fine_tuned_networks(
     tune = FineTuner.tune
 
     def remember(
-        self: FineTuner, base: Any, frozen: Any, seen: Any, watched: Any, *rest: Any
+        self: FineTuner, base: Any, part: TrainingPart, epochs: int | None = None
     ) -> FineTunedNetwork:
-        learned[rest[1]] = seen.tolist(), watched.tolist()
-        return tune(self, base, frozen, seen, watched, *rest)
+        learned[part.name] = part.training.tolist(), part.validation.tolist()
+        return tune(self, base, part, epochs)
 
     def calibrate_with(manifest: Any, validations: list[HeldOutScores]) -> Calibration:
         calibrated.append(validations)
@@ -383,15 +383,9 @@ def test_several_processes_need_something_to_share(
     manifest = load_manifest(folder_config.dataset)
     splits = make_splits(manifest, folder_config.split)
     with pytest.raises(UserError, match=r"--strategy=multi_worker: .*--fine_tune"):
-        run_module.run(
-            folder_config,
-            manifest,
-            splits,
-            tmp_path / "run",
-            tmp_path,
-            "",
-            Devices(None, None, 0, 2),
-        )
+        two = Devices(None, None, 0, 2)
+        made = extraction.Extraction(folder_config, manifest, splits, tmp_path, two)
+        run_module.run(made, tmp_path / "run", "")
 
 
 def test_shuffled_labels_fall_to_chance(workplace: Path, figures_alone: None) -> None:
@@ -483,7 +477,7 @@ def test_copies_are_asked_for_as_configured_with_the_background_that_is_allowed(
     asked: list[Any] = []
 
     def remember(*arguments: Any) -> None:
-        asked.append(arguments[5])
+        asked.append(arguments[2].copies)
         raise Seen
 
     monkeypatch.setattr(extraction, "embed_by_each", remember)

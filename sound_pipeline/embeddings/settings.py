@@ -1,0 +1,26 @@
+"""How and where a run embeds recordings, whatever the extractor."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from sound_pipeline.augmentation.copies import NO_COPIES, Copies
+from sound_pipeline.input_pipeline.read import READ_HERE, WindowReader
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddingSettings:
+    """What is the same for all extractors that embed a data set.
+
+    Attributes:
+      cache_dir: where embeddings are kept.
+      max_bad_clips: share of the recordings that may be unreadable.
+      copies: augmented copies to embed too, each kept by itself.
+      reader: reads the windows of recordings.
+    """
+
+    cache_dir: Path
+    max_bad_clips: float = 0.0
+    copies: Copies = NO_COPIES
+    reader: WindowReader = READ_HERE
