@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
         model = Model(directory)
         info = model.info
         samples = round(info.window_seconds * _RATE_HZ)
-        model.batch_scores(np.zeros((WINDOWS_AT_ONCE, samples), np.float32), _RATE_HZ)
+        model.window_scores(np.zeros((WINDOWS_AT_ONCE, samples), np.float32), _RATE_HZ)
         warm = peak_bytes()
         task = LabellingTask(directory, info.labels, info.features, LabelConfig(), 1)
         found = [FoundRecording(str(sound), sound.name)]

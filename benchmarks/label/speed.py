@@ -78,7 +78,7 @@ def bare_cost(model: Model, paths: list[str]) -> tuple[Cost, int]:
         tf.constant(np.stack(windows[start : start + WINDOWS_AT_ONCE]))
         for start in range(0, len(windows), WINDOWS_AT_ONCE)
     ]
-    answer = model.signature("with_rate")
+    answer = model.signature("windows")
     started = time.perf_counter()
     used = time.process_time()
     for batch in batches:

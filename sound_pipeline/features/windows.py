@@ -1,12 +1,11 @@
 """A recording as the windows a model looks at, and one answer from several windows.
 
 `split_windows` cuts what is in memory, in-graph; `stream_windows` cuts the same windows from
-blocks, however long the recording is.
+blocks, however long the recording is. Where windows start is for `window_starts` alone to say.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -36,7 +35,7 @@ class StreamedWindow(NamedTuple):
     """One window of a recording.
 
     Attributes:
-      waveform: float32 [samples], finite.
+      waveform: float32 [samples], as they were read: a model makes them `usable` by itself.
       start: the sample it starts at.
       end: the sample after its last, or after the recording's last where it is padded.
     """
@@ -62,12 +61,9 @@ class Windows(NamedTuple):
 
 
 def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig) -> Windows:
-    """Cuts recordings into overlapping windows.
+    """Cuts recordings into overlapping windows, which start as `window_starts` says.
 
-    A recording shorter than a window is padded with silence at its end. In a longer one windows
-    start every `config.windows.hop_seconds`, and the last is moved to end with the recording, so
-    every window but a lone one is full of sound. A remainder shorter than a tenth of a hop makes
-    no window of its own; beyond a lone window it is left out.
+    A recording shorter than a window is padded with silence at its end.
 
     Args:
       waveform: float32 [batch, samples]; all of one length. Samples that are not finite count as
@@ -76,14 +72,9 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
       config: gives the window's length and hop, and what counts as quiet.
     """
     length = window_samples(config, sample_rate_hz)
-    hop = tf.cast(sample_rate_hz, tf.float64) * config.windows.hop_seconds
     samples = tf.shape(waveform)[1]
-    excess = tf.maximum(samples - length, 0)
-    further = tf.math.ceil(tf.cast(excess, tf.float64) / hop - _IGNORED_REMAINDER)
-    count = 1 + tf.cast(tf.maximum(further, 0.0), tf.int32)
-    starts = tf.cast(tf.round(tf.range(count, dtype=tf.float64) * hop), tf.int32)
-    is_last = tf.equal(tf.range(count), count - 1)
-    starts = tf.where(is_last & (count > 1), excess, starts)
+    hop = tf.cast(sample_rate_hz, tf.float64) * config.windows.hop_seconds
+    starts = tf.cast(window_starts(samples, length, hop), tf.int32)
     padded = tf.pad(usable(waveform), [[0, 0], [0, tf.maximum(length - samples, 0)]])
     cut = tf.map_fn(
         lambda start: padded[:, start : start + length],
@@ -98,48 +89,82 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
 def stream_windows(
     blocks: Iterable[Floats], sample_rate_hz: int, config: FeatureConfig
 ) -> Iterator[StreamedWindow]:
-    """The windows of `split_windows`, cut from blocks, in constant memory.
+    """The windows of `split_windows`, cut from blocks, in constant memory; not made `usable`.
 
     Args:
       blocks: float32 [n] each, the recording in order.
       sample_rate_hz: its rate.
       config: gives the window's length and hop.
     """
-    length = round(config.windows.seconds * sample_rate_hz)
+    # The CPU's, even where there is a GPU: that has a model to run.
+    with tf.device("/device:CPU:0"):
+        length = int(window_samples(config, tf.constant(sample_rate_hz)))
     hop = sample_rate_hz * config.windows.hop_seconds
     waiting, position = np.zeros(0, np.float32), 0  # the samples from a position on
-    windows = 0
+    windows, starts = 0, np.zeros(1, np.int64)
     for block in blocks:
-        limited = _limited(block)
-        waiting = np.append(waiting, limited) if len(waiting) else limited
-        excess = position + len(waiting) - length
-        # One with another after it can't be the last, which is moved.
-        while excess >= 0 and math.ceil(excess / hop - _IGNORED_REMAINDER) > windows:
-            start = round(windows * hop)
-            # The last may start behind this one, by any distance.
+        waiting = np.append(waiting, block) if len(waiting) else block
+        with tf.device("/device:CPU:0"):
+            starts = _traced_starts(position + len(waiting), length, hop, windows).numpy()
+        # The last one may be moved by what comes, or have another after it; the others may not.
+        for start in map(int, starts[:-1]):
             waiting, position = waiting[start - position :], start
             yield StreamedWindow(waiting[:length], start, start + length)
             windows += 1
-    total = position + len(waiting)
-    start = max(total - length, 0) if windows else 0
+    start = int(starts[-1])
     cut = waiting[start - position :][:length]
     padded = np.pad(cut, (0, length - len(cut)))
-    yield StreamedWindow(padded, start, min(start + length, total))
+    yield StreamedWindow(padded, start, min(start + length, position + len(waiting)))
 
 
-def _limited(block: Floats) -> Floats:
-    """What `split_windows` makes of samples; the same array where it would change none."""
-    # Without a copy in the usual case. Comparisons with NaN are false.
-    if not block.size or (block.min() >= -_LOUDEST_SAMPLE and block.max() <= _LOUDEST_SAMPLE):
-        return block
-    finite = np.where(np.isfinite(block), block, np.float32(0))
-    return np.clip(finite, -_LOUDEST_SAMPLE, _LOUDEST_SAMPLE)
+def window_starts(
+    samples: tf.Tensor, length: tf.Tensor, hop: tf.Tensor, first: tf.Tensor | int = 0
+) -> tf.Tensor:
+    """Where the windows of a recording start.
+
+    One starts every hop, and the last is moved to end with the recording, so every window but a
+    lone one is full of sound. A remainder shorter than a tenth of a hop makes no window of its own;
+    beyond a lone window it is left out. If the recording goes on, all but the last stay where they
+    are.
+
+    Args:
+      samples: int32 or int64 scalar, the recording's length.
+      length: int32 or int64 scalar, that of a window.
+      hop: float64 scalar, samples from one start to the next, before they are rounded.
+      first: int scalar, how many of the first windows to leave out, at most all but the last.
+
+    Returns:
+      int64 [windows], rising.
+    """
+    excess = tf.maximum(tf.cast(samples, tf.int64) - tf.cast(length, tf.int64), 0)
+    further = tf.math.ceil(tf.cast(excess, tf.float64) / hop - _IGNORED_REMAINDER)
+    last = tf.cast(tf.maximum(further, 0.0), tf.int64)
+    number = tf.range(tf.cast(first, tf.int64), last + 1)
+    starts = tf.cast(tf.round(tf.cast(number, tf.float64) * hop), tf.int64)
+    return tf.where(tf.equal(number, last) & (last > 0), excess, starts)
+
+
+# Op by op, it would take several times as long.
+_traced_starts = tf.function(
+    window_starts,
+    input_signature=[
+        tf.TensorSpec([], dtype) for dtype in (tf.int64, tf.int64, tf.float64, tf.int64)
+    ],
+    autograph=False,
+)
 
 
 def usable(waveform: tf.Tensor) -> tf.Tensor:
     """Samples that a power spectrum can be made of: finite, of bounded size; shaped as given."""
     finite = tf.where(tf.math.is_finite(waveform), waveform, 0.0)
     return tf.clip_by_value(finite, -_LOUDEST_SAMPLE, _LOUDEST_SAMPLE)
+
+
+def mean_power(windows: tf.Tensor) -> tf.Tensor:
+    """The mean of the squared samples: float32 [batch] of `usable` windows [batch, samples]."""
+    # float64, which a graph that is computed in less than float32 keeps.
+    squares = tf.square(tf.cast(windows, tf.float64))
+    return tf.cast(tf.reduce_mean(squares, axis=1), tf.float32)
 
 
 def audible_windows(power: tf.Tensor, quiet_db: float) -> tf.Tensor:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tqdm import tqdm
 
 from sound_pipeline.errors import UnreadableError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from sound_pipeline.models.model import Model
-    from sound_pipeline.models.window_scores import Answer
+    from sound_pipeline.models.window_scores import Answer, BatchAnswer
 
 
 logger = logging.getLogger("sound_pipeline.label")
@@ -163,7 +164,7 @@ def _label_groups(
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
     files, total_files = 0, sum(map(len, groups))
     with tqdm(total=sum(sizes), desc="label", unit="B", unit_scale=True, disable=None) as progress:
-        answer = _Remembering(model.batch_scores, journal)
+        answer = _Remembering(model.window_scores, journal)
         answered = answer_groups(groups, task.features, answer, threads, progress.update)
         for index, group in enumerate(groups):
             answer.start([(path, *identities[path]) for path in group])
@@ -204,18 +205,20 @@ class _Remembering:
         self._unsaved = []
         self._saved_at = time.monotonic()
 
-    def __call__(self, windows: tf.Tensor, sample_rate_hz: int) -> Floats:
+    def __call__(self, windows: tf.Tensor, sample_rate_hz: int) -> BatchAnswer:
+        from sound_pipeline.models.window_scores import BatchAnswer  # imports TensorFlow
+
         known = next(self._known, None)
         if known is not None:
-            return known
-        scores = self._answer(windows, sample_rate_hz)
+            return BatchAnswer(known[:, :-1], known[:, -1])
+        answer = self._answer(windows, sample_rate_hz)
         if self._journal:
-            self._unsaved.append(scores)
+            self._unsaved.append(np.column_stack(answer))
             if time.monotonic() - self._saved_at >= _SAVE_SECONDS:
                 self._journal.add_answers(self._group, self._unsaved)
                 self._unsaved = []
                 self._saved_at = time.monotonic()
-        return scores
+        return answer
 
 
 def _result(task: LabellingTask, path: str, found: WindowScores | UnreadableError) -> Result:

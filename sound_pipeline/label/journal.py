@@ -17,7 +17,7 @@ from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import top_scores
 from sound_pipeline.system.arrays import Floats
 
-_VERSION = 1
+_VERSION = 2
 
 
 class EventRow(NamedTuple):
@@ -93,7 +93,8 @@ class Journal:
 
     The first line says what decides the results (the model, the flags). Of the others, lists hold
     the results of a group of recordings, and objects what the model has said so far of a group
-    that takes long. What a killed run leaves behind of a line is dropped.
+    that takes long: of each window its scores and its power. What a killed run
+    leaves behind of a line is dropped.
 
     Attributes:
       path: the file.
@@ -165,7 +166,7 @@ class Journal:
         return self._answers.get(group, [])
 
     def add_answers(self, group: str, answers: Sequence[Floats]) -> None:
-        """Adds what the model said of a group's next batches: float32 [batch, classes] each.
+        """Adds what the model said of a group's next batches: float32 [batch, numbers] each.
 
         Raises:
           UserError: it can't be written.

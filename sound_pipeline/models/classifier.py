@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.features.config import FeatureConfig
-from sound_pipeline.features.windows import split_windows, usable
+from sound_pipeline.features.windows import mean_power, split_windows, usable
 from sound_pipeline.heads.combining import combine_windows
 from sound_pipeline.heads.head import AnyHead
 
@@ -77,6 +77,28 @@ class SoundClassifier(tf.Module):
         windows = split_windows(waveform[None], sample_rate_hz, self.config)
         scores = tf.nn.softmax(self.head(self._embed(windows.waveform[0], sample_rate_hz)))
         return scores, tf.cast(windows.starts / sample_rate_hz, tf.float32)
+
+    def each_window(
+        self, windows: tf.Tensor, sample_rate_hz: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What `scores` and `embedding` say of each of many whole windows, and how loud it is.
+
+        Args:
+          windows: float32 [batch, samples], each exactly one window long. Samples that are not
+            finite count as zero.
+          sample_rate_hz: int32 scalar, Hz.
+
+        Returns:
+          scores: float32 [batch, classes], each row summing to 1.
+          embedding: float32 [batch, D].
+          power: float32 [batch], the mean of the squared samples, by which `audible_windows` are
+            told.
+        """
+        windows = usable(windows)
+        embedding = self._embed(windows, sample_rate_hz)
+        # Not a plain softmax: the last digit is that of a recording of this one window.
+        scores = combine_windows(self.head(embedding), tf.range(tf.shape(windows)[0]))
+        return scores, embedding, mean_power(windows)
 
     def full_window_scores(self, windows: tf.Tensor) -> tf.Tensor:
         """An answer for each of a few full windows, without any step that depends on their length.

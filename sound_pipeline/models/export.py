@@ -17,7 +17,12 @@ from sound_pipeline.audio.wav import decode_wav
 from sound_pipeline.features import image, log_mel
 from sound_pipeline.features.windows import split_windows
 from sound_pipeline.models.classifier import SoundClassifier
-from sound_pipeline.models.info import LABELS_FILE, METADATA_FILE, WINDOW_SIGNATURE
+from sound_pipeline.models.info import (
+    LABELS_FILE,
+    METADATA_FILE,
+    WINDOW_SIGNATURE,
+    WINDOWS_SIGNATURE,
+)
 
 _BATCH = tf.TensorSpec([None, None], tf.float32, "waveform")
 _ONE = tf.TensorSpec([None], tf.float32, "waveform")
@@ -35,7 +40,8 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[st
 
     In Python the loaded object is called as `model(waveform, sample_rate=None)` and has
     `labels`, `sample_rate`, `window_seconds` and `min_score`. Signatures: `serving_default`,
-    `with_rate`, `recording`, `wav`, `embedding`, `spectrogram`, `window`; see docs/saved_model.md.
+    `with_rate`, `recording`, `windows`, `wav`, `embedding`, `spectrogram`, `window`; see
+    docs/saved_model.md.
 
     Args:
       classifier: what to export.
@@ -115,6 +121,18 @@ class _Exported(tf.Module):
         scores, start_seconds = self.classifier.window_scores(waveform, _checked(sample_rate))
         return {"scores": scores, "start_seconds": start_seconds}
 
+    @_graph(_BATCH, _RATE)
+    def windows(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        rate = _checked(sample_rate)
+        samples, length = (
+            tf.shape(waveform)[1],
+            log_mel.window_samples(self.classifier.config, rate),
+        )
+        message = ["every row must be exactly one window:", length, "samples, not", samples]
+        with tf.control_dependencies([tf.debugging.Assert(tf.equal(samples, length), message)]):
+            answers = self.classifier.each_window(tf.identity(waveform), rate)
+        return dict(zip(("scores", "embedding", "power"), answers, strict=True))
+
     @_graph(_FILES)
     def wav(self, wav: tf.Tensor) -> dict[str, tf.Tensor]:
         def answer(contents: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -154,6 +172,7 @@ class _Exported(tf.Module):
             "serving_default": self.serving_default,
             "with_rate": self.with_rate,
             "recording": self.recording,
+            WINDOWS_SIGNATURE: self.windows,
             "wav": self.wav,
             "embedding": self.embedding,
             "spectrogram": self.spectrogram,

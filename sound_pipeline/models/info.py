@@ -16,6 +16,8 @@ LABELS_FILE = "labels.txt"
 METADATA_FILE = Path("assets.extra", "model.json")
 WINDOW_SIGNATURE = "window"
 """The signature of a SavedModel that a .tflite file is made of."""
+WINDOWS_SIGNATURE = "windows"
+"""The signature that labelling asks about whole windows; models exported before have none."""
 LITE_SUFFIX = ".tflite"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from sound_pipeline.events.event import Event
 from sound_pipeline.events.find_events import LabelConfig, WindowScores, find_events
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.features.config import FeatureConfig, with_window_hop
-from sound_pipeline.features.windows import stream_windows
-from sound_pipeline.models.info import ModelInfo, read_info
-from sound_pipeline.models.window_scores import Answer, Batches, WindowAnswers, mean_power
+from sound_pipeline.features.windows import mean_power, stream_windows, usable
+from sound_pipeline.models.info import WINDOWS_SIGNATURE, ModelInfo, read_info
+from sound_pipeline.models.window_scores import Answer, BatchAnswer, Batches, WindowAnswers
 from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.precision import choose_precision, computing_in, this_machine
 
@@ -94,7 +94,7 @@ class Model:
     def windows(self, sound: Sound, *, hop_seconds: float | None = None) -> WindowScores:
         """The scores of every window of a recording; arguments and errors as in `label`."""
         features = with_window_hop(self.info.features, hop_seconds)
-        return self._ask(sound, features, self.batch_scores).as_scores(features)
+        return self._ask(sound, features, self.window_scores).as_scores(features)
 
     def embed(self, sound: Sound) -> Floats:
         """The mean embedding of a recording's windows: float32 [D].
@@ -108,7 +108,7 @@ class Model:
           UserError: the recording can't be read.
         """
         features = self.info.features
-        rows = self._ask(sound, features, self.batch_embeddings)
+        rows = self._ask(sound, features, self.window_embeddings)
         audible = np.stack(rows.answers)[rows.is_audible(features)]
         return np.asarray(audible.mean(axis=0))
 
@@ -119,35 +119,53 @@ class Model:
           waveform: float32 [samples], -1..1; padded with silence where shorter than a window.
           sample_rate_hz: its rate.
         """
-        return np.asarray(self.batch_scores(waveform[np.newaxis], sample_rate_hz)[0])
+        (scores,) = self._call("with_rate", ["scores"], waveform[np.newaxis], sample_rate_hz)
+        return np.asarray(scores[0])
 
-    def batch_scores(self, waveforms: Floats | tf.Tensor, sample_rate_hz: int) -> Floats:
-        """`scores` of several waveforms of one length: [batch, samples] to [batch, classes]."""
-        return self._call("with_rate", "scores", waveforms, sample_rate_hz)
+    def window_scores(self, windows: Floats | tf.Tensor, sample_rate_hz: int) -> BatchAnswer:
+        """Scores [batch, classes] of windows [batch, samples], each exactly one window long."""
+        return self._each_window("scores", windows, sample_rate_hz)
 
-    def batch_embeddings(self, waveforms: Floats | tf.Tensor, sample_rate_hz: int) -> Floats:
-        """Embeddings of several waveforms of one length: [batch, samples] to [batch, D]."""
-        return self._call("embedding", "embedding", waveforms, sample_rate_hz)
+    def window_embeddings(self, windows: Floats | tf.Tensor, sample_rate_hz: int) -> BatchAnswer:
+        """Embeddings [batch, D] of windows [batch, samples], each exactly one window long."""
+        return self._each_window("embedding", windows, sample_rate_hz)
 
     def image(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
         """The first window in the colours of the model's colormap: uint8 [299, 299, 3], RGB."""
-        images = self._call("spectrogram", "image", waveform[np.newaxis], sample_rate_hz)
+        (images,) = self._call("spectrogram", ["image"], waveform[np.newaxis], sample_rate_hz)
         return np.asarray(images[0], np.uint8)
 
     def signature(self, name: str) -> Any:
         """One of the exported functions; docs/saved_model.md has them."""
         return self._loaded.signatures[name]
 
+    def _each_window(
+        self, name: str, windows: Floats | tf.Tensor, sample_rate_hz: int
+    ) -> BatchAnswer:
+        if WINDOWS_SIGNATURE in self._loaded.signatures:
+            names = [name, "power"]
+            return BatchAnswer(*self._call(WINDOWS_SIGNATURE, names, windows, sample_rate_hz))
+        # Models that were exported before there was this signature: the others take a window for a
+        # recording, and give the same numbers, but not its power.
+        older = {"scores": "with_rate", "embedding": "embedding"}[name]
+        (values,) = self._call(older, [name], windows, sample_rate_hz)
+        return BatchAnswer(values, mean_power(usable(tf.convert_to_tensor(windows))).numpy())
+
     def _call(
-        self, signature: str, name: str, waveforms: Floats | tf.Tensor, sample_rate_hz: int
-    ) -> Floats:
+        self,
+        signature: str,
+        names: Sequence[str],
+        waveforms: Floats | tf.Tensor,
+        sample_rate_hz: int,
+    ) -> list[Floats]:
+        """Some of what a signature says."""
         # Around every call: the switch acts on the thread that calls, which need not be this one.
         with computing_in(self.choice.precision):
             answer = self.signature(signature)(
                 waveform=tf.convert_to_tensor(waveforms, tf.float32),
                 sample_rate=tf.constant(sample_rate_hz),
             )
-        return np.asarray(answer[name].numpy())
+        return [np.asarray(answer[name].numpy()) for name in names]
 
     @staticmethod
     def _ask(sound: Sound, features: FeatureConfig, answer: Answer) -> WindowAnswers:
@@ -160,7 +178,7 @@ class Model:
                 blocks, rate = recording.blocks, recording.sample_rate_hz
             batches = open_things.enter_context(Batches(answer))
             for window in stream_windows(blocks, rate, features):
-                batches.add(window, rate, mean_power(window.waveform), rows)
+                batches.add(window, rate, rows)
             batches.finish()
         return rows
 

@@ -27,8 +27,21 @@ from sound_pipeline.features.windows import (
 )
 from sound_pipeline.system.arrays import Floats
 
-Answer = Callable[[tf.Tensor, int], Floats]
-"""What a model says of windows float32 [batch, samples] at a rate: float32 [batch, size]."""
+
+class BatchAnswer(NamedTuple):
+    """What a model says of a batch of windows.
+
+    Attributes:
+      values: float32 [batch, size], scores or embeddings.
+      power: float32 [batch], the mean of the squared samples of each.
+    """
+
+    values: Floats
+    power: Floats
+
+
+Answer = Callable[[tf.Tensor, int], BatchAnswer]
+"""Asks a model about windows float32 [batch, samples] at a rate, each exactly one window long."""
 
 # Windows of one recording that wait for the model, about; also the most where they are short.
 _WAITING_SAMPLES = 1 << 23
@@ -44,13 +57,11 @@ class _Item(NamedTuple):
     Attributes:
       window: it.
       sample_rate_hz: its rate.
-      power: the mean of its squared samples.
       read_bytes: of the file, since the window before.
     """
 
     window: StreamedWindow
     sample_rate_hz: int
-    power: float
     read_bytes: int
 
 
@@ -102,7 +113,7 @@ class Batches:
         self._answer = answer
         # By rate: windows of different lengths don't go into one tensor.
         self._waiting: dict[int, list[tuple[Floats, WindowAnswers]]] = {}
-        self._asked: deque[tuple[Future[Floats], list[WindowAnswers]]] = deque()
+        self._asked: deque[tuple[Future[BatchAnswer], list[WindowAnswers]]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="asking")
 
     def __enter__(self) -> Batches:
@@ -113,14 +124,11 @@ class Batches:
         """Ends the thread."""
         self._thread.shutdown(cancel_futures=True)
 
-    def add(
-        self, window: StreamedWindow, sample_rate_hz: int, power: float, rows: WindowAnswers
-    ) -> None:
+    def add(self, window: StreamedWindow, sample_rate_hz: int, rows: WindowAnswers) -> None:
         """Takes the next window of the recording that `rows` are of."""
         rows.sample_rate_hz = sample_rate_hz
         rows.starts.append(window.start)
         rows.ends.append(window.end)
-        rows.power.append(power)
         waiting = self._waiting.setdefault(sample_rate_hz, [])
         waiting.append((window.waveform, rows))
         if len(waiting) == WINDOWS_AT_ONCE:
@@ -143,8 +151,9 @@ class Batches:
 
     def _take(self) -> None:
         answers, owners = self._asked.popleft()
-        for rows, row in zip(owners, answers.result(), strict=True):
+        for rows, row, power in zip(owners, *answers.result(), strict=True):
             rows.answers.append(row)
+            rows.power.append(float(power))
 
 
 def _together(waveforms: Sequence[Floats]) -> tf.Tensor:
@@ -160,12 +169,6 @@ def _together(waveforms: Sequence[Floats]) -> tf.Tensor:
     windows = aligned.reshape(count, samples)
     np.stack(waveforms, out=windows)
     return tf.experimental.dlpack.from_dlpack(windows.__dlpack__())
-
-
-def mean_power(waveform: Floats) -> float:
-    """The mean of the squared samples."""
-    # Without a copy of the window's size, and without the threads of a BLAS.
-    return float(np.einsum("i,i->", waveform, waveform, dtype=np.float64)) / len(waveform)
 
 
 def answer_groups(
@@ -200,7 +203,7 @@ def answer_groups(
                     if isinstance(item, UnreadableError):
                         failure = item
                         break
-                    batches.add(item.window, item.sample_rate_hz, item.power, rows)
+                    batches.add(item.window, item.sample_rate_hz, rows)
                     progress(item.read_bytes)
                 found.append(failure or rows)
             batches.finish()
@@ -256,7 +259,7 @@ class _ReadAhead:
                 rate, before = recording.sample_rate_hz, 0
                 for window in stream_windows(recording.blocks, rate, self._features):
                     position = recording.position_bytes
-                    item = _Item(window, rate, mean_power(window.waveform), position - before)
+                    item = _Item(window, rate, position - before)
                     before = position
                     if not self._put(waiting, item):
                         return

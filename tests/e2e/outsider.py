@@ -61,6 +61,10 @@ def signatures(model: Any, waveform: np.ndarray, rate: int, wav: bytes) -> dict[
         "with_rate": model.signatures["with_rate"](**batch)["scores"],
         "wav": model.signatures["wav"](wav=tf.constant([wav]))["scores"],
         "recording": model.signatures["recording"](**one)["scores"],
+        "windows": model.signatures["windows"](
+            waveform=batch["waveform"][:, : round(float(model.window_seconds) * rate)],
+            sample_rate=batch["sample_rate"],
+        )["scores"],
         "embedding": model.signatures["embedding"](**batch)["embedding"],
         "spectrogram": model.signatures["spectrogram"](**batch)["image"],
     }

@@ -51,6 +51,7 @@ def case(gabor_model: GaborModel, tmp_path_factory: pytest.TempPathFactory) -> C
     own_rate = classifier.scores(given, classifier.sample_rate).numpy()
     assert np.abs(scores - own_rate).max() > 100 * SAME
     here = tf.saved_model.load(str(gabor_model.directory)).signatures["spectrogram"]
+    window = round(tiny_models.CONFIG.windows.seconds * RATE)
     elsewhere = ("called", "with_rate", "in_a_function", "in_a_dataset")
     expected = {
         **dict.fromkeys((*elsewhere, "part_of_another", "mirrored", "on_one_device"), scores),
@@ -59,6 +60,7 @@ def case(gabor_model: GaborModel, tmp_path_factory: pytest.TempPathFactory) -> C
         "keras_at_own_rate": own_rate,
         "wav": scores[:1],
         "recording": classifier.window_scores(given[0], rate)[0].numpy(),
+        "windows": classifier.scores(given[:, :window], rate).numpy(),
         "embedding": classifier.embedding(given, rate).numpy(),
         "spectrogram": here(waveform=given, sample_rate=rate)["image"].numpy(),
     }

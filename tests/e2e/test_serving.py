@@ -89,6 +89,13 @@ def test_columns_of_waveforms_and_their_rate(
         request["signature_name"] = name
         # One output: the server leaves its name out.
         assert list(np.shape(model_server.answer_json(model, request)["outputs"])) == shape
+    missing = round(tiny_models.CONFIG.windows.seconds * RATE) - waveform.shape[1]
+    whole = np.pad(waveform, [(0, 0), (0, missing)]).tolist()
+    request = {"signature_name": "windows", "inputs": inputs | {"waveform": whole}}
+    windows = model_server.answer_json(model, request)["outputs"]
+    assert {name: len(rows) for name, rows in windows.items()} == dict.fromkeys(
+        ("scores", "embedding", "power"), 3
+    )
     inputs["waveform"] = inputs["waveform"][0]
     request = {"signature_name": "recording", "inputs": inputs}
     windows = model_server.answer_json(model, request)["outputs"]

@@ -12,7 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sound_pipeline.features.config import FeatureConfig, WindowConfig
-from sound_pipeline.features.windows import split_windows, stream_windows
+from sound_pipeline.features.windows import (
+    mean_power,
+    split_windows,
+    stream_windows,
+    usable,
+    window_starts,
+)
 from tests.helpers import sounds
 
 RATE = 1000
@@ -204,9 +210,49 @@ def test_streaming_keeps_little_and_waits_for_little() -> None:
             assert taken * 50 == window.end + 100
 
 
-def test_streamed_samples_are_made_finite_and_limited() -> None:
+def test_streamed_samples_are_as_they_were_read_and_usable_to_the_graph() -> None:
     waveform = sounds.noise(1000)
     waveform[[3, 5, 7]] = np.nan, np.inf, 1e30
     whole = split_windows(tf.constant(waveform[None]), tf.constant(RATE), CONFIG)
     (window,) = stream_windows([waveform], RATE, CONFIG)
-    np.testing.assert_array_equal(window.waveform, whole.waveform[0, 0])
+    np.testing.assert_array_equal(window.waveform, waveform)
+    np.testing.assert_array_equal(usable(window.waveform), whole.waveform[0, 0])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    samples=st.integers(0, 6000),
+    more=st.integers(0, 2000),
+    overlap=st.sampled_from([0.0, 0.3, 0.6665]),
+)
+def test_only_the_last_start_depends_on_what_follows(
+    samples: int, more: int, overlap: float
+) -> None:
+    hop = tf.constant(1000 * (1 - overlap), tf.float64)
+    starts = window_starts(tf.constant(samples), 1000, hop).numpy()
+    longer = window_starts(tf.constant(samples + more), 1000, hop).numpy()
+    last = len(starts) - 1
+    np.testing.assert_array_equal(longer[:last], starts[:last])
+    rest = window_starts(tf.constant(samples + more), 1000, hop, first=last).numpy()
+    np.testing.assert_array_equal(rest, longer[last:])
+
+
+def test_starts_of_a_recording_of_days_and_inside_a_data_set() -> None:
+    hop = tf.constant(500.0, tf.float64)
+    first = 2**40 // 500 - 5
+    starts = window_starts(tf.constant(2**40, tf.int64), 1000, hop, first=first).numpy()
+    assert starts[0] == 500 * first and starts[-1] == 2**40 - 1000
+    lengths = [0, 999, 1051, 2300]
+    dataset = tf.data.Dataset.from_tensor_slices(lengths)
+    mapped = dataset.map(lambda length: window_starts(length, 1000, hop))
+    for length, found in zip(lengths, mapped, strict=True):
+        np.testing.assert_array_equal(found, window_starts(tf.constant(length), 1000, hop))
+
+
+def test_power_is_the_mean_of_the_squares() -> None:
+    windows = np.stack([sounds.noise(88200, seed=1), np.zeros(88200, np.float32)])
+    power = sounds.eager_and_mapped(mean_power, windows)
+    np.testing.assert_array_equal(
+        power,
+        np.square(windows, dtype=np.float64).mean(axis=1, dtype=np.float64).astype(np.float32),
+    )

@@ -36,6 +36,7 @@ answers = {
     "embedding": functions["embedding"](waveform=wave, sample_rate=rate)["embedding"],
     "recording": functions["recording"](waveform=wave[0], sample_rate=rate)["scores"],
     "wav": functions["wav"](wav=tf.constant([open("sound.wav", "rb").read()]))["scores"],
+    "windows": functions["windows"](waveform=wave[:, :window], sample_rate=rate)["scores"],
     "window": functions["window"](waveform=wave[:1, :window])["scores"],
     "spectrogram": functions["spectrogram"](waveform=wave, sample_rate=rate)["image"],
     "at_48000": functions["with_rate"](waveform=wave, sample_rate=tf.constant(48000))["scores"],
@@ -65,6 +66,8 @@ np.savez("answers.npz", **answers)
         answers["at_48000"], classifier.scores(sound, tf.constant(48000)), atol=2e-5
     )
     samples = round(classifier.config.windows.seconds * rate_hz)
+    alone = classifier.scores(sound[:, :samples], tf.constant(rate_hz))
+    np.testing.assert_allclose(answers["windows"], alone, atol=2e-5)
     np.testing.assert_allclose(
         answers["window"], classifier.full_window_scores(sound[:1, :samples]), atol=2e-5
     )

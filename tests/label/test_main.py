@@ -19,6 +19,7 @@ from sound_pipeline.label import batch
 from sound_pipeline.label.__main__ import label as run_label
 from sound_pipeline.label.flags import define as define_flags
 from sound_pipeline.models.model import Model
+from sound_pipeline.models.window_scores import BatchAnswer
 from tests.helpers import tiny_models
 from tests.helpers.level_sounds import write_folder, write_levels
 from tests.helpers.tiny_models import LOUD, QUIET
@@ -220,15 +221,15 @@ def test_a_long_recording_is_gone_on_with_in_its_middle(
     sound = write(tmp_path / "a.wav", *np.linspace(QUIET, LOUD, 40))
     asked: list[int] = []
     most = 10
-    ask = Model.batch_scores
+    ask = Model.window_scores
 
-    def interrupted(self: Model, windows: tf.Tensor, rate: int) -> np.ndarray:
+    def interrupted(self: Model, windows: tf.Tensor, rate: int) -> BatchAnswer:
         if len(asked) == most:
             raise KeyboardInterrupt
         asked.append(len(windows))
         return ask(self, windows, rate)
 
-    monkeypatch.setattr(Model, "batch_scores", interrupted)
+    monkeypatch.setattr(Model, "window_scores", interrupted)
     command = (model, sound, "--hop_seconds=0.05", "--format=jsonl")
     with pytest.raises(KeyboardInterrupt):
         label(*command, f"--output={tmp_path / 'parts.jsonl'}")

@@ -125,6 +125,14 @@ def test_signatures_have_the_promised_names_types_and_shapes(either: Exported) -
             {"waveform": ("float32", (None,))} | rate,
             {"scores": ("float32", (None, len(LABELS))), "start_seconds": ("float32", (None,))},
         ),
+        "windows": (
+            waveform | rate,
+            {
+                "scores": ("float32", (None, len(LABELS))),
+                "embedding": ("float32", (None, size)),
+                "power": ("float32", (None,)),
+            },
+        ),
         "wav": ({"wav": ("string", (None,))}, answer),
         "embedding": (waveform | rate, {"embedding": ("float32", (None, size))}),
         "spectrogram": (waveform | rate, {"image": ("uint8", (None, 299, 299, 3))}),
@@ -258,6 +266,48 @@ def test_a_shorter_recording_is_padded(exported: Exported) -> None:
         exported.loaded(padded, 16000)["scores"],
         atol=SAME,
     )
+
+
+@pytest.mark.parametrize("rate", [8000, OWN_RATE, 44100])
+def test_windows_are_answered_as_recordings_of_their_own(either: Exported, rate: int) -> None:
+    """To the last digit: what labelling finds must not depend on which signature it asks."""
+    samples = round(CONFIG.windows.seconds * rate)
+    waveform = sound(CONFIG.windows.seconds, rate, batch=20)[:, :samples]
+    waveform[3] *= 1e-6
+    waveform[4] = 0
+    waveform[5, ::7], waveform[6, 3], waveform[7] = np.nan, np.inf, 1e20
+    answer = either.signature("windows", waveform=waveform, sample_rate=rate)
+    with_rate = either.signature("with_rate", waveform=waveform, sample_rate=rate)
+    np.testing.assert_array_equal(answer["scores"], with_rate["scores"])
+    embedding = either.signature("embedding", waveform=waveform, sample_rate=rate)["embedding"]
+    np.testing.assert_array_equal(answer["embedding"], embedding)
+    limited = np.clip(np.where(np.isfinite(waveform), waveform, 0), -1e4, 1e4)
+    power = np.square(limited, dtype=np.float64).mean(axis=1)
+    np.testing.assert_allclose(answer["power"], power, rtol=1e-6)
+    eager = either.classifier.each_window(tf.constant(waveform), tf.constant(rate))
+    for value, name in zip(eager, ("scores", "embedding", "power"), strict=True):
+        np.testing.assert_allclose(value, answer[name], rtol=1e-4, atol=SAME)
+    rows = tf.data.Dataset.from_tensor_slices(waveform).batch(8)
+    signature = either.loaded.signatures["windows"]
+    mapped = rows.map(lambda batch: signature(waveform=batch, sample_rate=tf.constant(rate)))
+    power = np.concatenate([batch["power"] for batch in mapped])
+    np.testing.assert_array_equal(power, answer["power"])
+
+
+def test_no_windows_get_no_answers(exported: Exported) -> None:
+    nothing = np.zeros([0, WINDOW], np.float32)
+    answer = exported.signature("windows", waveform=nothing, sample_rate=OWN_RATE)
+    assert answer["scores"].shape == (0, len(LABELS)) and answer["power"].shape == (0,)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 7999, 8001, 16000])
+def test_windows_of_another_length_are_refused(exported: Exported, samples: int) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="exactly one window") as error:
+        exported.signature(
+            "windows", waveform=np.zeros([2, samples], np.float32), sample_rate=16000
+        )
+    (line,) = (line for line in str(error.value).splitlines() if "exactly one window" in line)
+    assert "[8000]" in line and f"[{samples}]" in line
 
 
 def wav_bytes(waveform: npt.ArrayLike, rate: int, subtype: str) -> bytes:
@@ -415,6 +465,7 @@ def test_absurd_rates_are_refused(exported: Exported, rate: int) -> None:
         "recording": waveform[0],
         "with_rate": waveform,
         "embedding": waveform,
+        "windows": waveform,
         "spectrogram": waveform,
     }
     refused = pytest.raises(

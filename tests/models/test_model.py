@@ -17,9 +17,9 @@ import tensorflow as tf
 from sound_pipeline import load_model
 from sound_pipeline.errors import UserError
 from sound_pipeline.features.windows import split_windows
+from sound_pipeline.models import export
 from sound_pipeline.models import model as model_module
-from sound_pipeline.models.export import export_model
-from sound_pipeline.models.info import METADATA_FILE, ModelInfo, read_info
+from sound_pipeline.models.info import METADATA_FILE, WINDOWS_SIGNATURE, ModelInfo, read_info
 from sound_pipeline.models.model import Model
 from sound_pipeline.system.precision import Machine
 from tests.helpers import tiny_models
@@ -38,13 +38,16 @@ OTHER_VERSION = json.dumps(
 )
 
 
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("run") / "saved_model"
+def export_tiny(directory: Path) -> Path:
     classifier = tiny_models.random_classifier(tiny_models.LoudnessExtractor(CONFIG))
     classifier.min_score.assign(0.375)
-    export_model(classifier, directory, {})
+    export.export_model(classifier, directory, {})
     return directory
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_tiny(tmp_path_factory.mktemp("run") / "saved_model")
 
 
 def test_knows_what_it_is(directory: Path) -> None:
@@ -95,7 +98,9 @@ def test_computes_in_what_was_chosen_for_the_machine(
         model = Model(folder, asked)
         assert model.choice.precision == expected
         model.scores(np.zeros(RATE, np.float32), RATE)
-        assert used.pop() == expected and not used
+        model.windows((np.zeros(RATE // 2, np.float32), RATE))
+        assert used == [expected] * 2
+        used.clear()
     with pytest.raises(UserError, match="--precision=float16: "):
         Model(directory, "float16")
 
@@ -175,6 +180,47 @@ def test_embeddings_are_those_of_the_signature(directory: Path, seconds: float) 
     embedding = Model(directory).embed((waveform, RATE))
     assert embedding.dtype == np.float32 and embedding.shape == (10,)
     np.testing.assert_allclose(embedding, expected, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def exported_before(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The same model, without the signature for whole windows that earlier exports lack."""
+    everything = export._Exported.signature_functions
+    older = tmp_path_factory.mktemp("older") / "saved_model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            export._Exported,
+            "signature_functions",
+            lambda self: {k: v for k, v in everything(self).items() if k != WINDOWS_SIGNATURE},
+        )
+        export_tiny(older)
+    assert WINDOWS_SIGNATURE not in tf.saved_model.load(str(older)).signatures
+    assert WINDOWS_SIGNATURE in tf.saved_model.load(str(directory)).signatures
+    yield older
+
+
+def test_models_exported_before_label_the_same(
+    directory: Path, exported_before: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waveform = sound(20.0)
+    waveform[[5, 17000]], waveform[40_000:50_000] = np.nan, 1e5
+    asked: list[str] = []
+    call = Model._call
+
+    def noted(self: Model, signature: str, *arguments: Any) -> Any:
+        asked.append(signature)
+        return call(self, signature, *arguments)
+
+    monkeypatch.setattr(Model, "_call", noted)
+    now, before = Model(directory), Model(exported_before)
+    expected, found = now.windows((waveform, RATE)), before.windows((waveform, RATE))
+    assert len(expected.scores) > 40 and not expected.is_audible.all()
+    for name in ("scores", "power", "starts", "ends", "is_audible"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    embedding = now.embed((waveform, RATE))
+    np.testing.assert_array_equal(before.embed((waveform, RATE)), embedding)
+    assert now.label((waveform, RATE)) == before.label((waveform, RATE))
+    assert set(asked) == {WINDOWS_SIGNATURE, "with_rate", "embedding"}
 
 
 def test_events_of_files_and_waveforms(tmp_path: Path) -> None:

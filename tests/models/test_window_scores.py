@@ -13,7 +13,7 @@ import tensorflow as tf
 from sound_pipeline.errors import UnreadableError
 from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.features.windows import WINDOWS_AT_ONCE, stream_windows
-from sound_pipeline.models.window_scores import WindowAnswers, answer_groups
+from sound_pipeline.models.window_scores import BatchAnswer, WindowAnswers, answer_groups
 from tests.helpers import sounds
 
 CONFIG = FeatureConfig(windows=WindowConfig(seconds=0.5, overlap=0.5))
@@ -21,16 +21,17 @@ RATES = (8000, 11025)
 
 
 class Asked:
-    """A model whose answer is a window's mean and the rate; it remembers what it was asked."""
+    """A model that answers a window's mean, rate and power; it remembers what it was asked."""
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, int]] = []
 
-    def __call__(self, tensor: tf.Tensor, rate: int) -> np.ndarray:
+    def __call__(self, tensor: tf.Tensor, rate: int) -> BatchAnswer:
         windows = tensor.numpy()
         assert windows.shape[1] == round(0.5 * rate) and windows.dtype == np.float32
         self.shapes.append((rate, len(windows)))
-        return np.stack([windows.mean(axis=1), np.full(len(windows), rate)], axis=1)
+        values = np.stack([windows.mean(axis=1), np.full(len(windows), rate)], axis=1)
+        return BatchAnswer(values, np.square(windows).mean(axis=1))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_stopping_early_ends_the_threads(recordings: dict[str, np.ndarray | None
 def test_what_goes_wrong_with_the_model_is_raised(
     recordings: dict[str, np.ndarray | None],
 ) -> None:
-    def broken(*_: object) -> np.ndarray:
+    def broken(*_: object) -> BatchAnswer:
         raise ZeroDivisionError("a defect")
 
     with pytest.raises(ZeroDivisionError, match="a defect"):
