@@ -20,7 +20,7 @@ endif
 
 # In the order of collection: files with few tests, some of which play sound for minutes, would
 # otherwise come last, with one core waiting for them.
-PYTEST_FLAGS ?= -n 2 --dist=loadfile --no-loadscope-reorder
+PYTEST_FLAGS ?= -n 2 --dist=loadfile --no-loadscope-reorder --durations=40
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TF_CPP_MIN_LOG_LEVEL ?= 3

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.made_once import made_once
 from tests.live import pulse
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -47,6 +48,36 @@ def esc10(assets: Path) -> Path:
 def inception(assets: Path) -> Path:
     """The real Inception v3 weights up to mixed_8, as a TF Hub module."""
     return assets / "hub" / "inception_v3_trunk"
+
+
+@pytest.fixture(scope="session")
+def loudness_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that tells quiet sounds from loud ones: to be read only."""
+
+    def make(folder: Path) -> Path:
+        from tests.helpers import tiny_models  # TensorFlow takes seconds to import
+
+        return tiny_models.export_loudness_model(folder / "saved_model")
+
+    return made_once(tmp_path_factory, "loudness_model", make)
+
+
+@pytest.fixture
+def figures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares runs in this process the time for a model, a TensorBoard log and a page.
+
+    Empty ones are in their place.
+    """
+    # TensorFlow takes seconds to import.
+    from sound_pipeline.report import run_report
+    from sound_pipeline.training import run
+
+    def make_folder(directory: Path, *_: object, **__: object) -> None:
+        directory.mkdir()
+
+    monkeypatch.setattr(run, "export_model", lambda _, directory, *__: directory.mkdir())
+    monkeypatch.setattr(run_report, "write_tensorboard", make_folder)
+    monkeypatch.setattr(run_report, "write_page", lambda path, *_: path.touch())
 
 
 @pytest.fixture

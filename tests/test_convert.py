@@ -24,9 +24,11 @@ from sound_pipeline.audio.wav import decode_wav
 from sound_pipeline.convert import CONVERTED, COPIED, FAILED, KEPT, Conversion, pcm, plan, write_wav
 from sound_pipeline.datasets import DatasetConfig, Manifest, load_manifest
 from sound_pipeline.errors import UnreadableError
+from tests.e2e import programs
 from tests.helpers.user_errors import error_of
 
 ROOT = Path(__file__).parents[1]
+PROGRAM = ("-m", "sound_pipeline.convert")
 RATE_HZ = 8000
 
 
@@ -45,11 +47,8 @@ def write(path: Path, subtype: str = "PCM_16", channels: int = 1, seed: int = 0)
     return str(path)
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sound_pipeline.convert", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
+def run(*arguments: object) -> programs.Outcome:
+    return programs.run_here(*PROGRAM, *map(str, arguments), cache=Path(os.devnull))
 
 
 def convert_tree(source: Path, target: Path, bits: int = 16) -> dict[str, int]:
@@ -263,7 +262,7 @@ def test_killed_run_goes_on(tmp_path: Path) -> None:
     for number in range(80):
         soundfile.write(source / f"{number}.ogg", samples, RATE_HZ)
     program = subprocess.Popen(
-        [sys.executable, "-m", "sound_pipeline.convert", str(source), str(target)],
+        [sys.executable, *PROGRAM, str(source), str(target)],
         cwd=ROOT,
         stderr=subprocess.DEVNULL,
     )
@@ -280,8 +279,8 @@ def test_killed_run_goes_on(tmp_path: Path) -> None:
     for left in target.glob(".*.partial"):
         os.utime(left, (0, 0))
     done = run(source, target)
-    assert done.returncode == 0
-    assert done.stdout == (
+    assert done.status == 0
+    assert done.out == (
         f"80 files: {80 - len(written)} converted, 0 copied, {len(written)} there already\n"
     )
     assert files_in(target) == {f"{number}.wav" for number in range(80)}
@@ -297,18 +296,18 @@ def test_unreadable_files_are_named_and_the_others_converted(tmp_path: Path) -> 
     (source / "c.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
     (source / "d.wav").symlink_to(tmp_path / "nowhere")
     write(source / "e.ogg", "VORBIS")
-    done = run(source, target)
-    assert done.returncode == 1
-    assert done.stdout == "5 files: 2 converted, 0 copied, 0 there already\n"
+    done = programs.run(*PROGRAM, str(source), str(target), cache=tmp_path)
+    assert done.status == 1
+    assert done.out == "5 files: 2 converted, 0 copied, 0 there already\n"
     for name, reason in (
         ("b.flac", "libsndfile does not decode it: "),
         ("c.m4a", "libsndfile does not decode it: "),
         ("d.wav", "No such file or directory"),
     ):
-        assert f"{source / name}: {reason}" in done.stderr
-    assert "5/5" in done.stderr
-    assert "3 of 5 files can't be converted" in done.stderr
-    assert "Traceback" not in done.stderr
+        assert f"{source / name}: {reason}" in done.err
+    assert "5/5" in done.err
+    assert "3 of 5 files can't be converted" in done.err
+    assert "Traceback" not in done.err
     assert files_in(target) == {"a.wav", "e.wav"}
 
 
@@ -319,7 +318,8 @@ def test_damaged_file_leaves_nothing_behind(
     path = Path(write(source / "a.flac"))
     path.write_bytes(path.read_bytes()[:-3000])
     monkeypatch.setattr(libsndfile, "_BLOCK_SAMPLES", 500)
-    assert next(libsndfile.blocks(path.open("rb")))[0].shape == (500, 1)
+    with path.open("rb") as file:
+        assert next(libsndfile.blocks(file))[0].shape == (500, 1)
     assert convert_tree(source, target) == {FAILED: 1}
     assert files_in(target) == set()
 
@@ -381,18 +381,19 @@ def test_input_and_output_that_do_not_go_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [(), ("in",), ("in", "out", "more")])
 def test_usage(arguments: tuple[str, ...]) -> None:
     done = run(*arguments)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.endswith(": python -m sound_pipeline.convert IN OUT\n")
+    assert (done.status, done.out) == (1, "")
+    assert done.err.endswith(": python -m sound_pipeline.convert IN OUT\n")
 
 
 def test_flags(tmp_path: Path) -> None:
     write(tmp_path / "a.flac", "PCM_24")
-    assert run(tmp_path / "a.flac", tmp_path / "a.wav", "--bits=24").returncode == 0
+    assert run(tmp_path / "a.flac", tmp_path / "a.wav", "--bits=24").status == 0
     assert soundfile.info(tmp_path / "a.wav").subtype == "PCM_24"
     wrong = run(tmp_path / "a.flac", tmp_path / "a.wav", "--bits=32")
-    assert wrong.returncode == 1
-    assert "--bits=32" in wrong.stderr
-    assert "--bits" in run("--help").stdout
+    assert wrong.status == 1
+    assert "--bits=32" in wrong.err
+    shown = programs.run(*PROGRAM, "--help", cache=Path(os.devnull))
+    assert "--bits" in shown.out
 
 
 def test_it_needs_no_tensorflow() -> None:

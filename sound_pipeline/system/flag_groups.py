@@ -24,8 +24,7 @@ class Place(NamedTuple):
     is_everyday: bool
 
 
-_PLACES: weakref.WeakKeyDictionary[flags.FlagValues, dict[str, Place]]
-_PLACES = weakref.WeakKeyDictionary()
+_PLACES: weakref.WeakKeyDictionary[flags.Flag[Any], Place] = weakref.WeakKeyDictionary()
 
 
 @contextlib.contextmanager
@@ -41,9 +40,9 @@ def group(
     """
     before = set(values)
     yield
-    places = _PLACES.setdefault(values, {})
-    places |= {name: Place(heading, name in everyday) for name in values if name not in before}
-    missing = [name for name in everyday if name not in places]
+    defined = [values[name] for name in values if name not in before]
+    _PLACES.update({flag: Place(heading, flag.name in everyday) for flag in defined})
+    missing = set(everyday) - {flag.name for flag in defined}
     assert not missing, f"not defined under {heading}: {missing}"
 
 
@@ -106,7 +105,7 @@ class _HelpFlag(flags.BooleanFlag):  # type: ignore[misc]
 
 def place(flag: flags.Flag[Any], values: flags.FlagValues) -> Place:
     """Where a flag is listed; one that nobody put under a heading is everyday, unless absl's."""
-    found = _PLACES.get(values, {}).get(flag.name)
+    found = _PLACES.get(flag)
     if found is not None:
         return found
     module = values.find_module_defining_flag(flag.name) or ""

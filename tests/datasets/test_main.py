@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,17 @@ from absl import flags
 from sound_pipeline.datasets import DATASETS
 from sound_pipeline.datasets.__main__ import config_from_flags, guess_dataset
 from sound_pipeline.errors import UserError
+from tests.e2e import programs
 
-pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
+PROGRAM = ("-m", "sound_pipeline.datasets")
 RATE_HZ = 8000
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sound_pipeline.datasets", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
+NOWHERE = Path(os.devnull)
+
+
+def run(*arguments: object) -> programs.Outcome:
+    return programs.run_here(*PROGRAM, *map(str, arguments), cache=NOWHERE)
 
 
 def write(path: Path, seed: int, subtype: str = "PCM_16", rate: int = RATE_HZ) -> None:
@@ -76,37 +74,37 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def outcome(
     faulty: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+) -> tuple[programs.Outcome, dict[str, Any]]:
     """The check of it, with its JSON."""
     path = tmp_path_factory.mktemp("json") / "findings.json"
-    done = run("check", faulty, f"--json={path}")
+    done = programs.run(*PROGRAM, "check", str(faulty), f"--json={path}", cache=NOWHERE)
     return done, json.loads(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_faults_are_printed_and_decide_the_status(
-    faulty: Path, outcome: tuple[subprocess.CompletedProcess[str], dict[str, Any]]
+    faulty: Path, outcome: tuple[programs.Outcome, dict[str, Any]]
 ) -> None:
     done, _ = outcome
     audio = faulty / "audio"
-    assert done.returncode == 1
-    assert f"{faulty}: taken for --dataset=urbansound8k" in done.stderr
-    assert "8/8" in done.stderr  # the progress bar's end
-    assert "Traceback" not in done.stderr
-    assert "urbansound8k: 8 recordings, 6 usable, 1 missing, 1 unreadable\n" in done.stdout
-    assert "air_conditioner       1       2    3\n" in done.stdout
-    assert f"missing: 1\n  {audio / 'fold2' / '6-8-0-0.wav'}\n" in done.stdout
-    assert f"unreadable: 1\n  {audio / 'fold2' / '5-8-0-0.wav'}: " in done.stdout
+    assert done.status == 1
+    assert f"{faulty}: taken for --dataset=urbansound8k" in done.err
+    assert "8/8" in done.err  # the progress bar's end
+    assert "Traceback" not in done.err
+    assert "urbansound8k: 8 recordings, 6 usable, 1 missing, 1 unreadable\n" in done.out
+    assert "air_conditioner       1       2    3\n" in done.out
+    assert f"missing: 1\n  {audio / 'fold2' / '6-8-0-0.wav'}\n" in done.out
+    assert f"unreadable: 1\n  {audio / 'fold2' / '5-8-0-0.wav'}: " in done.out
     assert (
         f"  {audio / 'fold1' / '1-0-0-0.wav'} = {audio / 'fold2' / '2-0-0-0.wav'} = "
         f"{audio / 'fold1' / '3-8-0-0.wav'} (different labels air_conditioner, siren; "
         "folds 1, 2; source recordings 1, 2, 3)\n"
-    ) in done.stdout
-    assert "  106905: folds 1, 2; air_conditioner, siren; 2 clips\n" in done.stdout
+    ) in done.out
+    assert "  106905: folds 1, 2; air_conditioner, siren; 2 clips\n" in done.out
 
 
-def test_faults_in_json(
-    faulty: Path, outcome: tuple[subprocess.CompletedProcess[str], dict[str, Any]]
-) -> None:
+@pytest.mark.slow
+def test_faults_in_json(faulty: Path, outcome: tuple[programs.Outcome, dict[str, Any]]) -> None:
     _, findings = outcome
     audio = faulty / "audio"
     assert (findings["recordings"], findings["usable"]) == (8, 6)
@@ -131,8 +129,8 @@ def test_usable_data_set_with_duplicates_on_standard_output(tmp_path: Path) -> N
         subtype = "VORBIS" if name.endswith("ogg") else "PCM_16"
         write(tmp_path / name, seed, subtype)
     done = run("check", tmp_path, "--json=-")
-    assert done.returncode == 0
-    findings = json.loads(done.stdout)
+    assert done.status == 0
+    findings = json.loads(done.out)
     assert findings["usable"] == 4
     assert findings["encodings"] == {"WAV PCM_16": 2, "FLAC PCM_16": 1, "OGG VORBIS": 1}
     (same,) = findings["duplicates"]
@@ -144,20 +142,21 @@ def test_usable_data_set_with_duplicates_on_standard_output(tmp_path: Path) -> N
 @pytest.mark.parametrize("arguments", [(), ("check",), ("chek", "DIR"), ("check", "A", "B")])
 def test_usage(arguments: tuple[str, ...]) -> None:
     done = run(*arguments)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr == (
+    assert done.status == 1
+    assert done.out == ""
+    assert done.err == (
         "python -m sound_pipeline.datasets: error: name a command and a data set: "
         "python -m sound_pipeline.datasets check DIR\n"
     )
 
 
+@pytest.mark.slow
 def test_help_names_the_command_and_the_flags() -> None:
-    done = run("--help")
-    assert "python -m sound_pipeline.datasets check DIR" in done.stdout
-    assert "\npython -m sound_pipeline.datasets:\n" in done.stdout
+    done = programs.run(*PROGRAM, "--help", cache=NOWHERE)
+    assert "python -m sound_pipeline.datasets check DIR" in done.out
+    assert "\npython -m sound_pipeline.datasets:\n" in done.out
     for flag in ("--dataset", "--subset", "--data_dir", "--label_column", "--json"):
-        assert f"{flag}:" in done.stdout
+        assert f"{flag}:" in done.out
 
 
 @pytest.mark.parametrize(
@@ -175,9 +174,9 @@ def test_help_names_the_command_and_the_flags() -> None:
 )
 def test_errors(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     done = run("check", *arguments)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    *messages, error = done.stderr.splitlines()
+    assert done.status == 1
+    assert done.out == ""
+    *messages, error = done.err.splitlines()
     assert error.startswith("python -m sound_pipeline.datasets: error: ")
     assert all("taken for" in message for message in messages)
     for word in words:

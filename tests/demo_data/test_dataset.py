@@ -26,6 +26,7 @@ from sound_pipeline.demo_data import dataset
 from sound_pipeline.demo_data.dataset import DemoConfig, wav_bytes, write_demo_data
 from sound_pipeline.demo_data.sounds import CLASS_NAMES, child_seed, synthesise
 from sound_pipeline.errors import UserError
+from tests.e2e import programs
 
 TINY = DemoConfig(seed=7, folds=2, clips_per_class=2, heldout_per_class=1)
 SMALL = DemoConfig(seed=7, folds=3, clips_per_class=10, heldout_per_class=1)
@@ -33,7 +34,7 @@ URBANSOUND8K_CLASSES = (
     "air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling",
     "engine_idling", "gun_shot", "jackhammer", "siren", "street_music",
 )  # fmt: skip
-ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ("-m", "sound_pipeline.demo_data")
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +70,8 @@ def contents_of(directory: Path) -> dict[str, bytes]:
     }
 
 
-def run_program(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sound_pipeline.demo_data", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def run_program(*arguments: object) -> programs.Outcome:
+    return programs.run_here(*PROGRAM, *map(str, arguments), cache=Path(os.devnull))
 
 
 def test_the_metadata_has_urbansound8ks_columns_names_and_class_ids(small: Path) -> None:
@@ -150,11 +150,13 @@ def test_the_packages_own_manifest_reads_it(small: Path) -> None:
     assert len(set(manifest.groups)) == len({row["fsID"] for row in rows_of(small)})
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
     write_demo_data(tmp_path / "again", TINY)
     assert contents_of(tmp_path / "again") == contents_of(tiny)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_sounds(tiny: Path, tmp_path: Path) -> None:
     write_demo_data(tmp_path / "other", dataclasses.replace(TINY, seed=8))
     sounds = [
@@ -240,8 +242,8 @@ def test_a_failed_run_leaves_nothing(
 def test_a_killed_run_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
     directory = tmp_path / "demo"
     process = subprocess.Popen(
-        [sys.executable, "-m", "sound_pipeline.demo_data", str(directory)],
-        cwd=ROOT,
+        [sys.executable, *PROGRAM, str(directory)],
+        cwd=programs.ROOT,
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 60
@@ -256,20 +258,20 @@ def test_a_killed_run_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
 
 def test_the_program_writes_then_says_there_is_nothing_to_do(tmp_path: Path) -> None:
     arguments = (tmp_path / "demo", "--folds=2", "--clips_per_class=2", "--heldout_per_class=0")
-    first = run_program(*arguments)
-    assert first.returncode == 0, first.stderr
-    assert "20 clips of 10 classes in 2 folds" in first.stdout
+    first = programs.run(*PROGRAM, *map(str, arguments), cache=tmp_path)
+    assert first.status == 0, first.err
+    assert "20 clips of 10 classes in 2 folds" in first.out
     again = run_program(*arguments)
-    assert again.returncode == 0
-    assert "nothing to do" in again.stdout
+    assert again.status == 0
+    assert "nothing to do" in again.out
 
 
 @pytest.mark.parametrize("arguments", [(), ("one", "two"), ("new", "--folds=1")])
 def test_the_program_refuses_in_one_line(arguments: tuple[str, ...]) -> None:
     done = run_program(*arguments)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.status == 1
+    assert done.out == ""
+    assert len(done.err.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -373,6 +375,7 @@ def mean_spectrum_db(sound: np.ndarray) -> np.ndarray:
     return librosa.power_to_db(mel, top_db=80).mean(axis=1)
 
 
+@pytest.mark.slow
 def test_slices_of_one_recording_sound_more_alike_than_two_recordings() -> None:
     root = np.random.SeedSequence(5)
     spectra = np.array(

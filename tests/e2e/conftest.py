@@ -12,6 +12,7 @@ from sound_pipeline.models.classifier import SoundClassifier
 from sound_pipeline.models.export import export_model
 from tests.e2e import programs, tiny_data
 from tests.helpers import tiny_models
+from tests.helpers.made_once import made_once
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Run:
     data_dir: Path
     flags: tuple[str, ...]
     output_dir: Path
+    cache: Path
     outcome: programs.Outcome
 
 
@@ -34,11 +36,14 @@ class GaborModel:
 
 @pytest.fixture(scope="session")
 def gabor_model(tmp_path_factory: pytest.TempPathFactory) -> GaborModel:
-    """As large a graph as real models have; exporting it takes seconds."""
+    """As large a graph as real models have; exporting it takes seconds. To be read only."""
     classifier = tiny_models.random_classifier(load_extractor("gabor", tiny_models.CONFIG))
-    directory = tmp_path_factory.mktemp("gabor") / "saved_model"
-    export_model(classifier, directory, {})
-    return GaborModel(classifier, directory)
+
+    def make(folder: Path) -> Path:
+        export_model(classifier, folder / "saved_model", {})
+        return folder / "saved_model"
+
+    return GaborModel(classifier, made_once(tmp_path_factory, "gabor_model", make))
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +54,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """60 recordings, a folder for each of three classes."""
-    return tiny_data.write_folders(tmp_path_factory.mktemp("tiny") / "sounds")
+    """60 recordings, a folder for each of three classes. To be read only."""
+    return made_once(
+        tmp_path_factory, "tiny", lambda folder: tiny_data.write_folders(folder / "sounds")
+    )
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_folders: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run on them, cross-validated on two folds."""
-    output_dir = tmp_path_factory.mktemp("runs") / "tiny"
+def tiny_run(tiny_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run on them in a process of its own, cross-validated on two folds. To be read only."""
     flags = (
         "--dataset=folder",
         f"--data_dir={tiny_folders}",
@@ -64,5 +70,12 @@ def tiny_run(tiny_folders: Path, cache: Path, tmp_path_factory: pytest.TempPathF
         "--folds=2",
         *tiny_data.FLAGS,
     )
-    outcome = programs.train(*flags, f"--output_dir={output_dir}", cache=cache)
-    return Run(tiny_folders, flags, output_dir, outcome)
+
+    def make(folder: Path) -> tuple[Path, Path, programs.Outcome]:
+        output_dir, cache = folder / "run", folder / "cache"
+        words = ("train.py", *flags, f"--output_dir={output_dir}")
+        outcome = programs.run(*words, cache=cache)
+        assert outcome.status == 0, outcome.err
+        return output_dir, cache, outcome
+
+    return Run(tiny_folders, flags, *made_once(tmp_path_factory, "tiny_run", make))

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from tests.helpers.made_once import locked
 
 OLDEST, NEWEST = "2.16.2", "2.21.0"
 VERSIONS = (OLDEST, "2.17.1", NEWEST)
@@ -103,7 +104,7 @@ def _kept() -> Path:
 def _make_once(directory: Path, make: Callable[[Path], None]) -> Path:
     """Makes a folder that isn't there; what has its final name is whole."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(directory.with_name(f"{directory.name}.lock")):
+    with locked(directory.with_name(f"{directory.name}.lock")):
         if not directory.is_dir():
             aside = tempfile.mkdtemp(prefix=f"{directory.name}-unfinished-", dir=directory.parent)
             try:
@@ -112,21 +113,6 @@ def _make_once(directory: Path, make: Callable[[Path], None]) -> Path:
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
     return directory
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds a lock among processes: two that need an environment don't both make it."""
-    with path.open("w") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _link_tensorflow(directory: Path) -> Path:
@@ -140,7 +126,7 @@ def _link_tensorflow(directory: Path) -> Path:
         for first in {file.parts[0] for file in files} - {"..", "__pycache__"}:
             link = packages / first
             if not link.exists():
-                link.symlink_to(metadata.distribution(name).locate_file(first))
+                link.symlink_to(str(metadata.distribution(name).locate_file(first)))
     return python
 
 

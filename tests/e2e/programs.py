@@ -1,4 +1,4 @@
-"""The programs, run as users run them: processes of their own, from the project's folder."""
+"""The programs, run as users run them: from the project's folder, in processes or in this one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.helpers import in_process
 
 ROOT = Path(__file__).parents[2]
 _LONGEST_SECONDS = 900
@@ -47,9 +49,14 @@ def run(*words: str, cache: Path, **variables: str) -> Outcome:
     return Outcome(done.returncode, done.stdout, _START_UP.sub("", done.stderr))
 
 
+def run_here(*words: str, cache: Path, **variables: str) -> Outcome:
+    """The same without a process of its own: for what needs none to be shown."""
+    return Outcome(*in_process.run(words, ROOT, {**environment(cache), **variables}))
+
+
 def train(*flags: str, cache: Path) -> Outcome:
-    """A run of train.py that must succeed."""
-    outcome = run("train.py", *flags, cache=cache)
+    """A run of train.py that must succeed, in this process."""
+    outcome = run_here("train.py", *flags, cache=cache)
     assert outcome.status == 0, outcome.err
     return outcome
 

@@ -1,4 +1,7 @@
-"""What users get wrong: one line that says what it was, and nothing left behind."""
+"""What users get wrong: one line that says what it was, and nothing left behind.
+
+That a process of its own says the same, tests/system/test_program.py shows.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import programs, tiny_data
-
-pytestmark = pytest.mark.slow
-
-# Those that get as far as importing TensorFlow take seconds each.
-slow = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def refused(data: Path, output_dir: Path, *flags: str, **variables: str) -> prog
     given = [flag.replace("DATA", str(data)) for flag in flags]
     before = sorted(path for path in data.rglob("*"))
     cache = data.parent / "cache"
-    outcome = programs.run(
+    outcome = programs.run_here(
         "train.py", *given, f"--output_dir={output_dir}", cache=cache, **variables
     )
     assert outcome.out == ""
@@ -91,7 +89,6 @@ def test_flags(data: Path, tmp_path: Path, flags: tuple[str, ...], words: list[s
     assert not (tmp_path / "run").exists()
 
 
-@slow
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -138,7 +135,7 @@ def test_data_and_modules(
     assert not (tmp_path / "run").exists()
 
 
-@slow
+@pytest.mark.slow
 def test_nothing_but_junk(data: Path, tmp_path: Path) -> None:
     flags = (*GOOD, "--data_dir=DATA/junk", "--max_bad_clips=1")
     outcome = refused(data, tmp_path / "run", *flags)
@@ -149,7 +146,7 @@ def test_nothing_but_junk(data: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@slow
+@pytest.mark.slow
 def test_more_junk_than_allowed(data: Path, tmp_path: Path) -> None:
     """One in a hundred is, unless told otherwise."""
     tiny_data.write_folders(tmp_path / "sounds", clips_a_class=10)
@@ -164,7 +161,6 @@ def test_more_junk_than_allowed(data: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-@slow
 @pytest.mark.parametrize(("place", "word"), [("a_file", "directory"), ("mine", "'thesis.txt'")])
 def test_output_dir_that_is_something_else(data: Path, place: str, word: str) -> None:
     outcome = refused(data, data / place, *GOOD)
@@ -172,7 +168,6 @@ def test_output_dir_that_is_something_else(data: Path, place: str, word: str) ->
     assert outcome.err.count("\n") == 1
 
 
-@slow
 def test_a_module_that_can_not_be_fetched(data: Path, tmp_path: Path) -> None:
     """Nothing listens on that port: as with no network, but at once."""
     started = time.monotonic()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def demo_data(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("demo") / "demo_data"
-    outcome = programs.run("-m", "sound_pipeline.demo_data", str(directory), cache=cache)
+    outcome = programs.run_here("-m", "sound_pipeline.demo_data", str(directory), cache=cache)
     assert outcome.status == 0, outcome.err
     return directory
 
@@ -49,7 +49,7 @@ def test_accuracy(demo_run: Path) -> None:
 
 def test_recordings_held_out_are_named(demo_data: Path, demo_run: Path, cache: Path) -> None:
     heldout = demo_data / "heldout"
-    outcome = programs.run(
+    outcome = programs.run_here(
         "serve_mic.py", f"--model={demo_run / 'saved_model'}", f"--input={heldout}", cache=cache
     )
     assert outcome.status == 0
@@ -68,6 +68,7 @@ def test_recordings_held_out_are_named(demo_data: Path, demo_run: Path, cache: P
     assert right >= 18
 
 
+@pytest.mark.usefixtures("figures_alone")
 def test_shuffled_labels_fall_to_chance(
     demo_data: Path, demo_run: Path, cache: Path, tmp_path: Path
 ) -> None:

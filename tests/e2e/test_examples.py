@@ -48,9 +48,9 @@ def write_sound(path: Path, level: float, shape: np.ndarray, seed: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(loudness_model: Path) -> Path:
     """A model that tells quiet sounds from loud ones."""
-    return tiny_models.export_loudness_model(tmp_path_factory.mktemp("model") / "saved_model")
+    return loudness_model
 
 
 @pytest.fixture(scope="module")

@@ -83,13 +83,12 @@ def assert_shards_are_one_process(
         assert sum(threads.map(lambda number: run_share(number, seconds), numbers[1:]))
 
     before = {path: path.read_bytes() for path in (directory / "shards").rglob("0*.*")}
-    programs_ran = programs.run(
-        *PROGRAM, f"--shard={numbers[0]}/{of}", shards_dir, *flags, cache=directory / "again"
-    )
-    assert programs_ran.status == 0 and "is there already" in programs_ran.err
+    words = (*PROGRAM, f"--shard={numbers[0]}/{of}", shards_dir, *flags)
+    again = programs.run_here(*words, cache=directory / "again")
+    assert again.status == 0 and "is there already" in again.err
     assert {path: path.read_bytes() for path in (directory / "shards").rglob("0*.*")} == before
 
-    merged = programs.run(*PROGRAM, "--merge", shards_dir, *flags, cache=directory / "merged")
+    merged = programs.run_here(*PROGRAM, "--merge", shards_dir, *flags, cache=directory / "merged")
     assert merged.status == 0, merged.err
     paths = [recording.path for recording in load_manifest(dataset).recordings]
     assert f"gabor: {len(paths)} recordings merged" in merged.out
@@ -122,6 +121,7 @@ def test_64_shards_of_real_recordings_with_kills(tmp_path: Path, esc10: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("figures_alone")
 def test_training_finds_what_was_merged(tmp_path: Path) -> None:
     write_folder(tmp_path / "sounds", 6)
     flags = (
@@ -132,7 +132,7 @@ def test_training_finds_what_was_merged(tmp_path: Path) -> None:
     )
     shards_dir = f"--shards_dir={tmp_path}/shards"
     for words in (("--shard=1/1",), ("--merge",)):
-        done = programs.run(*PROGRAM, *words, shards_dir, *flags, cache=tmp_path / words[0])
+        done = programs.run_here(*PROGRAM, *words, shards_dir, *flags, cache=tmp_path / words[0])
         assert done.status == 0, done.err
     trained = programs.train(
         *flags,
@@ -155,7 +155,7 @@ def test_training_finds_what_was_merged(tmp_path: Path) -> None:
     ],
 )
 def test_bad_flags(tmp_path: Path, words: Sequence[str], said: str) -> None:
-    outcome = programs.run(
+    outcome = programs.run_here(
         *PROGRAM,
         *words,
         "--dataset=folder",

@@ -16,18 +16,18 @@ import numpy as np
 import pytest
 
 from tests.e2e import programs
-from tests.helpers import tiny_models
 from tests.helpers.level_sounds import write_folder, write_levels
 from tests.helpers.tiny_models import LOUD, QUIET
 
 pytestmark = pytest.mark.slow
 
 RATE = 8000
+PROGRAM = ("-m", "sound_pipeline.label")
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.export_loudness_model(tmp_path_factory.mktemp("run") / "saved_model")
+def model(loudness_model: Path) -> Path:
+    return loudness_model
 
 
 def write(path: Path, *levels: float, seconds: float = 1.0) -> Path:
@@ -39,12 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("in") / "sounds", RATE)
 
 
-def label(*words: Path | str) -> programs.Outcome:
-    return programs.run("-m", "sound_pipeline.label", *map(str, words), cache=Path(os.devnull))
-
-
 def test_a_folder_as_csv_on_standard_output(model: Path, folder: Path) -> None:
-    outcome = label(model, folder, "--top=2")
+    outcome = programs.run(*PROGRAM, str(model), str(folder), "--top=2", cache=folder)
     assert outcome.status == 1, outcome.err
     rows = list(csv.DictReader(outcome.out.splitlines()))
     assert [(Path(row["path"]).name, row["type"], row["label"]) for row in rows] == [
@@ -110,7 +106,8 @@ def test_killed_at_any_time_it_goes_on_to_the_same_result(model: Path, tmp_path:
 
 
 def test_an_error_is_one_line(model: Path, folder: Path) -> None:
-    outcome = label(model, folder, "--format=audacity")
+    words = (*PROGRAM, str(model), str(folder), "--format=audacity")
+    outcome = programs.run_here(*words, cache=folder)
     programs.assert_refused(outcome, "label.py", "--format=audacity", "give --output_dir")
     assert outcome.out == "" and outcome.err.count("\n") == 1
 
@@ -145,6 +142,6 @@ def test_closed_and_full_streams(
         assert len(lines) == 2 and ",event,0.0,2.0,loud," in lines[1]
 
 
-def test_help_needs_no_tensorflow(model: Path) -> None:
+def test_help_needs_no_tensorflow() -> None:
     code = "import sys, sound_pipeline, sound_pipeline.label;assert 'tensorflow' not in sys.modules"
     assert programs.run("-c", code, cache=Path(os.devnull)).status == 0

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -60,13 +59,18 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "three.flac"
 
 
-def serve(python: Path, model: Path, recording: Path, *flags: str) -> programs.Outcome:
-    """What serve_mic.py says of a recording."""
+def words_of(model: Path, recording: Path, *flags: str) -> tuple[str, ...]:
+    """A call of serve_mic.py on a recording."""
+    return (
+        *("serve_mic.py", f"--model={model}", f"--input={recording}"),
+        *("--format=csv", "--preroll_seconds=0.1", *flags),
+    )
+
+
+def serve(python: Path, *words: str) -> programs.Outcome:
+    """What another interpreter says."""
     done = subprocess.run(
-        [
-            *(str(python), "serve_mic.py", f"--model={model}", f"--input={recording}"),
-            *("--format=csv", "--preroll_seconds=0.1", *flags),
-        ],
+        [str(python), *words],
         capture_output=True,
         check=False,
         cwd=programs.ROOT,
@@ -87,12 +91,15 @@ def test_a_small_device_hears_what_this_one_hears(
 ) -> None:
     absent = [str(small_python), "-c", "import tensorflow"]
     assert subprocess.run(absent, capture_output=True, check=False).returncode == 1
-    expected = events(serve(Path(sys.executable), tiny_run.output_dir / "saved_model", recording))
+    saved_model = tiny_run.output_dir / "saved_model"
+    words = words_of(saved_model, recording)
+    expected = events(programs.run_here(*words, cache=Path(os.devnull)))
     assert len({event["label"] for event in expected}) >= 2
     for kind in ("float32", "int8"):
         model = lite_files / f"model_{kind}.tflite"
         saved = tmp_path / kind
-        outcome = serve(small_python, model, recording, "--threads=1", f"--save_events={saved}")
+        words = words_of(model, recording, "--threads=1", f"--save_events={saved}")
+        outcome = serve(small_python, *words)
         assert outcome.err.startswith("captured 0:08 of sound"), outcome.err
         found = events(outcome)
         assert [event["label"] for event in found] == [event["label"] for event in expected]
@@ -111,7 +118,8 @@ def test_a_recording_that_can_not_be_read(
     small_python: Path, lite_files: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.wav").write_bytes(tiny_data.BROKEN)
-    outcome = serve(small_python, lite_files / "model_int8.tflite", tmp_path / "bad.wav")
+    words = words_of(lite_files / "model_int8.tflite", tmp_path / "bad.wav")
+    outcome = serve(small_python, *words)
     assert outcome.status == 1
     skipped, count, *_ = outcome.err.splitlines()
     assert skipped.startswith(f"skipped {tmp_path / 'bad.wav'}: ")
@@ -119,16 +127,15 @@ def test_a_recording_that_can_not_be_read(
 
 
 def test_threads_are_for_tflite_models(tiny_run: Run, recording: Path) -> None:
-    outcome = serve(
-        Path(sys.executable), tiny_run.output_dir / "saved_model", recording, "--threads=2"
-    )
+    words = words_of(tiny_run.output_dir / "saved_model", recording, "--threads=2")
+    outcome = programs.run_here(*words, cache=Path(os.devnull))
     programs.assert_refused(outcome, "serve_mic.py", "--threads", ".tflite")
 
 
 @pytest.mark.parametrize("flag", ["int4", "float32,int16"])
 def test_a_format_that_there_is_not(tmp_path: Path, flag: str) -> None:
     words = ("--dataset=folder", "--data_dir=gone", f"--output_dir={tmp_path / 'run'}")
-    outcome = programs.run("train.py", *words, f"--export_tflite={flag}", cache=tmp_path)
+    outcome = programs.run_here("train.py", *words, f"--export_tflite={flag}", cache=tmp_path)
     programs.assert_refused(
         outcome, "train.py", f"--export_tflite={flag}", "float32, float16, int8"
     )
@@ -136,11 +143,13 @@ def test_a_format_that_there_is_not(tmp_path: Path, flag: str) -> None:
 
 def test_what_the_converter_refuses(lite_files: Path, tmp_path: Path) -> None:
     for wrong in ((), ("a", "b")):
-        outcome = programs.run("-m", "sound_pipeline.tflite", *wrong, cache=tmp_path)
+        outcome = programs.run_here("-m", "sound_pipeline.tflite", *wrong, cache=tmp_path)
         programs.assert_refused(outcome, "sound_pipeline.tflite", "name one exported model")
-    outcome = programs.run("-m", "sound_pipeline.tflite", str(lite_files), cache=tmp_path)
+    outcome = programs.run_here("-m", "sound_pipeline.tflite", str(lite_files), cache=tmp_path)
     programs.assert_refused(outcome, "sound_pipeline.tflite", "holds no SavedModel")
-    outcome = programs.run("-m", "sound_pipeline.tflite", "gone", "--formats=x", cache=tmp_path)
+    outcome = programs.run_here(
+        "-m", "sound_pipeline.tflite", "gone", "--formats=x", cache=tmp_path
+    )
     programs.assert_refused(outcome, "sound_pipeline.tflite", "--formats=x", "float16")
 
 

@@ -1,6 +1,7 @@
 """ESC-10 by its official folds: the README's accuracy, the model on real files and on a microphone.
 
-The Inception here is cut off after mixed_8, so its figure stands for the published module's.
+The Inception here is cut off after mixed_8, so its figure stands for the published module's. Of
+two of the five folds a run on it is quick enough for every day; the figure of all is nightly.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import csv
 import json
 import time
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +57,14 @@ def figures_of(output_dir: Path) -> dict[str, Any]:
     return figures
 
 
-def check_figures(output_dir: Path, least: float) -> None:
+def check_figures(output_dir: Path, least: float, folds: int = 5) -> None:
     figures = figures_of(output_dir)
     print(f"\nESC-10, {Path(figures['extractor']).name}: accuracy {figures['accuracy']:.4f}")
     assert figures["accuracy"] >= least
     assert figures["macro_f1"] >= least - 0.01
-    assert list(figures["per_fold"]) == [f"fold {fold}" for fold in range(1, 6)]
+    assert list(figures["per_fold"]) == [f"fold {fold}" for fold in range(1, 1 + folds)]
     assert min(figures["per_fold"].values()) >= 0.8
-    assert figures["clips"] == 400
+    assert figures["clips"] == 80 * folds
     assert figures["unreadable"] == {}
     assert len(figures["classes"]) == 10
     assert (output_dir / "report.html").stat().st_size < 15_000_000
@@ -71,6 +73,16 @@ def check_figures(output_dir: Path, least: float) -> None:
 def rows(esc10: Path) -> list[dict[str, str]]:
     with (esc10 / "meta" / "esc50.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def write_folds(path: Path, esc10: Path, folds: Collection[str]) -> Path:
+    """A CSV of the recordings of some folds."""
+    chosen = [
+        (f"audio/{row['filename']}", row["category"], row["fold"], row["src_file"])
+        for row in rows(esc10)
+        if row["fold"] in folds
+    ]
+    return tiny_data.write_table(path, ["path", "label", "fold", "group"], chosen)
 
 
 def some_recordings(esc10: Path, fold: str, a_class: int) -> list[tuple[Path, str]]:
@@ -88,9 +100,20 @@ def some_recordings(esc10: Path, fold: str, a_class: int) -> list[tuple[Path, st
 def inception_run(
     esc10: Path, inception: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Without the beginnings of sounds, which are most of the windows and serve live labels."""
-    output_dir = tmp_path_factory.mktemp("inception") / "run"
-    return train(str(inception), esc10, output_dir, cache, "--beginning_seconds=")
+    """Of two folds, and without the beginnings of sounds: most windows, and for live labels."""
+    folder = tmp_path_factory.mktemp("inception")
+    table = write_folds(folder / "two.csv", esc10, ("1", "2"))
+    programs.train(
+        "--dataset=csv",
+        f"--manifest={table}",
+        f"--data_dir={esc10}",
+        f"--extractor={inception}",
+        "--evaluate=folds",
+        "--beginning_seconds=",
+        f"--output_dir={folder / 'run'}",
+        cache=cache,
+    )
+    return folder / "run"
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +146,7 @@ def test_folds_and_grouped_agree_and_random_says_that_it_leaks(
 
 
 def test_inception(inception_run: Path) -> None:
-    check_figures(inception_run, least=0.91)
+    check_figures(inception_run, least=0.85, folds=2)
 
 
 @pytest.mark.nightly
@@ -172,12 +195,7 @@ def test_files_as_a_server_gets_them(esc10: Path, loaded: Any) -> None:
 
 def train_on_four_folds(extractor: str, esc10: Path, folder: Path, cache: Path) -> Path:
     """A model of folds 1 to 4: the one that is exported learns from all it is given."""
-    learned = [
-        (f"audio/{row['filename']}", row["category"], row["src_file"])
-        for row in rows(esc10)
-        if row["fold"] != "5"
-    ]
-    table = tiny_data.write_table(folder / "folds.csv", ["path", "label", "group"], learned)
+    table = write_folds(folder / "folds.csv", esc10, ("1", "2", "3", "4"))
     programs.train(
         "--dataset=csv",
         f"--manifest={table}",
@@ -191,7 +209,7 @@ def train_on_four_folds(extractor: str, esc10: Path, folder: Path, cache: Path) 
 
 
 @pytest.mark.parametrize(
-    ("network", "every"), [(False, 4), pytest.param(True, 1, marks=pytest.mark.nightly)]
+    ("network", "every"), [(False, 5), pytest.param(True, 1, marks=pytest.mark.nightly)]
 )
 def test_new_recordings_on_the_microphone_are_noticed_and_named(
     esc10: Path,
@@ -234,7 +252,7 @@ def compare_lite(run: Path, esc10: Path, within_1e4: float = 1.0) -> None:
     Once of the first window at the model's own rate, once at the recording's. At its own rate, that
     share of the windows must have scores within 1e-4 in float32.
     """
-    outcome = programs.run(
+    outcome = programs.run_here(
         *("-m", "sound_pipeline.tflite", str(run / "saved_model"), "--formats=float32,int8"),
         cache=run / "unused",
     )

@@ -17,7 +17,6 @@ import pytest
 import soundfile
 
 from tests.e2e import programs
-from tests.helpers import tiny_models
 from tests.helpers.level_sounds import write_levels
 from tests.helpers.tiny_models import LOUD, QUIET
 
@@ -30,18 +29,22 @@ LINE = re.compile(
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.export_loudness_model(tmp_path_factory.mktemp("run") / "saved_model")
+def model(loudness_model: Path) -> Path:
+    return loudness_model
 
 
 def write(path: Path, *levels: float, seconds: float = 0.5) -> Path:
     return write_levels(path, *levels, seconds=seconds, rate_hz=RATE)
 
 
-def serve(model: Path, *inputs: Path, flags: tuple[str, ...] = ()) -> programs.Outcome:
+def words_of(model: Path, *inputs: Path) -> tuple[str, ...]:
     # A model with a window of half a second would hear little but a longer pre-roll at first.
-    words = [*(f"--input={path}" for path in inputs), "--preroll_seconds=0.1", *flags]
-    return programs.run("serve_mic.py", f"--model={model}", *words, cache=Path(os.devnull))
+    paths = (f"--input={path}" for path in inputs)
+    return ("serve_mic.py", f"--model={model}", *paths, "--preroll_seconds=0.1")
+
+
+def serve(model: Path, *inputs: Path, flags: tuple[str, ...] = ()) -> programs.Outcome:
+    return programs.run_here(*words_of(model, *inputs), *flags, cache=Path(os.devnull))
 
 
 def parsed(outcome: programs.Outcome) -> list[dict[str, str]]:
@@ -64,7 +67,8 @@ def test_files_and_folders_in_order(model: Path, tmp_path: Path) -> None:
     single = write(tmp_path / "a single one.wav", QUIET)
     both, _ = soundfile.read(write(tmp_path / "both.wav", QUIET, 0, LOUD, 0, seconds=3.0))
     soundfile.write(tmp_path / "both.wav", np.stack([both, both], 1), 32000, subtype="PCM_24")
-    outcome = serve(model, tmp_path / "new", single, tmp_path / "both.wav")
+    words = words_of(model, tmp_path / "new", single, tmp_path / "both.wav")
+    outcome = programs.run(*words, cache=tmp_path)
     assert outcome.status == 0
     paths = [str(path) for path in (*folder, single)]
     assert labelled(outcome)[:4] == list(

@@ -1,4 +1,4 @@
-"""train.py from a folder of recordings to an exported model, in processes of its own."""
+"""train.py from a folder of recordings to an exported model."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def assert_equal_results(one: Path, other: Path) -> None:
 
 
 @pytest.mark.nightly
-def test_shuffled_labels_fall_to_chance(tiny_run: Run, cache: Path, tmp_path: Path) -> None:
+def test_shuffled_labels_fall_to_chance(tiny_run: Run, tmp_path: Path) -> None:
     """Also the layout csv and the cache, which knows recordings by their content alone."""
     paths = [f"{label}/{number:02}.wav" for label in tiny_data.CLASSES for number in range(20)]
     labels = np.repeat(tiny_data.CLASSES, 20)
@@ -221,13 +221,14 @@ def test_shuffled_labels_fall_to_chance(tiny_run: Run, cache: Path, tmp_path: Pa
         "--label_column=what",
         *tiny_run.flags[2:],
         f"--output_dir={tmp_path / 'run'}",
-        cache=cache,
+        cache=tiny_run.cache,
     )
     assert "60 recordings, 60 embedded before" in outcome.err
     assert "clip/s" not in outcome.err, "nothing was left to embed"
     assert metrics(tmp_path / "run")["accuracy"] < 0.55
 
 
+@pytest.mark.usefixtures("figures_alone")
 def test_csv_with_an_unreadable_recording_held_out(cache: Path, tmp_path: Path) -> None:
     """Beside the CSV, with source recordings, a file that is no sound, and a run in its place."""
     rows = []
@@ -294,6 +295,7 @@ def test_urbansound8k(cache: Path, tmp_path: Path) -> None:
     assert embedding.shape[1] == 3 * 800
 
 
+@pytest.mark.usefixtures("figures_alone")
 def test_esc50(cache: Path, tmp_path: Path) -> None:
     data_dir = tiny_data.write_esc50(tmp_path / "ESC-50-master")
     programs.train(
@@ -314,9 +316,7 @@ def test_esc50(cache: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-def test_background_and_unknown_classes(
-    tiny_folders: Path, tiny_run: Run, cache: Path, tmp_path: Path
-) -> None:
+def test_background_and_unknown_classes(tiny_folders: Path, tiny_run: Run, tmp_path: Path) -> None:
     """Noise is a class of its own, whistles are never learned, and both are in the model."""
     for number in range(6):
         path = tmp_path / "quiet" / f"{number}.wav"
@@ -328,7 +328,7 @@ def test_background_and_unknown_classes(
         f"--background_dir={tmp_path / 'quiet'}",
         "--unknown_classes=whistle",
         f"--output_dir={tmp_path / 'run'}",
-        cache=cache,
+        cache=tiny_run.cache,
     )
     assert "66 recordings" in outcome.out
     figures = metrics(tmp_path / "run")
@@ -355,7 +355,7 @@ def test_background_and_unknown_classes(
 
 @pytest.mark.nightly
 def test_random_splits_never_go_without_saying_so(
-    tiny_run: Run, tiny_folders: Path, cache: Path, tmp_path: Path
+    tiny_run: Run, tiny_folders: Path, tmp_path: Path
 ) -> None:
     rows = [
         (path.relative_to(tiny_folders), path.parent.name, int(path.stem) // 4)
@@ -369,7 +369,7 @@ def test_random_splits_never_go_without_saying_so(
         "--evaluate=random",
         *tiny_data.FLAGS,
         f"--output_dir={tmp_path / 'run'}",
-        cache=cache,
+        cache=tiny_run.cache,
     )
     figures = metrics(tmp_path / "run")
     assert figures["split"] == "random split (leaky)" and figures["leaked_fraction"] > 0.5

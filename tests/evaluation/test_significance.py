@@ -109,6 +109,7 @@ def test_interval_agrees_with_scipy() -> None:
     assert one_fold == pytest.approx(tuple(expected), abs=0.004)
 
 
+@pytest.mark.slow
 def test_interval_holds_the_truth_as_often_as_it_says() -> None:
     random = np.random.default_rng(6)
     held = {"groups": 0, "clips": 0}

@@ -102,6 +102,7 @@ def test_the_length_of_the_window_changes_little_of_a_steady_sound() -> None:
     assert means[0].std() > 0.5
 
 
+@pytest.mark.slow
 def test_eager_and_in_a_pipeline(extractor: GaborExtractor) -> None:
     windows = np.stack([sounds.noise(SAMPLES), sounds.tone(700, SAMPLES, SAMPLES)])
     # Sound this loud has no cell near where the logarithm makes rounding large.

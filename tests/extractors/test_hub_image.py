@@ -321,6 +321,7 @@ def test_the_fingerprint_is_that_of_the_content(small: str, tmp_path: Path) -> N
     np.testing.assert_allclose(changed(PICTURES), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.assets
 def test_the_real_inception(inception: Path) -> None:
     extractor = image_extractor(str(inception))

@@ -21,7 +21,14 @@ RATE_HZ = 22050
 
 
 @pytest.mark.parametrize("kind", range(3), ids=["gabor", "images", "waveforms"])
-@pytest.mark.parametrize(("rate_hz", "pieces"), [(22050, 2), (44100, 5), (16001, 3)])
+@pytest.mark.parametrize(
+    ("rate_hz", "pieces"),
+    [
+        (22050, 2),
+        pytest.param(44100, 5, marks=pytest.mark.slow),
+        pytest.param(16001, 3, marks=pytest.mark.slow),
+    ],
+)
 def test_embeddings_are_those_of_the_pieces(
     handles: tuple[str, str, str], kind: int, rate_hz: int, pieces: int
 ) -> None:

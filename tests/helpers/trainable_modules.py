@@ -32,7 +32,7 @@ class TrainableModule(tf.train.Checkpoint):
         self.second = kernel([3, 3, 6, SIZE], "conv_2/kernel")
         self.trainable_variables = [self.first, self.scale, self.offset, self.second]
         self.variables = [*self.trainable_variables, self.mean, self.variance]
-        self.regularization_losses = []
+        self.regularization_losses: list[tf.Tensor] = []
         spec = tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32)
         for training in (True, False):
             self.__call__.get_concrete_function(spec, training=training)

@@ -185,7 +185,7 @@ def written_by_sox() -> dict[str, bytes]:
                 path = Path(folder, "tone.wav")
                 form = ["-e", encoding, "-b", str(bits), "-c", str(channels), "-r", str(rate_hz)]
                 sound = ["synth", f"{FRAMES}s", "sine", "440", "vol", "0.7"]
-                command = ["sox", "-R", "-V1", "-n", *form, path, *sound]
+                command = ["sox", "-R", "-V1", "-n", *form, str(path), *sound]
                 subprocess.run(command, check=True, timeout=20)
                 files[f"sox {encoding} {bits} {channels} {rate_hz}"] = path.read_bytes()
     return files

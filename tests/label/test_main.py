@@ -20,7 +20,6 @@ from sound_pipeline.label.__main__ import label as run_label
 from sound_pipeline.label.flags import define as define_flags
 from sound_pipeline.models.model import Model
 from sound_pipeline.models.window_scores import BatchAnswer
-from tests.helpers import tiny_models
 from tests.helpers.level_sounds import write_folder, write_levels
 from tests.helpers.tiny_models import LOUD, QUIET
 
@@ -30,8 +29,8 @@ RATE = 8000
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.export_loudness_model(tmp_path_factory.mktemp("run") / "saved_model")
+def model(loudness_model: Path) -> Path:
+    return loudness_model
 
 
 def write(path: Path, *levels: float, seconds: float = 1.0) -> Path:

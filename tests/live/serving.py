@@ -35,9 +35,11 @@ class Serving:
         self._lines: queue.Queue[tuple[float, str]] = queue.Queue()
         self.records: list[dict[str, Any]] = []
         self.said: list[str] = []
+        self._readers: list[threading.Thread] = []
         for stream in (self._process.stdout, self._process.stderr):
             assert stream is not None
-            threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+            self._readers.append(threading.Thread(target=self._read, args=(stream,), daemon=True))
+            self._readers[-1].start()
 
     def wait_for(
         self, wanted: Callable[[dict[str, Any] | str], bool], seconds: float
@@ -98,10 +100,13 @@ class Serving:
     ) -> None:
         self._process.kill()
         self._process.wait()
+        for reader in self._readers:
+            reader.join()
 
     def _read(self, stream: IO[str]) -> None:
-        for line in stream:
-            self._lines.put((time.monotonic(), line.rstrip("\n")))
+        with stream:
+            for line in stream:
+                self._lines.put((time.monotonic(), line.rstrip("\n")))
 
 
 def is_window(found: dict[str, Any] | str) -> bool:

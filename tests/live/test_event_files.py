@@ -244,6 +244,7 @@ def test_a_disk_that_fills_up_leaves_no_halves(
     assert records(directory) == []
 
 
+@pytest.mark.slow
 def test_a_record_is_whole_or_not_there(
     saver: EventSaver, directory: Path, notices: list[str]
 ) -> None:

@@ -196,6 +196,7 @@ def test_interpolation_takes_off_what_would_fold_back(frame: int) -> None:
         assert np.abs(copy).max() < 0.01
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     rate=st.sampled_from([1000, 8000, 11_025, 16_000, 22_050, 44_100, 48_000]),

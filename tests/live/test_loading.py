@@ -10,23 +10,15 @@ import pytest
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.live.loading import LoadingModel
-from sound_pipeline.models.export import export_model
 from sound_pipeline.models.info import read_info
 from sound_pipeline.models.model import Model
-from tests.helpers import tiny_models
 
 RATE = 16000
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("run") / "saved_model"
-    export_model(
-        tiny_models.random_classifier(tiny_models.LoudnessExtractor(tiny_models.CONFIG)),
-        directory,
-        {},
-    )
-    return directory
+def directory(loudness_model: Path) -> Path:
+    return loudness_model
 
 
 def test_answers_are_the_models(directory: Path) -> None:

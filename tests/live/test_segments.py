@@ -287,6 +287,7 @@ class OpenGate:
         pass
 
 
+@pytest.mark.slow
 def test_an_hour_takes_no_more_memory_than_a_window() -> None:
     segmenter = Segmenter(SegmentConfig(), OpenGate(), RATE, 4.0)
     block = np.ones(10 * RATE, np.float32)
@@ -332,6 +333,7 @@ def cut(stream: Samples, at: Sequence[int]) -> list[Samples]:
     return np.split(stream, sorted(place % (len(stream) + 1) for place in at))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     parts,

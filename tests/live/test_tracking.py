@@ -543,6 +543,7 @@ def test_what_holds_for_all_events(segments: list[Segment], config: EventConfig)
         assert total == pytest.approx(sound + bridged / RATE, abs=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(sessions(), configs)
 def test_when_silence_is_told_does_not_change_events(
@@ -554,6 +555,7 @@ def test_when_silence_is_told_does_not_change_events(
     assert events + tracker.finish() == track(*segments, config=config)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(sessions(), configs)
 def test_long_silence_leaves_nothing_to_tell(segments: list[Segment], config: EventConfig) -> None:

@@ -223,8 +223,8 @@ def test_models_exported_before_label_the_same(
     assert set(asked) == {WINDOWS_SIGNATURE, "with_rate", "embedding"}
 
 
-def test_events_of_files_and_waveforms(tmp_path: Path) -> None:
-    model = load_model(tiny_models.export_loudness_model(tmp_path / "saved_model"))
+def test_events_of_files_and_waveforms(loudness_model: Path, tmp_path: Path) -> None:
+    model = load_model(loudness_model)
     assert model.labels == ("quiet", "loud")
     time = np.arange(4 * RATE) / RATE
     level = np.where(time < 2, tiny_models.LOUD, tiny_models.QUIET) * np.sqrt(2)

@@ -92,7 +92,14 @@ def test_one_of_each_class_is_the_first_of_those_tested() -> None:
     assert one_of_each_class(predictions.where(predictions.truth < 0)) == []
 
 
-@pytest.mark.parametrize("rate_hz", [8000, 22050, 48000])
+@pytest.mark.parametrize(
+    "rate_hz",
+    [
+        pytest.param(8000, marks=pytest.mark.slow),
+        22050,
+        pytest.param(48000, marks=pytest.mark.slow),
+    ],
+)
 def test_an_excerpt_is_what_is_in_the_file(tmp_path: Path, rate_hz: int) -> None:
     waveform = clip("whistle", 3, 0.5, rate_hz)
     path = write_wav(tmp_path / "größer, zwei.wav", waveform, rate_hz)

@@ -26,13 +26,13 @@ SECONDS = tiny_models.CONFIG.windows.seconds
 
 
 @pytest.fixture(scope="module")
-def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.export_loudness_model(tmp_path_factory.mktemp("run") / "saved_model")
+def saved_model(loudness_model: Path) -> Path:
+    return loudness_model
 
 
 @pytest.fixture(scope="module")
-def lite(saved_model: Path) -> Path:
-    folder = saved_model.parent / "tflite"
+def lite(saved_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "tflite"
     paths = export_tflite(saved_model, folder, ["int8", "float32"])
     assert paths == [folder / "model_int8.tflite", folder / "model_float32.tflite"]
     assert sorted(folder.iterdir()) == sorted(paths)

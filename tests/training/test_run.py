@@ -28,7 +28,6 @@ from sound_pipeline.heads.calibration import Calibration
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.heads.train import HeldOutScores, calibrate
 from sound_pipeline.models.classifier import SoundClassifier
-from sound_pipeline.report import run_report
 from sound_pipeline.system.devices import Devices
 from sound_pipeline.system.json_config import from_json
 from sound_pipeline.training import extraction
@@ -94,16 +93,6 @@ def first_run(workplace: Path, folder_config: RunConfig) -> tuple[Path, dict[str
     """One whole run on the folder: its directory and what it returned."""
     directory = workplace / "first"
     return directory, train(folder_config, directory, workplace / "cache")
-
-
-@pytest.fixture
-def figures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spares the time for a model and a TensorBoard log that are not looked at."""
-    monkeypatch.setattr(run_module, "export_model", lambda _, directory, *rest: directory.mkdir())
-    monkeypatch.setattr(
-        run_report, "write_tensorboard", lambda directory, *_, **__: directory.mkdir()
-    )
-    monkeypatch.setattr(run_report, "write_page", lambda path, *_: path.touch())
 
 
 def csv_rows(sounds: Path, folds: int) -> list[dict[str, object]]:

@@ -74,9 +74,9 @@ def _best_correlation(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rate_hz", [16000, 32000, 44100, 48000])
+@pytest.mark.parametrize("rate_hz", [16000, 44100, 48000])
 def test_what_is_played_is_captured(pulseaudio: PulseAudio, tmp_path: Path, rate_hz: int) -> None:
-    played = _sound(1.5)
+    played = _sound(1.0)
     recording = tmp_path / "sound.wav"
     soundfile.write(recording, played, SINK_RATE_HZ, subtype="PCM_16")
     with open_microphone(CaptureConfig(sample_rate_hz=rate_hz)) as microphone:
@@ -84,7 +84,7 @@ def test_what_is_played_is_captured(pulseaudio: PulseAudio, tmp_path: Path, rate
         before = _read_until(microphone, bool)
         player = pulseaudio.start_playing(recording)
         during = _read_until(microphone, lambda _: player.poll() is not None)
-        after = _read_for(microphone, 0.5)
+        after = _read_for(microphone, 0.3)
         statistics = microphone.statistics
         assert microphone.take_notices() == []
     blocks = before + during + after
