@@ -1,11 +1,11 @@
-"""Embeds a data set in shares, on as many machines as there are, and brings the shares together.
+"""Embeds a data set in shards, on as many machines as there are, and brings the shards together.
 
     python -m sound_pipeline.extract --shard=3/64 --shards_dir=DIR --dataset=...    # on machine 3
     python -m sound_pipeline.extract --merge --shards_dir=DIR --dataset=...         # at the end
 
 takes train.py's flags of the data set, the extractor and the features. The machines need no
 coordinator, only the same recordings in the same order. Each reads the whole list and keeps its
-share of it, embeds that as train.py would, into its own --cache_dir, and writes one file to DIR,
+shard of it, embeds that as train.py would, into its own --cache_dir, and writes one file to DIR,
 whole or not at all; killed, it goes on where it stopped, and writes the same bytes. --merge checks
 the list as a whole and looks for gaps, and fills the cache: train.py with the same flags then finds
 everything there.
@@ -20,7 +20,7 @@ from absl import flags
 
 from sound_pipeline.datasets import flags as dataset_flags
 from sound_pipeline.datasets import load_manifest, load_shard
-from sound_pipeline.datasets.shares import parse_shard
+from sound_pipeline.datasets.shards import parse_shard
 from sound_pipeline.embeddings import flags as embedding_flags
 from sound_pipeline.errors import check
 from sound_pipeline.extractors import flags as extractor_flags
@@ -53,13 +53,13 @@ def define_flags() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Embeds a share, or merges all."""
+    """Embeds a shard, or merges all."""
     program.no_arguments(arguments)
     values = flags.FLAGS
     check(bool(values.shard) != values.merge, "give --shard, such as --shard=3/64, or --merge")
-    share = parse_shard(values.shard) if values.shard else None
+    shard = parse_shard(values.shard) if values.shard else None
     dataset, features = dataset_flags.dataset_config(values), feature_flags.feature_config(values)
-    paths = load_shard(dataset, share) if share else load_manifest(dataset).paths
+    paths = load_shard(dataset, shard) if shard else load_manifest(dataset).paths
     shards_dir = Path(values.shards_dir).expanduser()
     cache_dir = embedding_flags.cache_dir(values)
     # After all that can be wrong with flags and files: TensorFlow takes seconds to import.
@@ -75,8 +75,8 @@ def main(arguments: list[str]) -> None:
     for extractor in load_extractor(values.extractor, features, values.image_size).parts:
         choice = choose_precision(values.precision, machine, extractor.benefits_from_low_precision)
         logger.info("%s: computing in %s: %s", extractor.handle, choice.precision, choice.why)
-        if share:
-            written = embed_shard(paths, share, extractor, shards_dir, settings, choice.precision)
+        if shard:
+            written = embed_shard(paths, shard, extractor, shards_dir, settings, choice.precision)
             print(written)
         else:
             merged = merge_shards(paths, extractor, shards_dir, settings, choice.precision)

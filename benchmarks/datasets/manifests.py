@@ -28,7 +28,7 @@ from absl import flags
 from benchmarks.targets import Target, report
 from sound_pipeline.datasets import DatasetConfig, load_manifest, load_shard
 from sound_pipeline.datasets.content_keys import content_keys
-from sound_pipeline.datasets.shares import Shard
+from sound_pipeline.datasets.shards import Shard
 from sound_pipeline.system import program
 
 _SHORT = 100_000

@@ -121,7 +121,7 @@ def _read(path: bytes) -> tuple[bytes, bytes]:
 
 
 def _decode_in_python(contents: tf.Tensor, unread: tf.Tensor) -> DecodedAudio:
-    """What `decode_whole` makes of contents, or nothing for the reason that they are unread."""
+    """Decodes contents, or returns nothing with the reason why they can't be read."""
 
     def decode(contents: Any, unread: Any) -> tuple[Floats, np.int32, bytes]:
         if _plain(unread):

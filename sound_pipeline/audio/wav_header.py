@@ -28,7 +28,7 @@ _NO_SIZE = 0xFFFFFFFF
 
 
 class Chunks(NamedTuple):
-    """Where the two chunks are that a recording needs: the first `fmt ` and the first `data`.
+    """Places of the two chunks that a recording needs: the first `fmt ` and the first `data`.
 
     Attributes:
         starts: int64 [2], the byte at which the body of each starts; 0 where there is none.

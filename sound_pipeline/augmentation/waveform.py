@@ -96,7 +96,7 @@ def change_speed(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, speed: tf.Tenso
 
 
 def curve_frequencies_hz(config: AugmentationConfig) -> Floats:
-    """Where gain curves have their points: float32 [256], Hz, evenly spaced in mels."""
+    """Frequencies of the points of gain curves: float32 [256], Hz, evenly spaced in mels."""
     mels = np.linspace(0.0, hz_to_mel(config.mask_top_hz), _CURVE_POINTS)
     return np.asarray(mel_to_hz(mels), np.float32)
 

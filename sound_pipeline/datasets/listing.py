@@ -27,7 +27,7 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """Where the recordings of a data set are listed.
+    """Source of the recordings of a data set.
 
     Attributes:
       name: the manifest's.

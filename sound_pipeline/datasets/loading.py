@@ -1,4 +1,4 @@
-"""Manifest of a data set, or a share of its recordings; no audio is opened."""
+"""Manifest of a data set, or a shard of its recordings; no audio is opened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sound_pipeline.datasets.folders import find_files
 from sound_pipeline.datasets.listing import Listing
 from sound_pipeline.datasets.manifest import BACKGROUND, Manifest, leave_out
 from sound_pipeline.datasets.recordings import Recording, Recordings
-from sound_pipeline.datasets.shares import Shard
+from sound_pipeline.datasets.shards import Shard
 from sound_pipeline.datasets.sources import list_recordings
 from sound_pipeline.datasets.tables import Row
 from sound_pipeline.errors import UserError
@@ -54,29 +54,29 @@ def load_manifest(config: DatasetConfig, require_files: bool = True) -> Manifest
     return leave_out(manifest, config.unknown_classes)
 
 
-def load_shard(config: DatasetConfig, share: Shard) -> Sequence[str]:
-    """Lists a share of the recordings that `load_manifest` lists, and holds no others.
+def load_shard(config: DatasetConfig, shard: Shard) -> Sequence[str]:
+    """Lists a shard of the recordings that `load_manifest` lists, and holds no others.
 
     The whole list is read, and what is wrong in a line is said whosever it is. What takes all
-    recordings to tell is left to `load_manifest`: whether the files of other shares exist, a
+    recordings to tell is left to `load_manifest`: whether the files of other shards exist, a
     recording has one label, and each class has recordings enough.
 
     Args:
       config: which data set, and where it is.
-      share: whose recordings.
+      shard: whose recordings.
 
     Returns:
-      The paths of those at the share's positions in the manifest.
+      The paths of those at the shard's positions in the manifest.
 
     Raises:
-      UserError: as of `load_manifest`; there are more shares than recordings.
+      UserError: as of `load_manifest`; there are more shards than recordings.
     """
     listing = list_recordings(config)
-    own = dataclasses.replace(listing, stream=lambda: share.take(listing.stream()))
+    own = dataclasses.replace(listing, stream=lambda: shard.take(listing.stream()))
     recordings, _ = _found(own, require_files=True)
     if not recordings:
         count = sum(1 for _ in listing.stream())
-        raise UserError(f"--shard={share}: there are only {count} recordings; divide by less")
+        raise UserError(f"--shard={shard}: there are only {count} recordings; divide by less")
     return recordings.paths
 
 

@@ -42,7 +42,7 @@ class Manifest:
 
     @cached_property
     def paths(self) -> Sequence[str]:
-        """Where the recordings are, without an object for each."""
+        """Paths of the recordings, without an object for each."""
         return self._columns.paths
 
     @property

@@ -45,7 +45,7 @@ class Published:
 
     @property
     def obtain(self) -> str:
-        """Where to get the data set, for error messages."""
+        """Address of the data set, for error messages."""
         return f"{self.title} is at {self.site}"
 
     def metadata_path(self, data_dir: str) -> str:

@@ -1,4 +1,4 @@
-"""Where data sets list their recordings: in a CSV of metadata, in CSV files, or in folders."""
+"""Lists of recordings: in a CSV of metadata, in CSV files, or in folders."""
 
 from __future__ import annotations
 

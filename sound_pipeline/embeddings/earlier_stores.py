@@ -46,7 +46,7 @@ def adopt_version_0_1(store: EmbeddingStore, cache_dir: Path) -> None:
 
 
 def _read(file: Path, depends_on: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What an earlier store was made by; None where it isn't of that version."""
+    """Reads what an earlier store was made by; None where it isn't of that version."""
     try:
         return from_version_0_1(json.loads(file.read_text(encoding="utf-8")), depends_on)
     except (OSError, ValueError, KeyError, TypeError):
@@ -54,7 +54,7 @@ def _read(file: Path, depends_on: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _differences(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What is another in the two, such as "floor_db -60.0, now -80.0"."""
+    """Lists where the two differ, as "floor_db -60.0, now -80.0"."""
     there, here = _flat(earlier), _flat(wanted)
     return [
         f"{name} {there.get(name)}, now {here.get(name)}"

@@ -26,15 +26,15 @@ from sound_pipeline.system.arrays import Floats, Ints
 
 @dataclasses.dataclass(frozen=True)
 class Embeddings:
-    """The windows of a list of recordings.
+    """Windows of a list of recordings.
 
     Attributes:
       values: float32 [windows, D], in the order of the recordings; on disk until asked for.
       recording: int32 [windows], the position in the list that a window belongs to; ascending.
-      beginnings: float32 [beginnings, D], of sounds that have just begun: only to learn from.
+      beginnings: float32 [beginnings, D], of sounds that have just begun: only to train on.
       beginning_of: int32 [beginnings], likewise.
       unreadable: reason by position of the recordings that have no windows.
-      copies: the same of each augmented copy of the readable recordings: only to learn from.
+      copies: the same of each augmented copy of the readable recordings: only to train on.
       joined: where several extractors looked at the same windows, what each of them made of them,
         in the order in which they stand side by side here; each has copies of its own.
       pieces: how many pieces of a window stand side by side in each row.
@@ -51,11 +51,11 @@ class Embeddings:
 
     @property
     def parts(self) -> tuple[Embeddings, ...]:
-        """The embeddings of each extractor."""
+        """Embeddings of each extractor."""
         return self.joined or (self,)
 
     def mean_of(self, recordings: npt.NDArray[np.integer]) -> Matrix:
-        """The mean embedding of readable recordings: float32 [recordings, D], as ordered."""
+        """Mean embedding of readable recordings: float32 [recordings, D], as ordered."""
         return _Means(self, recordings)
 
 
@@ -136,7 +136,7 @@ def embed_recordings(
 
 
 def _rows(kept: RowLocations, contents: Ints, owners: Ints, beginnings: int) -> Embeddings:
-    """What is kept of some contents, as the embeddings of the recordings that own them."""
+    """Embeddings of recordings, from the rows kept of their contents."""
     begun = np.full(len(contents), beginnings, np.int32)
     windows = kept.windows[contents] - begun
     return Embeddings(
@@ -193,7 +193,7 @@ def _renumbered(embeddings: Embeddings, positions: Ints) -> Embeddings:
 
 
 def side_by_side(parts: Sequence[Embeddings]) -> Embeddings:
-    """What several extractors made of the same windows, as one."""
+    """Joins the embeddings that several extractors made of the same windows."""
     if len(parts) == 1:
         return parts[0]
     return dataclasses.replace(

@@ -34,5 +34,5 @@ def define() -> None:
 
 
 def cache_dir(values: flags.FlagValues) -> Path:
-    """Where embeddings are kept."""
+    """Folder in which embeddings are kept."""
     return Path(values.cache_dir).expanduser()

@@ -40,7 +40,7 @@ _WRITE_EVERY_BYTES = 16 << 20
 
 
 class EmbeddingJob(NamedTuple):
-    """How recordings are embedded, and where that is kept.
+    """Extractor, precision and store of a pass over recordings.
 
     Attributes:
       extractor: makes the embeddings.
@@ -65,7 +65,7 @@ def open_store(
     precision: str,
     changed: Mapping[str, Any] | None = None,
 ) -> EmbeddingStore:
-    """Where the embeddings of an extractor are kept, computed in a precision.
+    """Opens the store of an extractor's embeddings, computed in a precision.
 
     Args:
       cache_dir: holds all stores.

@@ -1,4 +1,4 @@
-"""What decides the embeddings of a recording: the key under which they are kept."""
+"""Key of kept embeddings: all that decides them, and nothing else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def made_by(
 
 
 def from_version_0_1(values: Mapping[str, Any], depends_on: Mapping[str, Any]) -> dict[str, Any]:
-    """What version 0.1 wrote, in the form of `made_by`.
+    """Converts the key that version 0.1 wrote to the form of `made_by`.
 
     That version had every feature in every key, whether the extractor used it or not.
 

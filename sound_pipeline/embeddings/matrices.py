@@ -13,7 +13,7 @@ from sound_pipeline.system.arrays import Floats, Ints
 
 
 class Matrix(Protocol):
-    """What a matrix [rows, D] must offer; arrays do."""
+    """Matrix [rows, D] that may be on disk; arrays are one too."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -27,7 +27,7 @@ class Matrix(Protocol):
 
 
 class MatrixFile:
-    """The matrix in a .npy file, open only while it is read: no page of it stays in memory."""
+    """Matrix in a .npy file, open only while it is read: no page of it stays in memory."""
 
     def __init__(self, path: Path) -> None:
         """Reads the file's header.

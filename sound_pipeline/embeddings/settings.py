@@ -1,4 +1,4 @@
-"""How and where a run embeds recordings, whatever the extractor."""
+"""Settings of embedding recordings that are the same for all extractors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sound_pipeline.input_pipeline.read import READ_HERE, WindowReader
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddingSettings:
-    """What is the same for all extractors that embed a data set.
+    """Cache, copies and reader of all extractors that embed a data set.
 
     Attributes:
       cache_dir: where embeddings are kept.
-      max_bad_clips: share of the recordings that may be unreadable.
+      max_bad_clips: fraction of the recordings that may be unreadable.
       copies: augmented copies to embed too, each kept by itself.
       reader: reads the windows of recordings.
     """

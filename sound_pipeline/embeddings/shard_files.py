@@ -1,4 +1,4 @@
-"""Shares of a data set's embeddings as files, made by machines that know nothing of each other.
+"""Shards of a data set's embeddings as files, made by machines that know nothing of each other.
 
 A shard is a TFRecord file and its manifest entry, a JSON file written after it: where the entry
 is, the records are whole. Both are written aside (see atomic_files.py).
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.datasets.content_keys import Keys
-from sound_pipeline.datasets.shares import Shard
+from sound_pipeline.datasets.shards import Shard
 from sound_pipeline.embeddings.store import RowLocations, compact
 from sound_pipeline.errors import UserError, check, first_line
 from sound_pipeline.system.arrays import Floats
@@ -33,17 +33,17 @@ _ENTRY_NAME = re.compile(r"(\d{5})-of-(\d{5})\.json")
 
 @dataclasses.dataclass(frozen=True)
 class ShardManifest:
-    """What the manifest says of a shard.
+    """Manifest entry of a shard.
 
     Attributes:
-      share: which part of the recordings it holds.
+      shard: which part of the recordings it holds.
       keys: of their contents, in the order of the recordings.
-      unreadable: reason by position in the share, of those that can't be read.
+      unreadable: reason by position in the shard, of those that can't be read.
       records: the TFRecord file's name, beside the entry.
       sha256: of that file, hexadecimal.
     """
 
-    share: Shard
+    shard: Shard
     keys: tuple[str, ...]
     unreadable: dict[int, str]
     records: str
@@ -52,29 +52,29 @@ class ShardManifest:
 
 def write_shard(
     directory: Path,
-    share: Shard,
+    shard: Shard,
     keys: Keys,
     kept: RowLocations,
     unreadable: dict[int, str],
     made_by: str,
 ) -> ShardManifest:
-    """Writes a shard in place of an earlier one of the same share.
+    """Writes a shard in place of an earlier one of the same shard.
 
     The bytes depend on the arguments alone. Each content is in it once, at its first recording.
 
     Args:
       directory: of the shards made in the same way; made if missing.
-      share: which part of the recordings.
-      keys: of the contents of the share's recordings, in order.
+      shard: which part of the recordings.
+      keys: of the contents of the shard's recordings, in order.
       kept: where a store has their embeddings.
-      unreadable: reason by position in the share, of those that it has not.
+      unreadable: reason by position in the shard, of those that it has not.
       made_by: what decides the embeddings, as text; goes to the folder's `MADE_BY`, for people.
 
     Raises:
       UserError: the directory can't be written.
     """
     digest = hashlib.sha256(b"\n".join(keys.tolist())).hexdigest()[:24]
-    path = directory / f"{share.name}-{digest}.tfrecord"
+    path = directory / f"{shard.name}-{digest}.tfrecord"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _write(directory / MADE_BY, made_by)
@@ -84,10 +84,10 @@ def write_shard(
                     writer.write(record)
             sha256 = _sha256(Path(file.name))
         entry = ShardManifest(
-            share, tuple(keys.astype(str).tolist()), unreadable, path.name, sha256
+            shard, tuple(keys.astype(str).tolist()), unreadable, path.name, sha256
         )
-        _write(directory / f"{share.name}.json", _to_json(entry))
-        _remove_earlier_records(directory, share, path.name)
+        _write(directory / f"{shard.name}.json", _to_json(entry))
+        _remove_earlier_records(directory, shard, path.name)
         remove_abandoned(directory)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(
@@ -97,30 +97,30 @@ def write_shard(
     return entry
 
 
-def read_manifest(directory: Path, share: Shard) -> ShardManifest | None:
-    """The manifest entry of a share, or None where there is none.
+def read_manifest(directory: Path, shard: Shard) -> ShardManifest | None:
+    """Manifest entry of a shard, or None where there is none.
 
     Raises:
-      UserError: it is damaged, or that of another share.
+      UserError: it is damaged, or that of another shard.
     """
-    path = directory / f"{share.name}.json"
+    path = directory / f"{shard.name}.json"
     try:
         entry = _from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path}: damaged ({first_line(error)}); delete it and run --shard={share} again"
+            f"{path}: damaged ({first_line(error)}); delete it and run --shard={shard} again"
         ) from error
     check(
-        entry.share == share,
-        f"{path}: is a copy of the shard {entry.share}; delete it and run --shard={share}",
+        entry.shard == shard,
+        f"{path}: is a copy of the shard {entry.shard}; delete it and run --shard={shard}",
     )
     return entry
 
 
 def shards_in(directory: Path) -> list[Shard]:
-    """The shares that a folder has entries of, by number."""
+    """Shards that a folder has entries of, by number."""
     names = [_ENTRY_NAME.fullmatch(path.name) for path in sorted(directory.glob("*.json"))]
     return [Shard(int(name[1]), int(name[2])) for name in names if name]
 
@@ -138,7 +138,7 @@ def read_shard(directory: Path, entry: ShardManifest) -> Iterator[tuple[bytes, F
       UserError: its records are missing or damaged.
     """
     records = directory / entry.records
-    damaged = f"{records}: damaged; run --shard={entry.share} again"
+    damaged = f"{records}: damaged; run --shard={entry.shard} again"
     check(is_whole(directory, entry), damaged)
     for record in tf.data.TFRecordDataset(str(records)).as_numpy_iterator():
         example = tf.train.Example.FromString(record).features.feature
@@ -149,7 +149,7 @@ def read_shard(directory: Path, entry: ShardManifest) -> Iterator[tuple[bytes, F
 
 
 def _records(keys: Keys, kept: RowLocations) -> Iterator[bytes]:
-    """The contents that are kept, each once, as tf.train.Example messages."""
+    """Contents that are kept, each once, as tf.train.Example messages."""
     _, first = np.unique(keys, return_index=True)
     found = np.sort(first[kept.is_kept[first]])
     for start in range(0, len(found), _AT_ONCE):
@@ -182,9 +182,9 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _remove_earlier_records(directory: Path, share: Shard, records: str) -> None:
-    """Removes a share's records of other contents."""
-    for path in directory.glob(f"{share.name}*.tfrecord"):
+def _remove_earlier_records(directory: Path, shard: Shard, records: str) -> None:
+    """Removes a shard's records of other contents."""
+    for path in directory.glob(f"{shard.name}*.tfrecord"):
         if path.name != records:
             path.unlink(missing_ok=True)
 
@@ -204,7 +204,8 @@ def _to_json(entry: ShardManifest) -> str:
 def _from_json(text: str) -> ShardManifest:
     values = json.loads(text)
     return ShardManifest(
-        share=Shard(**values["share"]),
+        # Version 0.1 called it a share.
+        shard=Shard(**values["shard" if "shard" in values else "share"]),
         keys=tuple(values["keys"]),
         unreadable={int(position): why for position, why in values["unreadable"].items()},
         records=values["records"],

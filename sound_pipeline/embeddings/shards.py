@@ -1,4 +1,4 @@
-"""Shares of a data set to shards, and shards to the store that training reads."""
+"""Shards of a data set to shards, and shards to the store that training reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.datasets.content_keys import Keys, content_keys
-from sound_pipeline.datasets.shares import Shard
+from sound_pipeline.datasets.shards import Shard
 from sound_pipeline.embeddings.jobs import EmbeddingJob, check_readable, embed_missing, open_store
 from sound_pipeline.embeddings.settings import EmbeddingSettings
 from sound_pipeline.embeddings.shard_files import (
@@ -38,21 +38,21 @@ _MOST_NAMED = 5
 
 def embed_shard(
     paths: Sequence[str],
-    share: Shard,
+    shard: Shard,
     extractor: Extractor,
     shards_dir: Path,
     settings: EmbeddingSettings,
     precision: str = "float32",
 ) -> Path:
-    """Embeds a share of the recordings and writes its shard, unless that is there already.
+    """Embeds a shard of the recordings and writes its shard, unless that is there already.
 
     A recording's embedding doesn't depend on how the recordings are divided, since a window's
     doesn't on what it is in a batch with: batches have one shape (see `window_batches`), and
     tests/extractors/test_batches.py holds the extractors to it.
 
     Args:
-      paths: the share's recordings, as `load_shard` lists them.
-      share: which it is.
+      paths: the shard's recordings, as `load_shard` lists them.
+      shard: which it is.
       extractor: makes the embeddings.
       shards_dir: gets a folder of shards for each way of making embeddings.
       settings: how, and where they are kept meanwhile, to go on after a kill. How many recordings
@@ -68,13 +68,13 @@ def embed_shard(
     store = open_store(settings.cache_dir, extractor, precision)
     directory = shards_dir / store.directory.name
     keys = content_keys(paths, settings.cache_dir)
-    entry = read_manifest(directory, share)
+    entry = read_manifest(directory, shard)
     if entry and _matches(entry, keys) and is_whole(directory, entry):
-        logger.info("shard %s is there already", share)
+        logger.info("shard %s is there already", shard)
         return directory / entry.records
     job = EmbeddingJob(extractor, precision, store, reader=settings.reader)
     kept, unreadable = embed_missing(paths, keys, job)
-    entry = write_shard(directory, share, keys, kept, unreadable, store.made_by)
+    entry = write_shard(directory, shard, keys, kept, unreadable, store.made_by)
     return directory / entry.records
 
 
@@ -85,7 +85,7 @@ def merge_shards(
     settings: EmbeddingSettings,
     precision: str = "float32",
 ) -> int:
-    """Fills the store that training reads with what all shares hold.
+    """Fills the store that training reads with what all shards hold.
 
     Args:
       paths: all recordings, in the order in which they were divided.
@@ -103,14 +103,14 @@ def merge_shards(
     """
     store = open_store(settings.cache_dir, extractor, precision)
     directory = shards_dir / store.directory.name
-    shares = shards_in(directory)
-    if not shares:
+    shards = shards_in(directory)
+    if not shards:
         raise UserError(_nothing(shards_dir, store))
-    _check_complete(directory, shares)
+    _check_complete(directory, shards)
     keys = content_keys(paths, settings.cache_dir)
-    entries = _checked_entries(directory, shares, keys)
+    entries = _checked_entries(directory, shards, keys)
     unreadable = {
-        int(entry.share.positions(len(paths))[position]): why
+        int(entry.shard.positions(len(paths))[position]): why
         for entry in entries
         for position, why in entry.unreadable.items()
     }
@@ -153,39 +153,39 @@ def _add_shard(
     store.add(fresh)
 
 
-def _check_complete(directory: Path, shares: Sequence[Shard]) -> None:
-    """Raises UserError unless the shares are all of one division."""
-    of = sorted({share.of for share in shares})
+def _check_complete(directory: Path, shards: Sequence[Shard]) -> None:
+    """Raises UserError unless the shards are all of one division."""
+    of = sorted({shard.of for shard in shards})
     if len(of) > 1:
         raise UserError(
             f"{directory}: shards of {' and of '.join(map(str, of))}, which overlap; delete those "
             "of one division"
         )
-    there = {share.number for share in shares}
+    there = {shard.number for shard in shards}
     missing = [Shard(n, of[0]) for n in range(1, of[0] + 1) if n not in there]
     if missing:
         raise UserError(
             f"{directory}: {len(missing)} of {of[0]} shards are missing; run --shard="
-            + _some([str(share) for share in missing])
+            + _some([str(shard) for shard in missing])
         )
 
 
-def _checked_entries(directory: Path, shares: Sequence[Shard], keys: Keys) -> list[ShardManifest]:
-    """The entries of all shares, without their keys, which are those of the recordings.
+def _checked_entries(directory: Path, shards: Sequence[Shard], keys: Keys) -> list[ShardManifest]:
+    """Entries of all shards, without their keys, which are those of the recordings.
 
     Raises:
       UserError: they are not, or an entry is damaged.
     """
     entries, stale = [], []
-    for share in shares:
-        entry = read_manifest(directory, share)
-        if entry is None or not _matches(entry, keys[share.positions(len(keys))]):
-            stale.append(str(share))
+    for shard in shards:
+        entry = read_manifest(directory, shard)
+        if entry is None or not _matches(entry, keys[shard.positions(len(keys))]):
+            stale.append(str(shard))
         else:
             entries.append(dataclasses.replace(entry, keys=()))
     if stale:
         raise UserError(
-            f"{directory}: {len(stale)} of {len(shares)} shards are of other recordings than the "
+            f"{directory}: {len(stale)} of {len(shards)} shards are of other recordings than the "
             f"data set has now, or in another order; run again --shard={_some(stale)}"
         )
     return entries
@@ -197,7 +197,7 @@ def _matches(entry: ShardManifest, keys: Keys) -> bool:
 
 
 def _nothing(shards_dir: Path, store: EmbeddingStore) -> str:
-    """What to say where there is no shard made as a store's embeddings are."""
+    """Explains that no shard was made as a store's embeddings are."""
     others = sorted(shards_dir.glob(f"*/{MADE_BY}"))
     if not others:
         return (

@@ -31,7 +31,7 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RowLocations:
-    """Where a store keeps the embeddings of some contents.
+    """Places of the embeddings of some contents in a store.
 
     Attributes:
       parts: the files.
@@ -47,7 +47,7 @@ class RowLocations:
 
     @property
     def is_kept(self) -> npt.NDArray[np.bool_]:
-        """Which contents are kept: bool [contents]."""
+        """Whether each content is kept: bool [contents]."""
         return self.part >= 0
 
     def rows(
@@ -104,7 +104,7 @@ class EmbeddingStore:
             ) from error
 
     def find(self, keys: Keys) -> RowLocations:
-        """Where the embeddings of some contents are; a key may be asked for twice.
+        """Finds the embeddings of some contents; a key may be asked for twice.
 
         Raises:
           UserError: a part of the store is damaged.
@@ -150,7 +150,7 @@ class EmbeddingStore:
 
 
 def _read_part(index: Path) -> tuple[MatrixFile, Keys, npt.NDArray[np.int32]]:
-    """The rows of a part, the keys they belong to, and how many of them belong to each."""
+    """Rows of a part, the keys they belong to, and how many of them belong to each."""
     try:
         with np.load(index) as columns:
             names, counts = columns["keys"], columns["windows"]
@@ -166,7 +166,7 @@ def _read_part(index: Path) -> tuple[MatrixFile, Keys, npt.NDArray[np.int32]]:
 
 
 def compact(values: Floats) -> npt.NDArray[np.floating]:
-    """The embeddings of a content [windows, D] in float16; themselves if numbers would be lost.
+    """Embeddings of a content [windows, D] in float16; themselves if numbers would be lost.
 
     What comes out stays as it is when it is made float32 and compacted again.
     """

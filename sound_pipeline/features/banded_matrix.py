@@ -15,7 +15,7 @@ _PARTS = 8
 
 
 def banded_product(values: tf.Tensor, matrix: Floats) -> tf.Tensor:
-    """The product of vectors with a banded matrix, as mel filters are.
+    """Product of vectors with a banded matrix, as mel filters are.
 
     The matrix's rows are split into parts, and each is multiplied by without the columns that are
     zero in all of it: an eighth to a quarter of the arithmetic.

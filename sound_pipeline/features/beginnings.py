@@ -30,7 +30,7 @@ _ONSET_DB = -25.0
 def split_beginnings(
     waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig
 ) -> tf.Tensor:
-    """The beginnings of a recording's first sound, each mirrored until it fills a window.
+    """Beginnings of a recording's first sound, each mirrored until it fills a window.
 
     Args:
       waveform: float32 [samples], none at all are one of silence. Samples that are not finite count
@@ -54,7 +54,7 @@ def split_beginnings(
 
 
 def _mirrored(lead: tf.Tensor, sound: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """What `mirrored_index` picks of lead and sound, by copying: a tenth of the time of picking."""
+    """Selects by copying what `mirrored_index` does by indices, in a tenth of the time."""
     turn = tf.concat([sound, sound[::-1]], axis=0)
     missing = tf.maximum(length - tf.size(lead), 0)
     turns = tf.tile(turn, [-(-missing // tf.size(turn))])
@@ -66,7 +66,7 @@ def _samples(seconds: float, rate: tf.Tensor) -> tf.Tensor:
 
 
 def _onset(sound: tf.Tensor, frame: tf.Tensor) -> tf.Tensor:
-    """Where the first frame starts that is loud beside the loudest: int32 scalar."""
+    """Start of the first frame that is loud beside the loudest: int32 scalar."""
     missing = -tf.size(sound) % frame
     frames = tf.reshape(tf.pad(sound, [[0, missing]]), [-1, frame])
     power = tf.reduce_mean(tf.square(frames), axis=1)

@@ -18,7 +18,7 @@ REFERENCE_SAMPLE_RATE_HZ = 22050
 
 @dataclasses.dataclass(frozen=True)
 class WindowConfig:
-    """How recordings are cut into windows.
+    """Length, overlap and level of windows.
 
     Attributes:
       seconds: length of a window.
@@ -52,7 +52,7 @@ class WindowConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SpectrogramConfig:
-    """The log-mel spectrogram and its image.
+    """Log-mel spectrogram and its image.
 
     Frames and hops are durations: at any sample rate the same stretch of sound is analysed, so
     the spectrum's bins are `1 / frame_seconds` Hz apart at every rate and nothing is resampled.
@@ -181,13 +181,13 @@ class FeatureConfig:
         return 1 + math.floor(self.windows.seconds / self.spectrogram.hop_seconds + 1e-6)
 
     def piece(self, pieces: int) -> FeatureConfig:
-        """The features of one of so many pieces of a window."""
+        """Features of one of so many pieces of a window."""
         windows = dataclasses.replace(self.windows, seconds=self.windows.seconds / pieces)
         return dataclasses.replace(self, windows=windows, pieces=(1,))
 
 
 def with_window_hop(features: FeatureConfig, hop_seconds: float | None) -> FeatureConfig:
-    """The features with another hop from window to window; the same ones for None.
+    """Features with another hop from window to window; the same ones for None.
 
     Raises:
       UserError: the hop is out of range.

@@ -68,7 +68,7 @@ def _define_spectrogram() -> None:
 
 
 def feature_config(values: flags.FlagValues) -> FeatureConfig:
-    """The features that the flags describe.
+    """Features that the flags describe.
 
     Raises:
       UserError: a value is out of range.

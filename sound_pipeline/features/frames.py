@@ -67,7 +67,7 @@ def hann_frames(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureC
 
 
 def _longest_run(hop: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """The longest run that hops consist of, where frames of such runs are not much too long."""
+    """Longest run that hops consist of, where frames of such runs are not much too long."""
     # All candidates at once: a loop could not be computed when a graph of one rate is made.
     candidates = tf.range(1, hop + 1)
     fits = tf.equal(hop % candidates, 0) & (8 * (-length % candidates) <= length)

@@ -82,7 +82,7 @@ def display_image(
 
 
 def colormap_table(name: str) -> npt.NDArray[np.float32]:
-    """The colours of a matplotlib colormap, mostly 256: float32 [colours, 3], RGB, 0..1.
+    """Colours of a matplotlib colormap, mostly 256: float32 [colours, 3], RGB, 0..1.
 
     Raises:
       UserError: matplotlib has no such colormap.

@@ -1,4 +1,4 @@
-"""The mel filter bank as one constant matrix."""
+"""Mel filter bank as one constant matrix."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def hz_to_mel(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def mel_to_hz(mel: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The inverse of `hz_to_mel`."""
+    """Inverse of `hz_to_mel`."""
     mel = np.asarray(mel, np.float64)
     above = _LINEAR_END_HZ * np.exp(
         _LOG_STEP * (np.maximum(mel, _LINEAR_END_MEL) - _LINEAR_END_MEL)

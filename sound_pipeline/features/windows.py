@@ -89,7 +89,7 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
 def stream_windows(
     blocks: Iterable[Floats], sample_rate_hz: int, config: FeatureConfig
 ) -> Iterator[StreamedWindow]:
-    """The windows of `split_windows`, cut from blocks, in constant memory; not made `usable`.
+    """Windows of `split_windows`, cut from blocks, in constant memory; not made `usable`.
 
     Args:
       blocks: float32 [n] each, the recording in order.
@@ -120,7 +120,7 @@ def stream_windows(
 def window_starts(
     samples: tf.Tensor, length: tf.Tensor, hop: tf.Tensor, first: tf.Tensor | int = 0
 ) -> tf.Tensor:
-    """Where the windows of a recording start.
+    """Starts of the windows of a recording.
 
     One starts every hop, and the last is moved to end with the recording, so every window but a
     lone one is full of sound. A remainder shorter than a tenth of a hop makes no window of its own;
@@ -161,14 +161,14 @@ def usable(waveform: tf.Tensor) -> tf.Tensor:
 
 
 def mean_power(windows: tf.Tensor) -> tf.Tensor:
-    """The mean of the squared samples: float32 [batch] of `usable` windows [batch, samples]."""
+    """Mean of the squared samples: float32 [batch] of `usable` windows [batch, samples]."""
     # float64, which a graph that is computed in less than float32 keeps.
     squares = tf.square(tf.cast(windows, tf.float64))
     return tf.cast(tf.reduce_mean(squares, axis=1), tf.float32)
 
 
 def audible_windows(power: tf.Tensor, quiet_db: float) -> tf.Tensor:
-    """Which windows are not quiet beside the loudest of their recording, which never is.
+    """Whether windows are not quiet beside the loudest of their recording, which never is.
 
     Args:
       power: float32 [batch, windows], mean of the squared samples.

@@ -1,4 +1,4 @@
-"""How a network is fine-tuned; needs no TensorFlow."""
+"""Configuration of fine-tuning; needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sound_pipeline.errors import check
 
 @dataclasses.dataclass(frozen=True)
 class FineTuneConfig:
-    """How the network under the head goes on learning, from the recordings themselves.
+    """Schedule and scope of training a network further on the recordings.
 
     An epoch takes one window of every training recording.
 

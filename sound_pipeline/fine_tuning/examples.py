@@ -23,7 +23,7 @@ _UNREADABLE = "cannot read"
 
 
 class Labelled(NamedTuple):
-    """Some recordings to learn from, or to watch.
+    """Some recordings to train on, or to watch.
 
     Attributes:
       paths: [recordings], audio files that can be read.
@@ -42,7 +42,7 @@ class Labelled(NamedTuple):
 
 
 class PipelineShare(NamedTuple):
-    """The part of each batch that one input pipeline makes.
+    """Part of each batch that one input pipeline makes.
 
     Attributes:
       number: this pipeline's.
@@ -64,7 +64,7 @@ def steps_an_epoch(recordings: int, batch_size: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class ExampleRecipe:
-    """How recordings become examples: (prepared [...], label float32 [classes], weight float32).
+    """Steps from recordings to examples: (prepared [...], label float32 [classes], weight float32).
 
     Attributes:
       prepare: an extractor's.
@@ -137,7 +137,7 @@ def _columns(recordings: Labelled) -> _Columns:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Draw:
-    """The steps of `drawn_windows`."""
+    """Steps of `drawn_windows`."""
 
     columns: _Columns
     count: int
@@ -164,7 +164,7 @@ class _Draw:
         return steps_an_epoch(self.count, self.share.of * self._own)
 
     def _places(self, step: tf.Tensor) -> tf.data.Dataset:
-        """The epoch of a step, and the places in it that this pipeline fills."""
+        """Epoch of a step, and the places in it that this pipeline fills."""
         epoch, within = step // self._steps, step % self._steps
         start = (within * self.share.of + self.share.number) * self._own
         return tf.data.Dataset.range(start, start + self._own).map(lambda place: (epoch, place))
@@ -241,14 +241,14 @@ def _weighed(
 
 
 def unreadable(error: tf.errors.OpError) -> str | None:
-    """Which recording can't be read and why, if that is what ended one of these data sets."""
+    """Explains which recording can't be read, if that is what ended one of these data sets."""
     found = re.search(rf"{_UNREADABLE}: (.*)\]", str(error))
     # TensorFlow escapes what it asserts, byte by byte.
     return found and found[1].encode().decode("unicode_escape").encode("latin-1").decode()
 
 
 def _asserted(paths: tf.Tensor, reasons: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """The value, unless there is a reason why one of some recordings (or the only one) has none."""
+    """Value, unless there is a reason why one of some recordings (or the only one) has none."""
     paths, reasons = tf.reshape(paths, [-1]), tf.reshape(reasons, [-1])
     broken = tf.not_equal(reasons, "")
     names = tf.boolean_mask(tf.strings.join([_UNREADABLE, ": ", paths, ": ", reasons]), broken)
@@ -265,7 +265,7 @@ def _forked(seed: tf.Tensor, number: tf.Tensor) -> list[tf.Tensor]:
 def _all_from_workers(
     paths: Sequence[str], recipe: ExampleRecipe, batch_size: int
 ) -> tf.data.Dataset:
-    """What `WindowReader.read` yields, which comes whole from workers that die."""
+    """Yields what `WindowReader.read` does, whole even from workers that die."""
 
     def read() -> Iterator[dict[str, Any]]:
         for batch in recipe.reader.read(paths, recipe.prepare, recipe.config, batch_size):
@@ -283,7 +283,7 @@ def _all_from_workers(
 
 
 def _drawn(waveform: tf.Tensor, seed: tf.Tensor, config: FeatureConfig) -> tf.Tensor:
-    """Which of a recording's windows [windows, samples] is learned from: int32 scalar."""
+    """Draws one of a recording's windows [windows, samples] to train on: int32 scalar."""
     whole = tf.shape(waveform)[0] - len(config.beginnings)
     kind, which = tf.unstack(tf.random.stateless_uniform([2], seed))
     begins = kind < (BEGINNINGS_WEIGHT if config.beginnings else 0.0)

@@ -41,7 +41,7 @@ def define() -> None:
 
 
 def fine_tune_config(values: flags.FlagValues) -> FineTuneConfig | None:
-    """How the extractor is fine-tuned; None if it isn't.
+    """Makes the configuration of fine-tuning; None without it.
 
     Raises:
       UserError: a value is out of range.

@@ -25,7 +25,7 @@ _METRIC = "cross_entropy"
 
 
 class FineTuningData(NamedTuple):
-    """What a network learns from: data sets of (prepared, label, weight), see examples.py.
+    """Data sets of (prepared, label, weight) to train and watch a network on; see examples.py.
 
     Attributes:
       training: without end, beginning with the epoch after those of `epochs_done`.
@@ -39,7 +39,7 @@ class FineTuningData(NamedTuple):
 
 
 class TrainingPlan(NamedTuple):
-    """How long a network learns, how, and what is kept of it.
+    """Schedule of training a network, its precision and what is kept of it.
 
     Attributes:
       config: epochs, learning rate and so on.
@@ -99,7 +99,7 @@ class FineTuningModel(tf_keras.Model):
 
     @property
     def trainable_weights(self) -> list[tf.Variable]:
-        """What Keras changes."""
+        """Variables that Keras changes."""
         return list(self._learning)
 
     def call(self, prepared: tf.Tensor, training: bool | None = None) -> tf.Tensor:

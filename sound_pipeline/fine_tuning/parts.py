@@ -1,4 +1,4 @@
-"""What a network is fine-tuned from, on and how, and what comes out."""
+"""Inputs, settings and results of fine-tuning a network."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TrainingPart(NamedTuple):
 
     Attributes:
       name: for people.
-      training: positions of the recordings to learn from.
+      training: positions of the recordings to train on.
       validation: of those to watch: the epoch of the least loss is kept. Empty: the last.
     """
 
@@ -66,7 +66,7 @@ class TrainingPart(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ExtractorInput:
-    """What extractors are given.
+    """Features and image size of extractors.
 
     Attributes:
       features: what images look like.
@@ -83,12 +83,12 @@ class ExtractorInput:
 
 @dataclasses.dataclass(frozen=True)
 class Learning:
-    """How networks and heads learn.
+    """Settings of training networks and heads.
 
     Attributes:
       config: how to fine-tune.
       head: how heads are trained; its class weights count for networks too.
-      augmentation: how recordings are changed before they are learned from, another way every
+      augmentation: how recordings are changed before they are trained on, another way every
         epoch; None: not at all.
     """
 

@@ -1,4 +1,4 @@
-"""What feeds a network under training: an input pipeline for each process."""
+"""Input pipelines of a network under training, one for each process."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from sound_pipeline.system.devices import Devices
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ExamplePipelines:
-    """The examples that processes which train together feed to their devices.
+    """Examples that processes which train together feed to their devices.
 
     Attributes:
       recipe: how recordings become examples.
-      learned: recordings to learn from.
+      learned: recordings to train on.
       watched: recordings to watch; may be none.
       batch_size: windows in a step, of all devices together.
       seed: of order, draw and augmentation.
-      augmentation: how recordings are changed before they are learned from.
+      augmentation: how recordings are changed before they are trained on.
     """
 
     recipe: ExampleRecipe
@@ -39,7 +39,7 @@ class ExamplePipelines:
     augmentation: AugmentationConfig | None
 
     def distributed(self, devices: Devices, first_epoch: int, windows: int) -> FineTuningData:
-        """What a network learns from and is watched by.
+        """Training and validation data of a network.
 
         Args:
           devices: what computes.

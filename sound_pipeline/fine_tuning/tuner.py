@@ -131,7 +131,7 @@ class FineTuner:
 
         Args:
           base: the network as it is.
-          part: what to learn from.
+          part: what to train on.
           epochs: stop after so many of `FineTuneConfig.epochs` (the learning rate falls as if it
             went on).
 
@@ -169,7 +169,7 @@ class FineTuner:
         return FineTunedNetwork(base.extractor.handle, directory, fingerprint, best, curves)
 
     def extractor(self, tuned: FineTunedNetwork) -> Extractor:
-        """The extractor that a fine-tuned network makes, on the devices whose scope this is in.
+        """Extractor that a fine-tuned network makes, on the devices whose scope this is in.
 
         Raises:
           UserError: what is kept of it is damaged.
@@ -182,7 +182,7 @@ class FineTuner:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """What recordings that can't be read do to a training is said in a line."""
+        """Turns errors of recordings that can't be read into one line."""
         try:
             yield
         except tf.errors.OpError as error:
@@ -197,7 +197,7 @@ class FineTuner:
         return np.intersect1d(readable, known)
 
     def _chosen(self, extractor: Extractor) -> list[int]:
-        """Which of `extractor.tunable` are tuned."""
+        """Positions in `extractor.tunable` of the variables to tune."""
         names = [variable.name for variable in extractor.tunable]
         wanted = self.learning.config.first_variable
         first = next((n for n, name in enumerate(names) if name.startswith(wanted)), None)
@@ -259,7 +259,7 @@ class FineTuner:
         return FineTuningModel(extractor, own, chosen, plan)
 
     def _data(self, task: _Task, network: FineTuningModel, first_epoch: int) -> FineTuningData:
-        """What the network learns from and is watched by, on all devices."""
+        """Training and validation data of the network, on all devices."""
         classes = len(self.manifest.classes)
         prepare, features = network.extractor.prepare, self.given.features
         labels = self.manifest.labels[task.learned]
@@ -287,7 +287,7 @@ class FineTuner:
 
 
 def _best_epoch(curves: Mapping[str, Sequence[float]]) -> int:
-    """The number of the epoch whose weights are kept; the first is 1."""
+    """Number of the epoch whose weights are kept; the first is 1."""
     losses = curves.get("validation_loss")
     return int(np.argmin(losses)) + 1 if losses else len(curves["loss"])
 

@@ -1,4 +1,4 @@
-"""What fine-tuning keeps of a network: one file, in a folder of its own."""
+"""Weights of a fine-tuned network: one file, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def keep(
 
 
 def read_curves(directory: Path) -> dict[str, list[float]]:
-    """The curves that were kept.
+    """Curves that were kept.
 
     Raises:
       UserError: the file is damaged.
@@ -70,7 +70,7 @@ def read_curves(directory: Path) -> dict[str, list[float]]:
 
 
 def read_weights(directory: Path) -> list[npt.NDArray[Any]]:
-    """The weights that were kept.
+    """Weights that were kept.
 
     Raises:
       UserError: the file is damaged.

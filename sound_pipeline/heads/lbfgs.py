@@ -26,7 +26,7 @@ _MOST_ATTEMPTS = 20
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Step:
-    """Where the search is.
+    """Place of the search.
 
     Attributes:
       parameters: float32 [n].

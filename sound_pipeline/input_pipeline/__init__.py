@@ -1,1 +1,1 @@
-"""The tf.data graph: paths of recordings to batches of prepared windows."""
+"""Tf.data graph: paths of recordings to batches of prepared windows."""

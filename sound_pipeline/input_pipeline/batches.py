@@ -55,7 +55,7 @@ class DeliveryTracker:
         return self._whole == len(self._is_whole)
 
     def sift(self, batch: Batch) -> Batch:
-        """The batch, with fillers in place of what came before."""
+        """Batch, with fillers in place of what came before."""
         recording = batch.recording.copy()
         columns = (batch.recording.tolist(), batch.window.tolist(), batch.windows.tolist())
         for row, (position, window, windows) in enumerate(zip(*columns, strict=True)):

@@ -58,7 +58,7 @@ def from_workers(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
 
 
 def until_stalled(elements: Iterable[T]) -> Iterator[T]:
-    """The elements that workers of a data service make, to the end or to where nothing comes.
+    """Elements that workers of a data service make, to the end or to where nothing comes.
 
     The dispatcher goes on counting on a worker that has died, and may never come back: without it
     there is no end. So what is waited for after the first element is another within a minute. For

@@ -83,7 +83,7 @@ class WindowReader:
 
     @property
     def decode(self) -> Decode:
-        """What gives every recording in its place, in a graph for `of_graph`."""
+        """Decoder that gives every recording in its place, in a graph for `of_graph`."""
         return decode_file_in_graph if self.data_service else decode_file
 
     def of_graph(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -101,7 +101,7 @@ class WindowReader:
         positions: npt.NDArray[np.int32],
         tracker: DeliveryTracker,
     ) -> Iterator[Batch]:
-        """What comes of the recordings at some positions, until all is there or nothing comes."""
+        """Reads the recordings at some positions, until all is there or nothing comes."""
         elements = _from_workers(dataset, self.data_service) if self.data_service else dataset
         for batch, unsupported in _batches(elements, positions):
             if self.data_service and len(unsupported):
@@ -133,7 +133,7 @@ READ_HERE = WindowReader()
 
 
 def _from_workers(dataset: tf.data.Dataset, address: str) -> Iterator[dict[str, tf.Tensor]]:
-    """What workers make of `window_batches`; ends without what was lost with one of them."""
+    """Batches of `window_batches` made by workers; without those lost with one of them."""
     nothing = {
         name: tf.fill(spec.shape, tf.cast(FILLER, spec.dtype))
         if name == "recording"

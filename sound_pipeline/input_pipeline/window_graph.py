@@ -1,4 +1,4 @@
-"""The tf.data graph from recordings on disk to batches of prepared windows."""
+"""Tf.data graph from recordings on disk to batches of prepared windows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _graph_code = tf.autograph.experimental.do_not_convert
 
 
 def cut_windows(decoded: DecodedAudio, config: FeatureConfig) -> tuple[tf.Tensor, tf.Tensor]:
-    """The windows of one recording that a classifier learns from.
+    """Windows of one recording that a classifier is trained on.
 
     Args:
       decoded: the recording, or why there is none.
@@ -53,7 +53,7 @@ def window_batches(
     batch_size: int,
     plan: Plan | None = None,
 ) -> tf.data.Dataset:
-    """The graph: recordings side by side and ahead of the consumer.
+    """Graph: recordings side by side and ahead of the consumer.
 
     Nothing is resampled, so windows are prepared with others of their own recording, at most
     `batch_size` of them at once; that also makes a window's numbers independent of what else is
@@ -78,7 +78,7 @@ def window_batches(
 
 @dataclasses.dataclass(frozen=True)
 class _WindowGraph:
-    """The steps of `window_batches`; `recording` and so on are the columns of some windows."""
+    """Steps of `window_batches`; `recording` and so on are the columns of some windows."""
 
     decode: Decode
     prepare: Prepare
@@ -96,7 +96,7 @@ class _WindowGraph:
 
     @_graph_code
     def _cut(self, position: tf.Tensor, path: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The windows of one recording."""
+        """Windows of one recording."""
         decoded = self.decode(path)
         if self.plan is not None:
             decoded = _augmented(decoded, position, path, self.plan, self.decode)

@@ -79,7 +79,7 @@ def label(arguments: list[str], values: flags.FlagValues) -> int:
 
 
 def _key(task: LabellingTask) -> str:
-    """What decides the results of a recording, in one word."""
+    """Key of all that decides the results of a recording."""
     decides = {
         "version": sound_pipeline.__version__,
         "model": fingerprint(task.model),
@@ -93,7 +93,7 @@ def _key(task: LabellingTask) -> str:
 
 
 def console() -> None:
-    """The command sound-label."""
+    """Command sound-label."""
     label_flags.define(flags.FLAGS)
     program.run(lambda arguments: label(arguments, flags.FLAGS))
 

@@ -44,7 +44,7 @@ _MOST_THREADS = 4
 
 @dataclass(frozen=True)
 class LabellingTask:
-    """What to label, with what, and how.
+    """Model and settings of labelling recordings.
 
     Attributes:
       model: an exported model's folder.
@@ -140,7 +140,7 @@ def plan_groups(paths: Sequence[str], identities: dict[str, Identity]) -> list[l
 
 
 def summary(results: Sequence[Result]) -> str:
-    """What came out, in a line."""
+    """Summarises the results in a line."""
     events = sum(len(result.events) for result in results)
     empty = sum(bool(result.reason) for result in results)
     bad = sum(bool(result.error) for result in results)

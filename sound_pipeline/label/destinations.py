@@ -1,4 +1,4 @@
-"""Where results go: standard output, one file, or a file a recording."""
+"""Destinations of results: standard output, one file, or a file a recording."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Render = Callable[[Iterable[Result]], str]
 
 
 class Destination(Protocol):
-    """Where results go.
+    """Destination of results.
 
     Attributes:
       journal_path: where what is done is kept; None where nothing can be gone on with.
@@ -108,7 +108,7 @@ class OneFile:
             raise _exists(self._path)
 
     def forget(self, paths: Iterable[str]) -> None:
-        """The file is whole, and replaced as a whole."""
+        """File is whole, and replaced as a whole."""
 
     def add(self, results: Iterable[Result]) -> None:
         """Waits for the end."""
@@ -205,7 +205,7 @@ def make_destination(
     top: int,
     max_hz: float,
 ) -> Destination:
-    """Where results go, by the flags.
+    """Makes the destination that the flags name.
 
     Raises:
       UserError: the flags don't go together, or with the number of recordings.

@@ -87,7 +87,7 @@ def _define_events(values: flags.FlagValues) -> None:
 
 
 def feature_config(features: FeatureConfig, values: flags.FlagValues) -> FeatureConfig:
-    """How a model's recordings are cut.
+    """Features of a model with the hop that the flags ask for.
 
     Args:
       features: the model's own.

@@ -1,4 +1,4 @@
-"""What a run has found, kept so that one that was killed goes on and nothing stale is reused."""
+"""Journal of results, so that a killed run resumes and nothing stale is reused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class EventRow(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What was found in a recording.
+    """Events of a recording, or why it can't be read.
 
     Attributes:
       path: as the user named it.
@@ -73,7 +73,7 @@ def event_row(event: Event, labels: Sequence[str], top: int) -> EventRow:
 
 
 class Identity(NamedTuple):
-    """What tells one version of a file from another."""
+    """Identity of a version of a file."""
 
     size: int
     modified_ns: int
@@ -127,7 +127,7 @@ class Journal:
         return path in self._done
 
     def result(self, path: str, now: Identity) -> Result | None:
-        """What was found in a recording; None where it isn't known, or the file has changed."""
+        """Result of a recording; None where it isn't known, or the file has changed."""
         known, result = self._done.get(path, (None, None))
         return result if known == now else None
 
@@ -162,7 +162,7 @@ class Journal:
             raise self._unwritable(error) from error
 
     def answers(self, group: str) -> list[Floats]:
-        """What the model said of the first batches of a group."""
+        """Answers of the model to the first batches of a group."""
         return self._answers.get(group, [])
 
     def add_answers(self, group: str, answers: Sequence[Floats]) -> None:

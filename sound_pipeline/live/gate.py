@@ -1,4 +1,4 @@
-"""Is something to be heard? One answer for every 10 ms of a stream.
+"""Gate: whether something is to be heard, for every 10 ms of a stream.
 
 webrtcvad alone misses faint crackling and clock ticks, gets used to rain within a moment, and
 takes a loud steady room for speech now and then; level alone hears whatever rises well above the

@@ -71,7 +71,7 @@ class Level:
 
 
 class Output(Protocol):
-    """Where a live session's findings go. Not for several threads at once."""
+    """Output of a live session. Not for several threads at once."""
 
     def level(self, level: Level) -> None:
         """Takes the state of things; many times a second, for those that show it."""

@@ -23,7 +23,7 @@ _QUIET_SECONDS = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class SegmentConfig:
-    """When a segment begins and ends, and how often its sound is labelled.
+    """Begin, end and hop of segments.
 
     Attributes:
       trigger_frames: active frames of 10 ms in a row that open a segment.

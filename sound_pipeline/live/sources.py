@@ -1,4 +1,4 @@
-"""Where live sound comes from: blocks of a microphone, or of a recording replayed like one."""
+"""Sources of live sound: blocks of a microphone, or of a recording replayed like one."""
 
 from __future__ import annotations
 
@@ -172,5 +172,5 @@ class Clock:
         self._at = datetime.now().astimezone() - age
 
     def time_of(self, position_seconds: float) -> datetime:
-        """When the sound at a position of the stream was made."""
+        """Time at which the sound at a position of the stream was made."""
         return self._at - timedelta(seconds=self._end / self._rate - position_seconds)

@@ -313,5 +313,5 @@ class TerminalView:
 
 
 def _share(level_db: float) -> float:
-    """Where a level lies on the meter, 0..1."""
+    """Place of a level on the meter, 0..1."""
     return min(max(1.0 - level_db / _METER_FLOOR_DB, 0.0), 1.0)

@@ -254,7 +254,7 @@ class EventTracker:
 
     @staticmethod
     def _changed_at(open_: _Open, window: Window) -> int:
-        """Where a change that a window brings is dated to; never before where an earlier would."""
+        """Dates a change that a window brings; never before where an earlier would be dated."""
         return max(open_.span.start, min(round(open_.evidence.middle), window.active_until))
 
     def _complete(self, span: _Span, end: int) -> list[Event]:
@@ -278,7 +278,7 @@ class EventTracker:
         return [self._event(held.start, held.end, held.label, held.score)]
 
     def _earliest_next(self, open_: _Open, window: Window) -> float:
-        """Where sound that may continue the event held back starts; inf if none can."""
+        """Start of sound that may continue the event held back; inf if none can."""
         span = open_.span
         # Later windows may reach back as far as this one, to an unknown sound a window farther.
         reach = window.end - window.start if span.label == NO_LABEL else 0

@@ -1,1 +1,1 @@
-"""The whole path as one module: exported, and loaded again."""
+"""Whole path as one module: exported, and loaded again."""

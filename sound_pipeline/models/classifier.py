@@ -1,4 +1,4 @@
-"""The whole path as one module: waveform in, scores out."""
+"""Whole path as one module: waveform in, scores out."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class SoundClassifier(tf.Module):
     def each_window(
         self, windows: tf.Tensor, sample_rate_hz: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What `scores` and `embedding` say of each of many whole windows, and how loud it is.
+        """Scores, embedding and power of each of many whole windows.
 
         Args:
           windows: float32 [batch, samples], each exactly one window long. Samples that are not
@@ -116,7 +116,7 @@ class SoundClassifier(tf.Module):
         return tf.nn.softmax(self.head(self._embed_at_once(usable(windows), rate)))
 
     def embedding(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
-        """The mean embedding of each recording's audible windows: float32 [batch, D].
+        """Mean embedding of each recording's audible windows: float32 [batch, D].
 
         Args:
           waveform: float32 [batch, samples], -1..1.

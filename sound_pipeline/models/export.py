@@ -1,4 +1,4 @@
-"""The exported SavedModel: raw waveforms in, scores out, nothing but core TensorFlow ops inside."""
+"""Exported SavedModel: raw waveforms in, scores out, nothing but core TensorFlow ops inside."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[st
 
 
 class _Exported(tf.Module):
-    """What a loaded model looks like from outside."""
+    """Interface of a loaded model."""
 
     def __init__(self, classifier: SoundClassifier, labels_file: tf.saved_model.Asset) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class _Exported(tf.Module):
 
 
 def _checked(sample_rate: tf.Tensor) -> tf.Tensor:
-    """The rate, where a spectrogram can be made at it."""
+    """Rate, where a spectrogram can be made at it."""
     in_range = (sample_rate >= MIN_SAMPLE_RATE_HZ) & (sample_rate <= MAX_SAMPLE_RATE_HZ)
     message = f"sample_rate must lie between {MIN_SAMPLE_RATE_HZ} and {MAX_SAMPLE_RATE_HZ} Hz, not"
     with tf.control_dependencies([tf.debugging.Assert(in_range, [message, sample_rate])]):

@@ -1,4 +1,4 @@
-"""What an exported model says of itself beside the graph; read without TensorFlow."""
+"""Metadata of an exported model, read without TensorFlow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LITE_SUFFIX = ".tflite"
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a program must know of a model before it is loaded.
+    """Labels, window, threshold and features of a model.
 
     Attributes:
       labels: the names of the classes, in the order of the scores.
@@ -78,7 +78,7 @@ def _benefits_from_low_precision(values: dict[str, Any]) -> bool:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """The metadata that `export_model` wrote, of a SavedModel or of a .tflite file made of it."""
+    """Metadata that `export_model` wrote, of a SavedModel or of a .tflite file made of it."""
     if is_lite(path):
         with zipfile.ZipFile(path) as files:
             text = files.read(METADATA_FILE.name).decode()
@@ -116,7 +116,7 @@ def _check_lite(path: Path) -> None:
 
 
 def fingerprint(directory: Path) -> str:
-    """What tells a model from all others: a hash of its files, 64 hexadecimal digits."""
+    """Hash of a model's files: 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for path in sorted(path for path in directory.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(directory).as_posix()}\0".encode())

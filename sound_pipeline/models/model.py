@@ -59,7 +59,7 @@ class Model:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the scores."""
+        """Names of the classes, in the order of the scores."""
         return self.info.labels
 
     def label(
@@ -70,7 +70,7 @@ class Model:
         unknown: bool = False,
         hop_seconds: float | None = None,
     ) -> list[Event]:
-        """The events of a recording of any length, in constant memory for a file.
+        """Events of a recording of any length, in constant memory for a file.
 
         Args:
           sound: a path, or a waveform and its rate.
@@ -92,12 +92,12 @@ class Model:
         return find_events(windows, self.labels, config)[0]
 
     def windows(self, sound: Sound, *, hop_seconds: float | None = None) -> WindowScores:
-        """The scores of every window of a recording; arguments and errors as in `label`."""
+        """Scores of every window of a recording; arguments and errors as in `label`."""
         features = with_window_hop(self.info.features, hop_seconds)
         return self._ask(sound, features, self.window_scores).as_scores(features)
 
     def embed(self, sound: Sound) -> Floats:
-        """The mean embedding of a recording's windows: float32 [D].
+        """Mean embedding of a recording's windows: float32 [D].
 
         Windows that are quiet beside the loudest are left out, as in training.
 
@@ -113,7 +113,7 @@ class Model:
         return np.asarray(audible.mean(axis=0))
 
     def scores(self, waveform: Floats, sample_rate_hz: int) -> Floats:
-        """The score of every class: float32 [classes], which sum to 1.
+        """Score of every class: float32 [classes], which sum to 1.
 
         Args:
           waveform: float32 [samples], -1..1; padded with silence where shorter than a window.
@@ -131,7 +131,7 @@ class Model:
         return self._each_window("embedding", windows, sample_rate_hz)
 
     def image(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
-        """The first window in the colours of the model's colormap: uint8 [299, 299, 3], RGB."""
+        """First window in the colours of the model's colormap: uint8 [299, 299, 3], RGB."""
         (images,) = self._call("spectrogram", ["image"], waveform[np.newaxis], sample_rate_hz)
         return np.asarray(images[0], np.uint8)
 

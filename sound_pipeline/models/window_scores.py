@@ -29,7 +29,7 @@ from sound_pipeline.system.arrays import Floats
 
 
 class BatchAnswer(NamedTuple):
-    """What a model says of a batch of windows.
+    """Answer of a model to a batch of windows.
 
     Attributes:
       values: float32 [batch, size], scores or embeddings.
@@ -67,7 +67,7 @@ class _Item(NamedTuple):
 
 @dataclass
 class WindowAnswers:
-    """What was said of the windows of one recording, in their order, and the windows' places.
+    """Answers for the windows of one recording, in their order, and the windows' places.
 
     Attributes:
       sample_rate_hz: of the recording.
@@ -84,7 +84,7 @@ class WindowAnswers:
     answers: list[Floats] = field(default_factory=list)
 
     def is_audible(self, features: FeatureConfig) -> npt.NDArray[np.bool_]:
-        """Which windows are not quiet beside the loudest: bool [windows]."""
+        """Whether windows are not quiet beside the loudest: bool [windows]."""
         power = np.array(self.power, np.float32)
         return np.asarray(audible_windows(power[np.newaxis], features.windows.quiet_db)[0])
 
@@ -117,7 +117,7 @@ class Batches:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="asking")
 
     def __enter__(self) -> Batches:
-        """The batches themselves."""
+        """Batches themselves."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -229,7 +229,7 @@ class _ReadAhead:
         self._threads.shutdown(cancel_futures=True)
 
     def __next__(self) -> Iterator[_Item | UnreadableError]:
-        """The windows of the next recording; ends with an error where it can't be read."""
+        """Windows of the next recording; ends with an error where it can't be read."""
         while len(self._started) < self._ahead and (path := next(self._paths, None)) is not None:
             window_samples = (
                 self._features.windows.seconds * self._features.spectrogram.sample_rate_hz

@@ -1,1 +1,1 @@
-"""What a run leaves for people to look at: pages, images, TensorBoard and comparisons."""
+"""Report of a run: pages, images, TensorBoard and comparisons."""

@@ -1,4 +1,4 @@
-"""Where values lie on a line chart: geometry only, drawn as SVG by the page's template."""
+"""Geometry of line charts, drawn as SVG by the page's template."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plot:
-    """The axes of a chart, both from 0, in an SVG drawing whose origin is the top left corner.
+    """Axes of a chart, both from 0, in an SVG drawing whose origin is the top left corner.
 
     Lengths are SVG units: pixels where the drawing is shown as wide as `width`, the narrowest
     that the page makes it.

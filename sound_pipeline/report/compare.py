@@ -90,7 +90,7 @@ def read_runs(directories: Sequence[str]) -> list[Run]:
 
 
 def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """The values, run by run, of the configuration's fields that are not the same in all.
+    """Values, run by run, of the configuration's fields that are not the same in all.
 
     A field that a run doesn't have, being of another version, is None there.
     """
@@ -190,7 +190,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _matched(a: Run, b: Run) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
-    """The rows of the same clips in both, and which of them are so by their names alone."""
+    """Rows of the same clips in both, and which of them are so by their names alone."""
     paths_a, paths_b = a.predictions.paths.tolist(), b.predictions.paths.tolist()
     row_in_b = {path: row for row, path in enumerate(paths_b)}
     pairs = [(row, row_in_b[path], False) for row, path in enumerate(paths_a) if path in row_in_b]
@@ -205,7 +205,7 @@ def _matched(a: Run, b: Run) -> tuple[Rows, Rows, npt.NDArray[np.bool_]]:
 
 
 def _folders(run: Run) -> list[str]:
-    """The folders that recordings were found below; '' for none."""
+    """Folders that recordings were found below; '' for none."""
     data_dir = run.config.get("dataset.data_dir") or ""
     data_dir = data_dir or os.path.dirname(run.config.get("dataset.manifest") or "") or "."
     folders = [data_dir, run.config.get("dataset.background_dir") or ""]

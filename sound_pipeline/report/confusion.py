@@ -1,4 +1,4 @@
-"""The confusion matrix as an image."""
+"""Confusion matrix as an image."""
 
 from __future__ import annotations
 

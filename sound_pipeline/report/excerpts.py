@@ -47,7 +47,7 @@ class Excerpt:
 
 
 def excerpts(predictions: Predictions, rows: Sequence[int], config: FeatureConfig) -> list[Excerpt]:
-    """The recordings in some rows, read again from disk, in the order given.
+    """Recordings in some rows, read again from disk, in the order given.
 
     Raises:
       UserError: a recording can't be read any more.
@@ -92,6 +92,6 @@ def most_confident_mistakes(predictions: Predictions, count: int) -> list[int]:
 
 
 def one_of_each_class(predictions: Predictions) -> list[int]:
-    """The first row of each class that was tested, in the order of `classes`."""
+    """First row of each class that was tested, in the order of `classes`."""
     classes, first = np.unique(predictions.truth, return_index=True)
     return [int(row) for row in first[classes >= 0]]

@@ -1,4 +1,4 @@
-"""The page of a run, report.html: one file that needs nothing else, opened from disk."""
+"""Page of a run, report.html: one file that needs nothing else, opened from disk."""
 
 from __future__ import annotations
 
@@ -100,13 +100,13 @@ def _decimal(value: float | None, digits: int = 2) -> str:
 
 
 def _breakable(name: str) -> Markup:
-    """The name with leave to break the line where a word in it ends."""
+    """Name with leave to break the line where a word in it ends."""
     parts = re.split(r"(?<=[_\-./\\])(?=[^_\-./\\])", name)
     return Markup("<wbr>").join(escape(part) for part in parts)
 
 
 def _clips(figures: Mapping[str, Any]) -> list[int]:
-    """The tested recordings of each class."""
+    """Tested recordings of each class."""
     return [of_class["clips"] for of_class in figures["per_class"].values()]
 
 
@@ -152,7 +152,7 @@ class _Confusion:
 
 
 def _confusions(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> list[_Confusion]:
-    """The commonest, most clips first."""
+    """Commonest, most clips first."""
     found = [
         _Confusion(label, predicted, count, sum(row))
         for label, row in zip(classes, matrix, strict=True)
@@ -176,7 +176,7 @@ class _Line:
 
 @dataclasses.dataclass(frozen=True)
 class _Chart:
-    """The learning curves of one fold."""
+    """Learning curves of one fold."""
 
     fold: str
     plot: Plot
@@ -243,7 +243,7 @@ def _cards(mistakes: Sequence[Excerpt]) -> list[_Card]:
 
 
 def _settings(config: RunConfig) -> dict[str, dict[str, str]]:
-    """The configuration as words, by section and name."""
+    """Configuration as words, by section and name."""
     values = dataclasses.asdict(config)
     nested = {name: value for name, value in values.items() if isinstance(value, dict)}
     others = {name: value for name, value in values.items() if name not in nested}

@@ -1,4 +1,4 @@
-"""The files of a run that people look at."""
+"""Files of a run that people look at."""
 
 from __future__ import annotations
 

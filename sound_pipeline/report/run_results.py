@@ -1,4 +1,4 @@
-"""What a finished run has found out."""
+"""Results of a finished run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which devices and processes work together: tf.distribute, by the word of --strategy."""
+"""Selects the tf.distribute strategy named by --strategy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Devices:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What processes do together is done inside.
+        """Context in which processes work together.
 
         Raises:
           UserError: another process has gone away; the work then ends in all of them.
@@ -71,7 +71,7 @@ class Devices:
 
 
 def make_devices(strategy: str) -> Devices:
-    """The devices that --strategy names.
+    """Devices that --strategy names.
 
     `multi_worker` must be made before TensorFlow has done anything in this process, and waits for
     the other processes. They are those of the environment variable TF_CONFIG.

@@ -49,7 +49,7 @@ def group(
 def help_text(
     description: str, full: bool, values: flags.FlagValues = flags.FLAGS, width: int = _WIDEST
 ) -> str:
-    """The help of a program.
+    """Help of a program.
 
     Args:
       description: what it does.
@@ -69,7 +69,7 @@ def help_text(
     order = sorted(groups, key=lambda heading: (heading != "", heading == _ABSL))
     parts = [description.strip()]
     for heading in order:
-        lines = [f"{heading}:"] if heading else []
+        lines = [f"{heading or 'Flags'}:"]
         lines += [_entry(flag, width) for flag in groups[heading]]
         parts.append("\n".join(lines))
     more = f"--helpfull lists {hidden} flags more; " if hidden else ""
@@ -104,7 +104,7 @@ class _HelpFlag(flags.BooleanFlag):  # type: ignore[misc]
 
 
 def place(flag: flags.Flag[Any], values: flags.FlagValues) -> Place:
-    """Where a flag is listed; one that nobody put under a heading is everyday, unless absl's."""
+    """Place of a flag; one that nobody put under a heading is everyday, unless absl's."""
     found = _PLACES.get(flag)
     if found is not None:
         return found

@@ -39,7 +39,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
 
 
 def from_json(kind: type[T], text: str) -> T:
-    """The inverse of `to_json`."""
+    """Inverse of `to_json`."""
     return from_mapping(kind, json.loads(text))
 
 

@@ -169,7 +169,7 @@ def _write(builder: flatbuffers.Builder, fields: _Fields) -> int:
 
 
 def _number(builder: flatbuffers.Builder, value: _Value) -> _Number:
-    """What stands in a table for a value: the number, or the offset of what is written for it."""
+    """Entry of a value in a table: the number, or the offset of what is written for it."""
     if isinstance(value, _Number):
         return value
     if isinstance(value, str):

@@ -1,1 +1,1 @@
-"""The run behind train.py."""
+"""Run behind train.py."""

@@ -1,4 +1,4 @@
-"""The networks of a run: as they came, or fine-tuned for each part of the data set."""
+"""Networks of a run: as they came, or fine-tuned for each part of the data set."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Extraction:
     reader: WindowReader = READ_HERE
 
     def pretrained(self) -> Embedded:
-        """The extractor that a run names, and what it makes of the recordings untuned.
+        """Extractor that a run names, and what it makes of the recordings untuned.
 
         With `config.augmented_copies` also of changed copies of the recordings.
 
@@ -145,7 +145,7 @@ class Extraction:
         return tuned | {FINAL: final}
 
     def fine_tuned(self, tuned: Sequence[FineTunedNetwork], base: Embedded) -> Embedded:
-        """What an extractor became by fine-tuning, and what it makes of the recordings now.
+        """Loads what an extractor became by fine-tuning, and embeds the recordings by it.
 
         Args:
           tuned: a value of `fine_tune`.

@@ -1,4 +1,4 @@
-"""The main job: recordings to an evaluated, exported model."""
+"""Main job: recordings to an evaluated, exported model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Evaluated:
-    """What a run has found out about its extractor.
+    """Results of evaluating a run's extractor.
 
     Attributes:
       results: how each split's head did.
@@ -119,7 +119,7 @@ def _evaluate(extraction: Extraction) -> _Evaluated:
 def _final_model(
     extraction: Extraction, evaluated: _Evaluated
 ) -> tuple[SoundClassifier, Calibration]:
-    """The model to export, and what its scores were calibrated by."""
+    """Model to export, and what its scores were calibrated by."""
     config, manifest = extraction.config, extraction.manifest
     head, held_back = _final_head(config, manifest, evaluated.final.embeddings, evaluated.results)
     calibration = calibrate(manifest, held_back)
@@ -137,7 +137,7 @@ def _figures(
     predictions: Predictions,
     calibration: Calibration,
 ) -> dict[str, Any]:
-    """What metrics.json holds, but for the seconds that the run took."""
+    """Contents of metrics.json, but for the seconds that the run took."""
     figures = _about(extraction, evaluated.final) | summarise(
         predictions, {result.name: result.calibration for result in evaluated.results}
     )
@@ -157,7 +157,7 @@ def _results(
     figures: Mapping[str, Any],
     command: str,
 ) -> RunResults:
-    """What the report is made of."""
+    """Collects what the report is made of."""
     curves = {result.name: result.curves for result in evaluated.results}
     tested = np.concatenate([result.tested.recordings for result in evaluated.results])
     return RunResults(
@@ -198,7 +198,7 @@ def _export(
 def _tuning_curves(
     tuned: Mapping[str, Sequence[FineTunedNetwork]],
 ) -> dict[str, dict[str, list[float]]]:
-    """The losses of every fine-tuned network, by the name of its curve."""
+    """Losses of every fine-tuned network, by the name of its curve."""
     return {
         f"{name}, fine-tuning{f' {number}' if len(parts) > 1 else ''}": part.curves
         for name, parts in tuned.items()
@@ -207,7 +207,7 @@ def _tuning_curves(
 
 
 def _help(extraction: Extraction) -> None:
-    """What a process that isn't the chief does: its share of the fine-tuning."""
+    """Does the fine-tuning of a process that isn't the chief."""
     extraction.fine_tune(extraction.pretrained())
     # Until the chief is done: it takes a process that goes away for a failure.
     extraction.devices.wait_for_all()
@@ -219,9 +219,9 @@ def _final_head(
     embeddings: Embeddings,
     results: Sequence[FoldResult],
 ) -> tuple[AnyHead, list[HeldOutScores]]:
-    """The head to export, and what heads said about recordings held back from them.
+    """Head to export, and what heads said about recordings held back from them.
 
-    It has learned from every recording. What the figures are made of is not among the latter.
+    It has trained on every recording. What the figures are made of is not among the latter.
     """
     held_back = [result.validation for result in results]
     everything = np.arange(len(manifest.recordings))
@@ -230,7 +230,7 @@ def _final_head(
     )
     final = train_head(manifest, embeddings, training, validation, config.head)
     if config.fine_tune:
-        # The network has learned from what this head was held back from.
+        # The network has trained on what this head was held back from.
         return final.head, held_back
     return final.head, [final.validation, *held_back]
 

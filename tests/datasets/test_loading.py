@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sound_pipeline.datasets import DatasetConfig, folders, load_manifest, load_shard, loading
-from sound_pipeline.datasets.shares import Shard
+from sound_pipeline.datasets.shards import Shard
 from sound_pipeline.datasets.sources import list_recordings
 from tests.e2e import tiny_data
 from tests.helpers.user_errors import error_of

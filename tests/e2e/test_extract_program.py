@@ -137,7 +137,6 @@ def test_training_finds_what_was_merged(tmp_path: Path) -> None:
     trained = programs.train(
         *flags,
         "--evaluate=holdout",
-        "--epochs=3",
         f"--output_dir={tmp_path}/run",
         cache=tmp_path / "--merge",
     )
@@ -168,6 +167,6 @@ def test_bad_flags(tmp_path: Path, words: Sequence[str], said: str) -> None:
 
 def test_help_shows_the_flags_of_training(tmp_path: Path) -> None:
     shown = programs.run("-X", "importtime", *PROGRAM, "--help", cache=tmp_path)
-    for flag in ("--shard:", "--dataset:", "--window_seconds:", "--precision:", "--cache_dir:"):
+    for flag in ("--shard=", "--dataset=", "--window_seconds=", "--precision=", "--cache_dir="):
         assert flag in shown.out
     assert "tensorflow" not in shown.err

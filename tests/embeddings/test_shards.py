@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from sound_pipeline.datasets.content_keys import content_keys
-from sound_pipeline.datasets.shares import Shard
+from sound_pipeline.datasets.shards import Shard
 from sound_pipeline.embeddings import jobs, shard_files
 from sound_pipeline.embeddings.embed import embed_recordings, open_store
 from sound_pipeline.embeddings.settings import EmbeddingSettings

@@ -497,7 +497,7 @@ def test_help_is_there_at_once() -> None:
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert "python -m sound_pipeline.report compare RUN RUN..." in done.stdout
-    assert "--output:" in done.stdout
+    assert "--output=" in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "sound_pipeline.system.program" in imported
     # They take seconds.

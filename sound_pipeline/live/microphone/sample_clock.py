@@ -59,7 +59,7 @@ class SampleClock:
 
     @property
     def captured_at(self) -> float:
-        """When the last sample was captured (`time.monotonic()`), up to a constant delay.
+        """Time at which the last sample was captured (`time.monotonic()`), up to a constant delay.
 
         Free of the callbacks' jitter, and never after the last one.
         """

@@ -1,4 +1,4 @@
-"""When a silent device counts as frozen, and when to try again."""
+"""Watchdog of silent devices: when one counts as frozen, and when to try again."""
 
 from __future__ import annotations
 

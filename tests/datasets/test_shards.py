@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sound_pipeline.datasets.shares import Shard, parse_shard
+from sound_pipeline.datasets.shards import Shard, parse_shard
 from sound_pipeline.errors import UserError
 
 

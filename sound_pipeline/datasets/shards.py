@@ -23,11 +23,11 @@ class Shard:
     """Every `of`-th recording, from one on: as many for each machine, of all classes.
 
     Attributes:
-      number: which share, from 1.
+      number: which shard, from 1.
       of: how many there are.
 
     Raises:
-      UserError: there is no such share.
+      UserError: there is no such shard.
     """
 
     number: int
@@ -51,7 +51,7 @@ class Shard:
         return f"{self.number:05d}-of-{self.of:05d}"
 
     def positions(self, recordings: int) -> npt.NDArray[np.int64]:
-        """Those of its recordings among all: int64 [share], ascending."""
+        """Those of its recordings among all: int64 [shard], ascending."""
         return np.arange(self.number - 1, recordings, self.of)
 
     def take(self, recordings: Iterable[_Item]) -> Iterator[_Item]:
@@ -60,7 +60,7 @@ class Shard:
 
 
 def parse_shard(text: str) -> Shard:
-    """Share that --shard names.
+    """Shard that --shard names.
 
     Raises:
       UserError: it names none.
