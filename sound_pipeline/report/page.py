@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -244,15 +244,19 @@ def _cards(mistakes: Sequence[Excerpt]) -> list[_Card]:
 
 def _settings(config: RunConfig) -> dict[str, dict[str, str]]:
     """Configuration as words, by section and name."""
-    values = dataclasses.asdict(config)
-    nested = {name: value for name, value in values.items() if isinstance(value, dict)}
-    others = {name: value for name, value in values.items() if name not in nested}
-    sections = {"Data set": nested.pop("dataset"), "Run": others}
-    sections |= {name.capitalize(): value for name, value in nested.items()}
+    titles = {"": "Run", "dataset": "Data set"}
     return {
-        section: {name: _in_words(value) for name, value in of_section.items()}
-        for section, of_section in sections.items()
+        titles.get(name, name.replace("_", " ").capitalize()): values
+        for name, values in _sections("", dataclasses.asdict(config))
     }
+
+
+def _sections(name: str, values: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Values of a configuration, and then of those nested in it."""
+    nested = {field: value for field, value in values.items() if isinstance(value, dict)}
+    yield name, {field: _in_words(value) for field, value in values.items() if field not in nested}
+    for field, inner in nested.items():
+        yield from _sections(field, inner)
 
 
 def _in_words(value: Any) -> str:

@@ -224,11 +224,12 @@ def test_float16_scales_its_losses(place: Place) -> None:
     [
         {"config": dataclasses.replace(CONFIG, label_smoothing=0.2)},
         {"head": dataclasses.replace(HEAD, class_weights="none")},
-        {"features": SHORT},
         {"augmentation": AugmentationConfig(("noise",), max_snr_db=30.0)},
     ],
 )
-def test_the_key_is_of_all_that_decides(place: Place, changes: dict[str, Any]) -> None:
+def test_the_key_is_of_all_that_decides(
+    place: Place, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def key(
         tuner: FineTuner,
         learned: np.ndarray = place.training,
@@ -247,6 +248,8 @@ def test_the_key_is_of_all_that_decides(place: Place, changes: dict[str, Any]) -
     assert same != key(tuner, watched=place.validation[1:])
     assert same != key(tuner, precision="bfloat16")
     assert same != key(tuner, epochs=2)
+    monkeypatch.setattr(place.base, "config", SHORT)
+    assert same != key(tuner)
 
 
 def test_what_can_not_learn_is_refused(place: Place, tmp_path: Path) -> None:

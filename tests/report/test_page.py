@@ -6,7 +6,7 @@ import dataclasses
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -335,15 +335,18 @@ def test_unreadable_recordings_are_named_with_their_reasons(tmp_path: Path) -> N
     assert rows == [["File", "Why"], ["a/b.wav", "it is empty"], ["c.ogg", "it ends early"]]
 
 
+def names_in(values: dict[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        yield from names_in(value) if isinstance(value, dict) else (name,)
+
+
 def test_the_whole_configuration_is_there(tmp_path: Path) -> None:
     root = written(tmp_path)
     assert root.at("command").text == example_runs.COMMAND
     rows = [tuple(cells(row)) for row in root.at("configuration").all("tr")]
     assert set(example_runs.VERSIONS.items()) <= set(rows)
     config = dataclasses.asdict(example_runs.config())
-    nested = [part for part in config.values() if isinstance(part, dict)]
-    names = [name for part in nested for name in part]
-    names += [name for name, value in config.items() if not isinstance(value, dict)]
+    names = list(names_in(config))
     shown = [
         name for name, _ in rows if name not in ("Setting", "Software", *example_runs.VERSIONS)
     ]
