@@ -10,9 +10,11 @@ is named with the reason, and the exit status is then 1.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -71,9 +73,10 @@ def label(arguments: list[str], values: flags.FlagValues) -> int:
     journal = Journal(destination.journal_path, _key(task)) if destination.journal_path else None
 
     destination.check(journal, values.overwrite)
-    if journal:
-        journal.open()
-    results = label_all(task, [one.path for one in found], destination, journal)
+    with contextlib.closing(journal) if journal else contextlib.nullcontext():
+        if journal:
+            journal.open()
+        results = label_all(task, [one.path for one in found], destination, journal)
     logger.info("%s", summary(results))
     return program.EXIT_ERROR if any(result.error for result in results) else 0
 
@@ -99,4 +102,6 @@ def console() -> None:
 
 
 if __name__ == "__main__":
+    # Messages and --help then name what was typed rather than __main__.py.
+    sys.argv[0] = "python -m sound_pipeline.label"
     console()

@@ -108,7 +108,9 @@ def test_killed_at_any_time_it_goes_on_to_the_same_result(model: Path, tmp_path:
 def test_an_error_is_one_line(model: Path, folder: Path) -> None:
     words = (*PROGRAM, str(model), str(folder), "--format=audacity")
     outcome = programs.run_here(*words, cache=folder)
-    programs.assert_refused(outcome, "label.py", "--format=audacity", "give --output_dir")
+    programs.assert_refused(
+        outcome, "python -m sound_pipeline.label", "--format=audacity", "give --output_dir"
+    )
     assert outcome.out == "" and outcome.err.count("\n") == 1
 
 

@@ -202,6 +202,7 @@ def train_on_four_folds(extractor: str, esc10: Path, folder: Path, cache: Path) 
         f"--data_dir={esc10}",
         f"--extractor={extractor}",
         "--evaluate=holdout",
+        "--test_folds=4",
         f"--output_dir={folder / 'run'}",
         cache=cache,
     )
