@@ -90,13 +90,11 @@ class Extractor(tf.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
         """Prepared windows to embeddings: float32 [batch, embedding_size].
 
         Args:
           prepared: what `prepare` gives.
-          training: whether a network that can tell the difference behaves as in training: batch
-            normalisation goes by this batch, and dropout drops.
         """
 
 

@@ -33,7 +33,7 @@ class CombinedExtractor(Extractor):
         """Prepares windows for each of the parts."""
         return tuple(part.prepare(waveform, sample_rate_hz) for part in self._parts)
 
-    def __call__(self, prepared: tuple[tf.Tensor, ...], training: bool = False) -> tf.Tensor:
+    def __call__(self, prepared: tuple[tf.Tensor, ...]) -> tf.Tensor:
         """Windows prepared for each part to embeddings float32 [batch, embedding_size]."""
-        embeddings = [part(own, training) for part, own in zip(self._parts, prepared, strict=True)]
+        embeddings = [part(own) for part, own in zip(self._parts, prepared, strict=True)]
         return tf.concat(embeddings, axis=1)

@@ -62,7 +62,7 @@ class GaborExtractor(Extractor):
         spectrogram = log_mel.log_mel(waveform, sample_rate_hz, self.config)
         return image.grey_image(spectrogram, HEIGHT, self.width, self.config)
 
-    def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
         """Grey images float32 [batch, 150, width] to embeddings float32 [batch, 800]."""
         statistics = [_pooled_moments(_bands(prepared)[..., None], BANDS)]
         for wavelength, stride in SCALES:

@@ -23,12 +23,11 @@ class HubFunction(NamedTuple):
     """A function of a module that takes one tensor.
 
     Attributes:
-      call: the tensor, and whether the module is to behave as in training (those that can't tell
-        the difference don't), to whatever it gives.
+      call: the tensor to whatever the module gives of it; never as in training.
       spec: what the tensor must be.
     """
 
-    call: Callable[[tf.Tensor, bool], Any]
+    call: Callable[[tf.Tensor], Any]
     spec: tf.TensorSpec
 
     def tried(self, tensor: tf.Tensor) -> Any:
@@ -38,7 +37,7 @@ class HubFunction(NamedTuple):
         only be called by one that has been told which it is.
         """
         strategy = tf.distribute.get_strategy()
-        answer = strategy.run(tf.function(self.call, autograph=False), args=(tensor, False))
+        answer = strategy.run(tf.function(self.call, autograph=False), args=(tensor,))
         return tf.nest.map_structure(
             lambda values: strategy.experimental_local_results(values)[0], answer
         )
@@ -136,12 +135,11 @@ def _single_input_functions(module: Any) -> Iterator[HubFunction]:
                 yield HubFunction(partial(_call_signature, signature, key), spec)
 
 
-def _call_object(module: Any, trains: bool, tensor: tf.Tensor, training: bool) -> Any:
-    return module(tensor, training=training) if trains else module(tensor)
+def _call_object(module: Any, trains: bool, tensor: tf.Tensor) -> Any:
+    return module(tensor, training=False) if trains else module(tensor)
 
 
-def _call_signature(signature: Any, key: str, tensor: tf.Tensor, training: bool) -> Any:
-    del training
+def _call_signature(signature: Any, key: str, tensor: tf.Tensor) -> Any:
     return signature(**{key: tensor})
 
 

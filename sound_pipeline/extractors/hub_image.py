@@ -65,9 +65,9 @@ class HubImageExtractor(Extractor):
         """Image: float32 [batch, height, width, 3], 0..1; see `image.coloured_image`."""
         return image.coloured_image(waveform, sample_rate_hz, self.height, self.width, self.config)
 
-    def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
         """Pictures to embeddings float32 [batch, embedding_size]."""
-        vectors = _vector(self._function.call(prepared, training))
+        vectors = _vector(self._function.call(prepared))
         return tf.ensure_shape(vectors, [None, self.embedding_size])
 
 

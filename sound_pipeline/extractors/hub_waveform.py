@@ -5,7 +5,6 @@ YAMNet: Plakal and Ellis, github.com/tensorflow/models/tree/master/research/audi
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -65,19 +64,19 @@ class HubWaveformExtractor(Extractor):
         resampled = resample(waveform, sample_rate_hz, MODULE_RATE_HZ, self.samples)
         return tf.ensure_shape(resampled, [None, self.samples])
 
-    def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
         """Windows at 16 kHz float32 [batch, samples] to embeddings float32 [batch, 2 * numbers]."""
         # Vectorising is refused by TensorFlow (depthwise convolutions, as YAMNet has); one window
         # after the other takes one and a half times as long.
         return tf.map_fn(
-            partial(self._pooled, training),
+            self._pooled,
             prepared,
             fn_output_signature=tf.TensorSpec([self.embedding_size], tf.float32),
         )
 
-    def _pooled(self, training: bool, window: tf.Tensor) -> tf.Tensor:
+    def _pooled(self, window: tf.Tensor) -> tf.Tensor:
         """[samples] -> [embedding_size]."""
-        frames = _frames(self._function.call(window, training))
+        frames = _frames(self._function.call(window))
         pooled = [tf.reduce_mean(frames, axis=0), tf.reduce_max(frames, axis=0)]
         return tf.ensure_shape(tf.concat(pooled, axis=0), [self.embedding_size])
 

@@ -51,10 +51,10 @@ class PiecesExtractor(Extractor):
         prepared = self._of_piece.prepare(pieces, sample_rate_hz)
         return tf.reshape(prepared, [-1, self.pieces, *prepared.shape[1:]])
 
-    def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
         """Prepared windows to embeddings float32 [batch, pieces * D of a piece]."""
         pieces = tf.reshape(prepared, [-1, *prepared.shape[2:]])
-        embeddings = self._of_piece(pieces, training)
+        embeddings = self._of_piece(pieces)
         return tf.reshape(embeddings, [-1, self.embedding_size])
 
 

@@ -23,6 +23,14 @@ from sound_pipeline.system.precision import computing_in
 # weight, where fillers count nothing.
 _METRIC = "cross_entropy"
 
+WARM_UP_FRACTION = 0.1
+"""Fraction of all steps in which the learning rate rises from zero, before a cosine."""
+WEIGHT_DECAY = 0.01
+"""Fraction of a kernel that AdamW's step of learning rate 1 takes off (Loshchilov and Hutter,
+Decoupled Weight Decay Regularization, 2019)."""
+LABEL_SMOOTHING = 0.1
+"""Fraction of each label that is spread over all classes (Szegedy et al. 2016)."""
+
 
 class FineTuningData(NamedTuple):
     """Data sets of (prepared, label, weight) to train and watch a network on; see examples.py.
@@ -76,7 +84,6 @@ class FineTuningModel(tf_keras.Model):
         config = plan.config
         self.extractor = extractor
         self.head = head
-        self._batch_norm = config.batch_norm
         self._steps = plan.steps
         self._precision = plan.precision
         self._learning = [*chosen, head.kernel, head.bias]
@@ -90,7 +97,7 @@ class FineTuningModel(tf_keras.Model):
         self.compile(
             optimizer=_optimizer(plan, self._learning),
             loss=tf_keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=config.label_smoothing
+                from_logits=True, label_smoothing=LABEL_SMOOTHING
             ),
             weighted_metrics=[
                 tf_keras.metrics.CategoricalCrossentropy(name=_METRIC, from_logits=True)
@@ -104,8 +111,7 @@ class FineTuningModel(tf_keras.Model):
 
     def call(self, prepared: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Prepared windows to logits float32 [batch, classes]."""
-        embedding = self.extractor(prepared, bool(training) and self._batch_norm)
-        return self.head(embedding)
+        return self.head(self.extractor(prepared))
 
     def weights_kept(self) -> list[npt.NDArray[Any]]:
         """Values of `extractor.weights`, those of the best epoch where it was watched."""
@@ -207,13 +213,13 @@ def _optimizer(
     """AdamW, its learning rate rising from zero, then falling along a cosine."""
     config = plan.config
     total = config.epochs * plan.steps
-    rising = round(config.warm_up * total)
+    rising = round(WARM_UP_FRACTION * total)
     schedule = tf_keras.optimizers.schedules.CosineDecay(
         0.0, max(total - rising, 1), warmup_target=config.learning_rate, warmup_steps=rising
     )
     if not rising:
         schedule = tf_keras.optimizers.schedules.CosineDecay(config.learning_rate, total)
-    optimizer = tf_keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
+    optimizer = tf_keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY)
     # Biases and what scales a channel have no direction to be drawn back from.
     optimizer.exclude_from_weight_decay([v for v in variables if v.shape.rank < 2])
     # float16 loses what is below 6e-8: losses are scaled up, as far as nothing overflows

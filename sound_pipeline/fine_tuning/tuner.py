@@ -115,11 +115,6 @@ class FineTuner:
             f"--fine_tune_batch_size={size}: {replicas} devices can't share it evenly; give a "
             f"multiple of {replicas}",
         )
-        check(
-            not (self.learning.config.batch_norm and replicas > 1),
-            f"--fine_tune_batch_norm: statistics are not shared by {replicas} devices; leave the "
-            "flag out, or use --strategy=one",
-        )
 
     def tune(
         self, base: Pretrained, part: TrainingPart, epochs: int | None = None

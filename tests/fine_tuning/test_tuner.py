@@ -186,7 +186,7 @@ def test_killed_before_it_is_kept_nothing_is_learned_again(
 
 def test_it_begins_with_the_frozen_networks_head(place: Place) -> None:
     """With next to no learning, the losses are those of a head on frozen embeddings."""
-    still = dataclasses.replace(CONFIG, epochs=1, learning_rate=1e-12, weight_decay=0.0)
+    still = dataclasses.replace(CONFIG, epochs=1, learning_rate=1e-12)
     tuned = place.tune("still", config=still)
     start = HEAD
     head = train_head(place.manifest, place.frozen, place.training, (), start).head
@@ -199,14 +199,14 @@ def test_it_begins_with_the_frozen_networks_head(place: Place) -> None:
 
 
 def test_only_what_is_asked_for_is_tuned(place: Place) -> None:
-    """And batch normalisation learns its statistics where it is to."""
-    config = dataclasses.replace(CONFIG, epochs=1, first_variable="norm_1/b", batch_norm=True)
+    """Statistics of batch normalisation stay as they were."""
+    config = dataclasses.replace(CONFIG, epochs=1, first_variable="norm_1/b")
     tuner = place.tuner("late", config=config)
     tuned = tuner.tune(place.pretrained, TrainingPart("late", place.training, np.zeros(0, int)))
     assert list(tuned.curves) == ["loss"] and tuned.epochs == 1
     pairs = zip(weights(place.base), weights(tuner.extractor(tuned)), strict=True)
     changed = [not np.array_equal(*pair) for pair in pairs]
-    assert changed == [False, False, True, True, True, True]
+    assert changed == [False, False, True, True, False, False]
 
 
 @pytest.mark.nightly
@@ -222,7 +222,7 @@ def test_float16_scales_its_losses(place: Place) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"config": dataclasses.replace(CONFIG, label_smoothing=0.2)},
+        {"config": dataclasses.replace(CONFIG, learning_rate=0.2)},
         {"head": dataclasses.replace(HEAD, class_weights="none")},
         {"augmentation": AugmentationConfig(("noise",), max_snr_db=30.0)},
     ],
@@ -269,13 +269,10 @@ def test_an_unknown_layer_is_refused_with_those_there_are(place: Place) -> None:
 def test_devices_that_can_not_share_are_refused(place: Place) -> None:
     three = Devices(SimpleNamespace(num_replicas_in_sync=3), None)
     assert "--fine_tune_batch_size=8: 3 devices" in refusal(place, devices=three)
-    two = Devices(SimpleNamespace(num_replicas_in_sync=2), None)
-    learning = dataclasses.replace(CONFIG, batch_norm=True)
-    assert "--fine_tune_batch_norm: " in refusal(place, devices=two, config=learning)
 
 
 def test_a_loss_that_is_not_finite_stops_it(place: Place) -> None:
-    wild = dataclasses.replace(CONFIG, learning_rate=1e30, warm_up=0.0)
+    wild = dataclasses.replace(CONFIG, learning_rate=1e30)
     with pytest.raises(UserError, match="lower --fine_tune_learning_rate"):
         place.tune("wild", config=wild)
     assert not list((place.directory / "wild" / FOLDER).rglob("weights.npz"))
@@ -307,8 +304,8 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
         def prepare(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
             raise NotImplementedError
 
-        def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
-            return self.module(prepared, training)
+        def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
+            return self.module(prepared)
 
     extractor = Untrained()
     layer = np.zeros((SIZE, 2), "f4"), np.zeros(2, "f4")
@@ -479,7 +476,7 @@ def test_the_real_inception_learns(esc10: Path, inception: Path, tmp_path: Path)
     )
     paths = [recording.path for recording in few.recordings]
     frozen = embed_recordings(paths, base, EmbeddingSettings(tmp_path))
-    config = FineTuneConfig(epochs=2, batch_size=10, first_variable="mixed_8", warm_up=0.0)
+    config = FineTuneConfig(epochs=2, batch_size=10, first_variable="mixed_8")
     learning = Learning(config, HEAD)
     tuner = FineTuner(few, ExtractorInput(features), learning, tmp_path, make_devices("one"))
     everything = TrainingPart("Inception", np.arange(len(paths)), np.zeros(0, int))

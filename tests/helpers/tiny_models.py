@@ -69,7 +69,7 @@ class LoudnessExtractor(Extractor):
             waveform[:, : part * self.embedding_size], [-1, self.embedding_size, part]
         )
 
-    def __call__(self, prepared: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
         return tf.sqrt(tf.reduce_mean(tf.square(prepared), axis=2))
 
 
