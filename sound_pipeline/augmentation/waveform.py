@@ -15,7 +15,7 @@ import tensorflow as tf
 from sound_pipeline.audio.resampling_ops import resample
 from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.features.mel import hz_to_mel, mel_to_hz
-from sound_pipeline.features.windows import usable
+from sound_pipeline.features.windows import usable, without_offset
 from sound_pipeline.system.arrays import Floats
 
 # Raised whenever the same seed and configuration give another sound.
@@ -48,7 +48,8 @@ def augment(
     """A recording, changed at random in the ways that a configuration names.
 
     Args:
-      waveform: float32 [samples], -1..1. Samples that are not finite count as zero.
+      waveform: float32 [samples], -1..1. Samples that are not finite count as zero; a constant
+        offset is taken off.
       sample_rate_hz: int32 scalar, Hz.
       seed: int32 or int64 [2], such as the recording's number and the epoch's.
       config: the ways and their strengths.
@@ -60,7 +61,7 @@ def augment(
       up before it is shifted. Loud samples may lie beyond 1.
     """
     sound = usable(waveform)
-    sound = tf.pad(sound, [[0, tf.maximum(1 - tf.size(sound), 0)]])
+    sound = without_offset(tf.pad(sound, [[0, tf.maximum(1 - tf.size(sound), 0)]]))
     # A seed for each kind, used or not: leaving one out doesn't change what the others do.
     speed, band, hole, shift, noise, ratio = _seeds(seed, 6)
     if "speed" in config.kinds:
@@ -232,7 +233,7 @@ def noise_beside(
         place = tf.random.stateless_uniform([], where, alg=_GENERATOR, dtype=tf.float64)
         start = tf.cast(place * tf.cast(tf.size(background), tf.float64), tf.int32)
         times = -(-samples // tf.size(background)) + 1
-        return tf.tile(usable(background), [times])[start : start + samples]
+        return tf.tile(without_offset(usable(background)), [times])[start : start + samples]
 
     return tf.cond(tf.size(background) > 0, taken, made)
 

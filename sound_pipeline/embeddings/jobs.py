@@ -21,7 +21,6 @@ import tqdm
 
 from sound_pipeline.augmentation.copies import Plan
 from sound_pipeline.datasets.content_keys import Keys
-from sound_pipeline.embeddings.earlier_stores import adopt_version_0_1
 from sound_pipeline.embeddings.made_by import made_by
 from sound_pipeline.embeddings.store import EmbeddingStore, RowLocations
 from sound_pipeline.errors import UserError
@@ -76,9 +75,7 @@ def open_store(
     Raises:
       UserError: the cache can't be written.
     """
-    store = EmbeddingStore(cache_dir, made_by(extractor, precision, changed))
-    adopt_version_0_1(store, cache_dir)
-    return store
+    return EmbeddingStore(cache_dir, made_by(extractor, precision, changed))
 
 
 def embed_missing(

@@ -35,33 +35,3 @@ def made_by(
         "precision": precision,
         **(changed or {}),
     }
-
-
-def from_version_0_1(values: Mapping[str, Any], depends_on: Mapping[str, Any]) -> dict[str, Any]:
-    """Converts the key that version 0.1 wrote to the form of `made_by`.
-
-    That version had every feature in every key, whether the extractor used it or not.
-
-    Args:
-      values: a store's made_by.json of that version.
-      depends_on: of the extractor in question; its names are taken from the features.
-
-    Raises:
-      KeyError: the file is not of that version.
-    """
-    rest = dict(values)
-    features, version = rest.pop("features"), rest.pop("features_version")
-    fields = {**features, "log_mel_version": version}
-    seconds = features["window_seconds"]
-    return {
-        "windows": {
-            "seconds": seconds,
-            "overlap": features["window_overlap"],
-            "quiet_db": features["quiet_window_db"],
-        },
-        "beginning_seconds": [each for each in features["beginning_seconds"] if each < seconds],
-        "windows_version": version,
-        # The channels of images were in an extractor's fingerprint.
-        "depends_on": {name: fields.get(name, value) for name, value in depends_on.items()},
-        **rest,
-    }

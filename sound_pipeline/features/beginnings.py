@@ -13,7 +13,7 @@ import tensorflow as tf
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.features.log_mel import window_samples
 from sound_pipeline.features.mirroring import LEAD_SECONDS
-from sound_pipeline.features.windows import usable
+from sound_pipeline.features.windows import usable, without_offset
 
 BEGINNINGS_WEIGHT = 0.3
 """What the beginnings of a recording weigh beside its whole windows, of a total of 1.
@@ -42,6 +42,8 @@ def split_beginnings(
       float32 [beginnings, samples of a window], one for each of `config.beginnings`.
     """
     sound = tf.pad(usable(waveform), [[0, tf.maximum(1 - tf.size(waveform), 0)]])
+    # An offset would hide where a sound begins.
+    sound = without_offset(sound)
     rate = tf.cast(sample_rate_hz, tf.float64)
     length = window_samples(config, sample_rate_hz)
     onset = _onset(sound, _samples(_FRAME_SECONDS, rate))
@@ -50,7 +52,7 @@ def split_beginnings(
     for seconds in config.beginnings:
         end = tf.minimum(onset + _samples(seconds, rate), tf.size(sound))
         cut.append(_mirrored(sound[start:onset], sound[onset:end], length))
-    return tf.stack(cut) if cut else tf.zeros([0, length])
+    return without_offset(tf.stack(cut)) if cut else tf.zeros([0, length])
 
 
 def _mirrored(lead: tf.Tensor, sound: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

@@ -20,7 +20,7 @@ WINDOWS_AT_ONCE = 16
 """Windows given to a model at a time: enough to keep the machine busy, and a recording of an hour
 doesn't put thousands of images into memory at once."""
 
-WINDOWS_VERSION = 3
+WINDOWS_VERSION = 4
 """Raised whenever recordings are cut into other windows or beginnings: embeddings of all extractors
 are then computed again."""
 
@@ -35,7 +35,7 @@ class StreamedWindow(NamedTuple):
     """One window of a recording.
 
     Attributes:
-      waveform: float32 [samples], as they were read: a model makes them `usable` by itself.
+      waveform: float32 [samples], as they were read: a model makes them usable by itself.
       start: the sample it starts at.
       end: the sample after its last, or after the recording's last where it is padded.
     """
@@ -49,7 +49,7 @@ class Windows(NamedTuple):
     """Recordings cut into windows.
 
     Attributes:
-      waveform: float32 [batch, windows, samples].
+      waveform: float32 [batch, windows, samples], each `without_offset`.
       audible: bool [batch, windows], False for those that are quiet beside the loudest of their
         recording.
       starts: int32 [windows], the sample each window starts at.
@@ -81,7 +81,7 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
         starts,
         fn_output_signature=tf.TensorSpec([None, None], tf.float32),
     )
-    windows = tf.transpose(cut, [1, 0, 2])
+    windows = without_offset(tf.transpose(cut, [1, 0, 2]))
     power = tf.reduce_mean(tf.square(windows), axis=2)
     return Windows(windows, audible_windows(power, config.windows.quiet_db), starts)
 
@@ -89,7 +89,7 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
 def stream_windows(
     blocks: Iterable[Floats], sample_rate_hz: int, config: FeatureConfig
 ) -> Iterator[StreamedWindow]:
-    """Windows of `split_windows`, cut from blocks, in constant memory; not made `usable`.
+    """Windows of `split_windows`, cut from blocks, in constant memory, as they were read.
 
     Args:
       blocks: float32 [n] each, the recording in order.
@@ -160,8 +160,57 @@ def usable(waveform: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(finite, -_LOUDEST_SAMPLE, _LOUDEST_SAMPLE)
 
 
+def without_offset(windows: tf.Tensor) -> tf.Tensor:
+    """Windows less the mean of each: what a cheap microphone adds, and nobody hears.
+
+    An offset would leak into the lowest mel bands and raise every level. Zeros before the first
+    sample that is not zero and after the last are padding: they neither count nor change.
+
+    Args:
+      windows: float32 [..., samples], `usable`.
+
+    Returns:
+      float32, shaped as given.
+    """
+    ends = tf.gather(windows, [0, tf.shape(windows)[-1] - 1], axis=-1)
+
+    def less_the_mean() -> tf.Tensor:
+        total = tf.reduce_sum(tf.cast(windows, tf.float64), axis=-1, keepdims=True)
+        mean = total / tf.cast(tf.shape(windows)[-1], tf.float64)
+        return windows - tf.cast(mean, tf.float32)
+
+    # A third of the time, where it is enough.
+    return tf.cond(
+        tf.reduce_any(tf.equal(ends, 0.0)),
+        lambda: without_offset_unbranched(windows, tf.float64),
+        less_the_mean,
+    )
+
+
+def without_offset_unbranched(windows: tf.Tensor, sum_type: tf.DType) -> tf.Tensor:
+    """`without_offset` without branches, adding up samples in a float type of choice.
+
+    The sum of float64 is the same whatever is beside a window in its batch, and is kept where a
+    graph is computed in less than float32. TensorFlow Lite adds up no float64.
+    """
+    samples = tf.shape(windows)[-1]
+    sounding = tf.cast(tf.not_equal(windows, 0.0), tf.int32)
+    first = tf.argmax(sounding, axis=-1, output_type=tf.int32)[..., None]
+    mirrored = tf.reverse(sounding, [-1])
+    end = samples - tf.argmax(mirrored, axis=-1, output_type=tf.int32)[..., None]
+    total = tf.reduce_sum(tf.cast(windows, sum_type), axis=-1, keepdims=True)
+    mean = tf.cast(total / tf.cast(end - first, sum_type), tf.float32)
+    place = tf.range(samples)
+    return tf.where((place >= first) & (place < end), windows - mean, 0.0)
+
+
+def usable_windows(windows: tf.Tensor) -> tf.Tensor:
+    """Whole windows as they were read, made `usable` and `without_offset`, as those of training."""
+    return without_offset(usable(windows))
+
+
 def mean_power(windows: tf.Tensor) -> tf.Tensor:
-    """Mean of the squared samples: float32 [batch] of `usable` windows [batch, samples]."""
+    """Mean of the squared samples: float32 [batch] of `usable_windows` [batch, samples]."""
     # float64, which a graph that is computed in less than float32 keeps.
     squares = tf.square(tf.cast(windows, tf.float64))
     return tf.cast(tf.reduce_mean(squares, axis=1), tf.float32)

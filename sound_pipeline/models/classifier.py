@@ -9,7 +9,13 @@ import tensorflow as tf
 
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.features.config import FeatureConfig
-from sound_pipeline.features.windows import mean_power, split_windows, usable
+from sound_pipeline.features.windows import (
+    mean_power,
+    split_windows,
+    usable,
+    usable_windows,
+    without_offset_unbranched,
+)
 from sound_pipeline.heads.combining import combine_windows
 from sound_pipeline.heads.head import AnyHead
 
@@ -94,7 +100,7 @@ class SoundClassifier(tf.Module):
           power: float32 [batch], the mean of the squared samples, by which `audible_windows` are
             told.
         """
-        windows = usable(windows)
+        windows = usable_windows(windows)
         embedding = self._embed(windows, sample_rate_hz)
         # Not a plain softmax: the last digit is that of a recording of this one window.
         scores = combine_windows(self.head(embedding), tf.range(tf.shape(windows)[0]))
@@ -113,7 +119,8 @@ class SoundClassifier(tf.Module):
           float32 [batch, classes], each row summing to 1.
         """
         rate = tf.constant(self.config.spectrogram.sample_rate_hz)
-        return tf.nn.softmax(self.head(self._embed_at_once(usable(windows), rate)))
+        sound = without_offset_unbranched(usable(windows), tf.float32)
+        return tf.nn.softmax(self.head(self._embed_at_once(sound, rate)))
 
     def embedding(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """Mean embedding of each recording's audible windows: float32 [batch, D].

@@ -19,7 +19,7 @@ from sound_pipeline.events.event import Event
 from sound_pipeline.events.find_events import LabelConfig, WindowScores, find_events
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.features.config import FeatureConfig, with_window_hop
-from sound_pipeline.features.windows import mean_power, stream_windows, usable
+from sound_pipeline.features.windows import mean_power, stream_windows, usable_windows
 from sound_pipeline.models.info import WINDOWS_SIGNATURE, ModelInfo, read_info
 from sound_pipeline.models.window_scores import Answer, BatchAnswer, Batches, WindowAnswers
 from sound_pipeline.system.arrays import Floats
@@ -149,7 +149,8 @@ class Model:
         # recording, and give the same numbers, but not its power.
         older = {"scores": "with_rate", "embedding": "embedding"}[name]
         (values,) = self._call(older, [name], windows, sample_rate_hz)
-        return BatchAnswer(values, mean_power(usable(tf.convert_to_tensor(windows))).numpy())
+        power = mean_power(usable_windows(tf.convert_to_tensor(windows)))
+        return BatchAnswer(values, power.numpy())
 
     def _call(
         self,

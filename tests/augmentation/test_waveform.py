@@ -201,7 +201,8 @@ def test_background_is_a_stretch_of_it_repeated_where_it_is_short() -> None:
     for seed in seeds(20):
         for samples in (40, 330):
             found = by_graph(tf.constant(samples), tf.constant(seed)).numpy()
-            expected = (found[0] - 1 + np.arange(samples)) % 100 + 1
+            # Without the offset of the whole.
+            expected = (found[0] + 49.5 + np.arange(samples)) % 100 - 49.5
             npt.assert_array_equal(found, expected)
         starts.add(found[0])
     assert len(starts) > 15

@@ -100,7 +100,7 @@ def some_recordings(esc10: Path, fold: str, a_class: int) -> list[tuple[Path, st
 def inception_run(
     esc10: Path, inception: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Of two folds, and without the beginnings of sounds: most windows, and for live labels."""
+    """Of two folds, one window a recording, and without the beginnings of sounds."""
     folder = tmp_path_factory.mktemp("inception")
     table = write_folds(folder / "two.csv", esc10, ("1", "2"))
     programs.train(
@@ -109,6 +109,7 @@ def inception_run(
         f"--data_dir={esc10}",
         f"--extractor={inception}",
         "--evaluate=folds",
+        "--window_seconds=5",
         "--beginning_seconds=",
         f"--output_dir={folder / 'run'}",
         cache=cache,
@@ -259,6 +260,7 @@ def compare_lite(run: Path, esc10: Path, within_1e4: float = 1.0) -> None:
     )
     assert outcome.status == 0, outcome.err
     saved = Model(run / "saved_model")
+    seconds = round(saved.info.features.windows.seconds)
     lite = {
         kind: LiteModel(run / "tflite" / f"model_{kind}.tflite") for kind in ("float32", "int8")
     }
@@ -266,7 +268,7 @@ def compare_lite(run: Path, esc10: Path, within_1e4: float = 1.0) -> None:
         soundfile.read(path, dtype="float32") for path in sorted((esc10 / "audio").iterdir())
     ]
     for rate in (22050, 44100):
-        windows = [resample(sound, own, rate)[: 4 * rate] for sound, own in recordings]
+        windows = [resample(sound, own, rate)[: seconds * rate] for sound, own in recordings]
         expected = np.stack([saved.scores(window, rate) for window in windows])
         for kind, least in ("float32", 0.99), ("int8", 0.97):
             found = np.stack([lite[kind].scores(window, rate) for window in windows])

@@ -14,6 +14,12 @@ import tensorflow as tf
 Floats = npt.NDArray[np.float32]
 
 
+def centred(window: Floats) -> Floats:
+    """A window without its constant offset, as models see it."""
+    mean = window.mean(dtype=np.float64) if len(window) else 0.0
+    return window - np.float32(mean)
+
+
 def noise(samples: int, level: float = 0.1, seed: int = 0) -> Floats:
     """Seeded white noise of a root mean square of `level`."""
     return (level * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)

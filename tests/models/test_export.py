@@ -26,6 +26,7 @@ from sound_pipeline.models.classifier import SoundClassifier
 from sound_pipeline.models.export import export_model
 from sound_pipeline.models.info import METADATA_FILE
 from tests.helpers import tiny_models
+from tests.helpers.sounds import centred
 from tests.helpers.tiny_models import CONFIG, LABELS
 from tests.helpers.wav_matrix import FILES
 
@@ -282,7 +283,8 @@ def test_windows_are_answered_as_recordings_of_their_own(either: Exported, rate:
     embedding = either.signature("embedding", waveform=waveform, sample_rate=rate)["embedding"]
     np.testing.assert_array_equal(answer["embedding"], embedding)
     limited = np.clip(np.where(np.isfinite(waveform), waveform, 0), -1e4, 1e4)
-    power = np.square(limited, dtype=np.float64).mean(axis=1)
+    heard = np.stack([centred(window) for window in limited])
+    power = np.square(heard, dtype=np.float64).mean(axis=1)
     np.testing.assert_allclose(answer["power"], power, rtol=1e-6)
     eager = either.classifier.each_window(tf.constant(waveform), tf.constant(rate))
     for value, name in zip(eager, ("scores", "embedding", "power"), strict=True):
@@ -292,6 +294,20 @@ def test_windows_are_answered_as_recordings_of_their_own(either: Exported, rate:
     mapped = rows.map(lambda batch: signature(waveform=batch, sample_rate=tf.constant(rate)))
     power = np.concatenate([batch["power"] for batch in mapped])
     np.testing.assert_array_equal(power, answer["power"])
+
+
+@pytest.mark.parametrize("rate", [8000, OWN_RATE])
+@pytest.mark.parametrize("seconds", [0.2, 2.0])
+def test_an_offset_of_a_recorder_changes_nothing(
+    either: Exported, rate: int, seconds: float
+) -> None:
+    waveform = sound(seconds, rate)
+    shifted = (waveform + np.linspace(-0.2, 0.3, len(waveform))[:, None]).astype(np.float32)
+    for name in ("with_rate", "embedding"):
+        expected = either.signature(name, waveform=waveform, sample_rate=rate)
+        found = either.signature(name, waveform=shifted, sample_rate=rate)
+        key = "scores" if name == "with_rate" else name
+        np.testing.assert_allclose(found[key], expected[key], rtol=1e-3, atol=1e-3)
 
 
 def test_no_windows_get_no_answers(exported: Exported) -> None:
@@ -387,9 +403,8 @@ def test_embedding_is_the_mean_over_the_windows(
 def test_spectrogram_is_the_coloured_image_of_the_first_window(exported: Exported) -> None:
     rate = 16000
     waveform = sound(0.5, rate)
-    grey = image_module.grey_image(
-        log_mel.log_mel(waveform, rate, CONFIG), 299, 299, CONFIG
-    ).numpy()
+    heard = np.stack([centred(window) for window in waveform])
+    grey = image_module.grey_image(log_mel.log_mel(heard, rate, CONFIG), 299, 299, CONFIG).numpy()
     expected = matplotlib.colormaps[CONFIG.spectrogram.colormap](grey, bytes=True)[..., :3].astype(
         int
     )

@@ -59,11 +59,17 @@ def test_sound_of_any_rate(saved_model: Path, lite: Path, rate: int) -> None:
     np.testing.assert_allclose(scores, expected, atol=1e-5 if rate == RATE else 0.01)
 
 
+def test_an_offset_of_a_recorder_changes_nothing(lite: Path) -> None:
+    model = LiteModel(lite)
+    expected = model.scores(tone(RATE), RATE)
+    np.testing.assert_allclose(model.scores(tone(RATE) + 0.3, RATE), expected, atol=1e-5)
+
+
 def test_int8_of_a_model_without_a_spectrum(lite: Path) -> None:
     """No weights have to be kept as they are."""
     model = LiteModel(lite.with_name("model_int8.tflite"))
     for level, label in ((tiny_models.QUIET, 0), (tiny_models.LOUD, 1)):
-        window = np.full(round(SECONDS * RATE), level, np.float32)
+        window = np.resize(np.float32([level, -level]), round(SECONDS * RATE))
         assert model.scores(window, RATE).argmax() == label
 
 
