@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,13 @@ MADE_BY_FILE = "made_by.json"
 # their largest number would lose digits.
 _SMALLEST_NORMAL = float(np.finfo(np.float16).smallest_normal)
 _LARGEST = float(np.finfo(np.float16).max)
+# Whose digest is taken at once: some megabytes.
+_ROWS_AT_ONCE = 1024
+
+logger = logging.getLogger(__name__)
+
+_Part: TypeAlias = tuple[MatrixFile, Keys, npt.NDArray[np.int32]]
+"""Rows of a part, the keys they belong to, and how many of them belong to each."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,8 +83,9 @@ class EmbeddingStore:
     """A folder of embeddings made in one way, in float16 where that loses nothing that matters.
 
     Every write makes a new part under a name of its own: first NAME.npy, the rows, then NAME.npz,
-    whose they are, written aside and renamed. Readers see whole parts only, and several processes
-    may add to one store.
+    whose they are and their digest, each on disk before it is renamed. Readers see whole parts
+    only, and several processes may add to one store. Each part is read whole once by a reader,
+    which compares digests.
 
     Attributes:
       directory: of this store's parts alone.
@@ -92,6 +102,7 @@ class EmbeddingStore:
         Raises:
           UserError: the directory can't be written.
         """
+        self._checked: dict[Path, _Part] = {}
         self.made_by = json.dumps(made_by, sort_keys=True, indent=2)
         self.directory = directory / hashlib.sha256(self.made_by.encode()).hexdigest()[:24]
         try:
@@ -106,16 +117,14 @@ class EmbeddingStore:
     def find(self, keys: Keys) -> RowLocations:
         """Finds the embeddings of some contents; a key may be asked for twice.
 
-        Raises:
-          UserError: a part of the store is damaged.
+        A damaged part is removed with a warning: what it held is not kept any more.
         """
         wanted, inverse = np.unique(keys, return_inverse=True)
         part = np.full(len(wanted), -1, np.int32)
         start = np.zeros(len(wanted), np.int64)
         windows = np.zeros(len(wanted), np.int32)
         parts: list[MatrixFile] = []
-        for index in sorted(self.directory.glob("*.npz")):
-            rows, names, counts = _read_part(index)
+        for rows, names, counts in self._whole_parts():
             place = np.minimum(np.searchsorted(wanted, names), len(wanted) - 1)
             found = np.flatnonzero(wanted[place] == names) if len(wanted) else np.zeros(0, int)
             if not len(found):
@@ -125,6 +134,16 @@ class EmbeddingStore:
             windows[place[found]] = counts[found]
             parts.append(rows)
         return RowLocations(parts, part[inverse], start[inverse], windows[inverse])
+
+    def _whole_parts(self) -> Iterator[_Part]:
+        for index in sorted(self.directory.glob("*.npz")):
+            if index not in self._checked:
+                try:
+                    self._checked[index] = _read_part(index)
+                except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+                    _remove_damaged(index, error)
+                    continue
+            yield self._checked[index]
 
     def add(self, embeddings: Mapping[bytes, Floats]) -> None:
         """Keeps embeddings: float32 [windows, D] by content key."""
@@ -139,30 +158,50 @@ class EmbeddingStore:
 
     def _add_part(self, embeddings: Mapping[bytes, npt.NDArray[np.floating]]) -> None:
         part = self.directory / f"{uuid.uuid4().hex}.npz"
+        rows = np.concatenate(list(embeddings.values()))
         with written_aside(part.with_suffix(".npy"), "wb") as file:
-            np.save(file, np.concatenate(list(embeddings.values())))
+            np.save(file, rows)
         with written_aside(part, "wb") as file:
             np.savez(
                 file,
                 keys=np.array(list(embeddings)),
                 windows=np.array([len(rows) for rows in embeddings.values()], np.int32),
+                digest=np.array(_digest(rows)),
             )
 
 
-def _read_part(index: Path) -> tuple[MatrixFile, Keys, npt.NDArray[np.int32]]:
-    """Rows of a part, the keys they belong to, and how many of them belong to each."""
-    try:
-        with np.load(index) as columns:
-            names, counts = columns["keys"], columns["windows"]
-        rows = MatrixFile(index.with_suffix(".npy"))
-        if len(rows) != counts.sum():
-            raise ValueError(f"{len(rows)} rows, {counts.sum()} expected")
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{index}: it or its .npy is damaged ({first_line(error)}); delete it, what it held "
-            "is then computed again"
-        ) from error
+def _read_part(index: Path) -> _Part:
+    """Reads the entry of a part, and all of its rows once: they must be those it was made for."""
+    with np.load(index) as columns:  # a zip file, which has check sums of its own
+        names, counts, digest = columns["keys"], columns["windows"], columns["digest"]
+    rows = MatrixFile(index.with_suffix(".npy"))
+    if len(rows) != counts.sum():
+        raise ValueError(f"{len(rows)} rows, {counts.sum()} expected")
+    if _digest(rows) != digest:
+        raise ValueError("its rows are not those that were written")
     return rows, names, counts
+
+
+def _digest(rows: MatrixFile | npt.NDArray[np.floating]) -> bytes:
+    """Digest of a matrix [rows, D]: 32 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        digest.update(np.ascontiguousarray(rows[start : start + _ROWS_AT_ONCE]).tobytes())
+    return digest.hexdigest().encode()
+
+
+def _remove_damaged(index: Path, error: Exception) -> None:
+    """Removes a part that can't be used, as after a power cut, unless it is gone or locked away."""
+    logger.warning(
+        "%s: it or its .npy is damaged (%s); what it held is computed again",
+        index,
+        first_line(error),
+    )
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        return  # Of the disk or of permissions: not ours to remove.
+    for file in (index, index.with_suffix(".npy")):
+        with suppress(OSError):
+            file.unlink()
 
 
 def compact(values: Floats) -> npt.NDArray[np.floating]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from sound_pipeline.errors import UserError, first_line
 
 _SIGNATURES = ("image_feature_vector", "default", "serving_default")
 _DOWNLOAD_TIMEOUT_SECONDS = 60.0
+_READ_BYTES = 1 << 20
 
 
 class HubFunction(NamedTuple):
@@ -75,13 +75,15 @@ def load_hub_module(handle: str) -> HubModule:
     """
     path = _resolve(handle)
     try:
+        content = content_hash(path)
         module = tf.saved_model.load(path)
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise UserError(
-            f"--extractor={handle}: {path} does not load as a SavedModel: {first_line(error)}"
+            f"--extractor={handle}: {path} does not load as a SavedModel: {first_line(error)}; get "
+            "the module anew"
         ) from error
     functions = tuple(_single_input_functions(module))
-    return HubModule(handle, _content_hash(Path(path)), module, functions)
+    return HubModule(handle, content, module, functions)
 
 
 def _resolve(handle: str) -> str:
@@ -143,11 +145,24 @@ def _call_signature(signature: Any, key: str, tensor: tf.Tensor) -> Any:
     return signature(**{key: tensor})
 
 
-def _content_hash(path: Path) -> str:
+def content_hash(path: str) -> str:
+    """Digest of all files of a module, wherever TensorFlow reads it from: 32 hexadecimal digits.
+
+    Raises:
+      OSError, tf.errors.OpError: a file can't be read.
+      ValueError: there is none, so nothing would tell this module from another.
+    """
     digest = hashlib.sha256()
-    for folder, _, names in sorted(os.walk(path)):
+    files = 0
+    # Unlike os.walk it goes into linked folders, as caches have them, and reads gs:// and so on.
+    for folder, _, names in sorted(tf.io.gfile.walk(path)):
         for name in sorted(names):
-            file = Path(folder) / name
-            digest.update(str(file.relative_to(path)).encode())
-            digest.update(file.read_bytes())
+            file = f"{folder.rstrip('/')}/{name}"
+            digest.update(file.removeprefix(path.rstrip("/")).strip("/").encode())
+            with tf.io.gfile.GFile(file, "rb") as contents:
+                while block := contents.read(_READ_BYTES):
+                    digest.update(block)
+            files += 1
+    if not files:
+        raise ValueError("its files can't be listed, so that it can't be told from other modules")
     return digest.hexdigest()[:32]

@@ -239,14 +239,24 @@ def test_a_cache_that_cannot_be_used_is_named(tmp_path: Path, asked: list[str]) 
     (tmp_path / "file").write_text("")
     for directory in (tmp_path / "file", tmp_path / "file" / "below"):
         error_of(lambda d=directory: embed(paths, d), f"--cache_dir={directory}: ")
+    assert not asked
 
-    embed(paths, tmp_path / "cache")
-    (part,) = (file.with_suffix(".npz") for file in (tmp_path / "cache").rglob("*.npy"))
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_what_a_power_cut_has_damaged_is_computed_again(
+    tmp_path: Path, asked: list[str], caplog: pytest.LogCaptureFixture, suffix: str
+) -> None:
+    paths = text_files(tmp_path, "a", "b")
+    whole = embed(paths, tmp_path / "cache")
+    expected = whole.values[:]
+    (rows,) = (tmp_path / "cache").rglob("*.npy")
+    part = rows.with_suffix(suffix)
     content = part.read_bytes()
-    for damaged in (b"", content[:-100], b"x" * len(content)):
-        part.write_bytes(damaged)
-        error_of(lambda: embed(paths, tmp_path / "cache"), f"{part}: ", "damaged", "delete it")
-    part.unlink()
+    part.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    again = embed(paths, tmp_path / "cache")
+    np.testing.assert_array_equal(again.values[:], expected)
+    assert asked == 2 * paths
+    assert f"{rows.with_suffix('.npz')}: it or its .npy is damaged" in caplog.text
     embed(paths, tmp_path / "cache")
     assert asked == 2 * paths
 
