@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,8 +68,6 @@ def main(arguments: list[str]) -> int:
     recordings = [found.path for found in find_recordings(values.input)]
     info = read_info(Path(values.model))
     session = Session(values, info)
-    # A service manager's way to end a program is as good as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return session.replay(recordings) if recordings else session.listen_to_microphone()
 
 

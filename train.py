@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> None:
 
     # Before anything else is done with TensorFlow: see make_devices.
     devices = make_devices(values.strategy)
-    output_dir = Path(values.output_dir).expanduser()
+    output_dir = Path(values.output_dir)
     cache_dir = embedding_flags.cache_dir(values)
     reader = WindowReader(values.data_service)
     extraction = Extraction(config, manifest, splits, cache_dir, devices, reader)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import socket
 import threading
 
@@ -73,8 +72,6 @@ def main(arguments: list[str]) -> None:
 
     from sound_pipeline.input_pipeline.data_service import start_dispatcher, start_worker
 
-    # A service manager's way to end a program is as good as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     host = values.host or socket.gethostname()
     try:
         if is_worker:

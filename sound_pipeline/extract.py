@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
     shard = parse_shard(values.shard) if values.shard else None
     dataset, features = dataset_flags.dataset_config(values), feature_flags.feature_config(values)
     paths = load_shard(dataset, shard) if shard else load_manifest(dataset).paths
-    shards_dir = Path(values.shards_dir).expanduser()
+    shards_dir = Path(values.shards_dir)
     cache_dir = embedding_flags.cache_dir(values)
     # After all that can be wrong with flags and files: TensorFlow takes seconds to import.
     from sound_pipeline.embeddings.settings import EmbeddingSettings

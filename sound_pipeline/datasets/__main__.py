@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 3 or arguments[1] != "check":
         raise UserError(f"name a command and a data set: {_USAGE}")
     values, path = flags.FLAGS, os.path.expanduser(arguments[2])
-    to_file = Path(values.json).expanduser() if values.json not in ("", "-") else None
+    to_file = Path(values.json) if values.json not in ("", "-") else None
     if to_file and not to_file.parent.is_dir():
         raise UserError(f"--json={values.json}: there is no folder {to_file.parent}: make it")
     if not os.path.exists(path):

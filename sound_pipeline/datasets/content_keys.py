@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.errors import UserError, first_line
+from sound_pipeline.errors import first_line
 from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 from sound_pipeline.system.filesystem import is_remote, open_binary, stamp
 
@@ -36,15 +36,14 @@ _STAMPS_AT_ONCE = 16
 def content_keys(paths: Sequence[str], cache_dir: Path) -> Keys:
     """A digest of each file's bytes, in the order of the paths: bytes [paths].
 
+    A file that can't be read has one of its own, which isn't remembered.
+
     A file is read again only if its size, its inode or one of its times (of the last change of
     content, and of the inode, which no program can set back) is not what it was.
 
     Args:
       paths: files.
       cache_dir: remembers the digests between runs.
-
-    Raises:
-      UserError: a file can't be read from disk.
     """
     if not paths:
         return np.zeros(0, f"S{_KEY_LETTERS}")
@@ -93,11 +92,11 @@ def _name(path: str) -> bytes:
 
 
 def _stamp(path: str) -> tuple[int, int, int, int]:
-    """Stamp of a file, which changes when the file does."""
+    """Stamp of a file, which changes when the file does; zeros of one that can't be read."""
     try:
         return stamp(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    except OSError:
+        return 0, 0, 0, 0
 
 
 def _digest(path: str, stamped: npt.NDArray[np.int64]) -> tuple[bytes, bool]:
@@ -108,17 +107,16 @@ def _digest(path: str, stamped: npt.NDArray[np.int64]) -> tuple[bytes, bool]:
         with open_binary(path) as file:
             while block := file.read(_READ_BYTES):
                 digest.update(block)
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    except OSError:
+        # Whoever decodes it will say why.
+        digest = hashlib.sha256(b"unreadable:" + _name(path))
+        return digest.hexdigest()[:_KEY_LETTERS].encode(), False
     _, content_changed, inode_changed, _ = stamped
     # A file system may tell no times at all: they are zero.
     settled = 0 < max(content_changed, inode_changed) < now - _UNSETTLED_NANOSECONDS
     unchanged = tuple(stamped) == _stamp(path)
     return digest.hexdigest()[:_KEY_LETTERS].encode(), bool(settled and unchanged)
-
-
-def _unreadable(path: str, error: OSError) -> UserError:
-    return UserError(f"{path}: {error.strerror}; make it readable or leave it out")
+    return digest.hexdigest()[:_KEY_LETTERS].encode(), bool(settled and unchanged)
 
 
 def _remembered(memory: Path) -> tuple[Keys, npt.NDArray[np.int64], Keys]:

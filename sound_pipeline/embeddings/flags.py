@@ -35,4 +35,4 @@ def define() -> None:
 
 def cache_dir(values: flags.FlagValues) -> Path:
     """Folder in which embeddings are kept."""
-    return Path(values.cache_dir).expanduser()
+    return Path(values.cache_dir)

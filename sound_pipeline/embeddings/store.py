@@ -161,13 +161,17 @@ class EmbeddingStore:
         rows = np.concatenate(list(embeddings.values()))
         with written_aside(part.with_suffix(".npy"), "wb") as file:
             np.save(file, rows)
-        with written_aside(part, "wb") as file:
-            np.savez(
-                file,
-                keys=np.array(list(embeddings)),
-                windows=np.array([len(rows) for rows in embeddings.values()], np.int32),
-                digest=np.array(_digest(rows)),
-            )
+        try:
+            with written_aside(part, "wb") as file:
+                np.savez(
+                    file,
+                    keys=np.array(list(embeddings)),
+                    windows=np.array([len(rows) for rows in embeddings.values()], np.int32),
+                    digest=np.array(_digest(rows)),
+                )
+        except BaseException:
+            part.with_suffix(".npy").unlink(missing_ok=True)
+            raise
 
 
 def _read_part(index: Path) -> _Part:

@@ -1,18 +1,13 @@
-"""Text of events and messages."""
+"""Text of events and their figures."""
 
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-# What would break a line in two or steer a terminal: control characters, halves of surrogate
-# pairs (from file names that aren't UTF-8), line and paragraph separators.
-_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def json_line(record: Mapping[str, Any]) -> str:
@@ -26,27 +21,6 @@ def top_scores(
     """The `top` classes with the highest scores and those scores, the highest first."""
     order = np.argsort(-scores, kind="stable")[:top]
     return [(labels[index], float(scores[index])) for index in order]
-
-
-def printable(text: str) -> str:
-    """A text with escapes for what would break its line in two or steer a terminal."""
-    return "".join(
-        character.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(character) in _UNPRINTABLE
-        else character
-        for character in text
-    )
-
-
-def encodable(text: str, stream: TextIO) -> str:
-    """A text with escapes for what a stream can't encode: not every terminal has UTF-8."""
-    encoding = stream.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def one_line(text: str) -> str:
-    """A message without line breaks or other control characters."""
-    return printable(" ".join(text.split()))
 
 
 def clock_text(seconds: float) -> str:

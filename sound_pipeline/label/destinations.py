@@ -9,10 +9,10 @@ from typing import Protocol
 
 from sound_pipeline.datasets.find_recordings import FoundRecording
 from sound_pipeline.errors import UserError
-from sound_pipeline.events.text import encodable
 from sound_pipeline.label.formats import FORMATS, EventFormat
 from sound_pipeline.label.journal import Journal, Result
 from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
+from sound_pipeline.system.text import encodable
 
 Render = Callable[[Iterable[Result]], str]
 """The text for some results, headers aside."""

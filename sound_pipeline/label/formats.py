@@ -12,8 +12,9 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sound_pipeline.events.text import json_line, printable
+from sound_pipeline.events.text import json_line
 from sound_pipeline.label.journal import EventRow, Result
+from sound_pipeline.system.text import printable
 
 
 class EventFormat(NamedTuple):

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.events.event import Event
-from sound_pipeline.events.text import encodable, json_line, one_line, printable, top_scores
+from sound_pipeline.events.text import json_line, top_scores
+from sound_pipeline.system.text import encodable, one_line, printable
 
 FORMATS = ("text", "jsonl", "csv")
 TOP_CLASSES = 5

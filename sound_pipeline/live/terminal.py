@@ -22,16 +22,10 @@ from rich.live import Live
 from rich.text import Text
 
 from sound_pipeline.events.event import Event
-from sound_pipeline.events.text import (
-    clock_text,
-    encodable,
-    latency_text,
-    one_line,
-    printable,
-    top_scores,
-)
+from sound_pipeline.events.text import clock_text, latency_text, top_scores
 from sound_pipeline.live.output import TOP_CLASSES, Level, Output, WindowResult, event_text
 from sound_pipeline.live.statistics import SessionStatistics
+from sound_pipeline.system.text import encodable, one_line, printable
 
 _REDRAW_SECONDS = 0.1
 _WIDEST = 100

@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
     if len(arguments) < 4:
         raise UserError(f"compare takes two runs or more: {_USAGE}")
     output = flags.FLAGS.output
-    path = Path(output).expanduser() if output else None
+    path = Path(output) if output else None
     if path and path.suffix.lower() not in _SUFFIXES:
         raise UserError(f"--output={output}: give a file that ends in {' or '.join(_SUFFIXES)}")
     if path and not path.parent.is_dir():

@@ -58,6 +58,10 @@ def written_aside(path: Path, mode: Literal["w", "wb"]) -> Iterator[BinaryIO | T
             file.flush()
             os.fsync(file.fileno())
         put_in_place(aside, path)
+    except OSError as error:
+        # Of writing to a full disk, which names no file, and of a random name that tells nobody.
+        error.filename = os.fspath(path)
+        raise
     finally:
         with suppress(OSError):
             aside.unlink()

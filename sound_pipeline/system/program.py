@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import io
 import logging
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
@@ -15,8 +17,10 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.system.endings import Ended, reason_of, take_signals
 from sound_pipeline.system.filesystem import plugins_loaded
 from sound_pipeline.system.flag_groups import define_help_flags
+from sound_pipeline.system.text import one_line, printable
 
 T = TypeVar("T")
 
@@ -40,46 +44,73 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     # TensorFlow's own store of memory. Tensors of megabytes come and go with every batch, and the C
     # library gives them back to the system each time, which zeroes the pages when they come again.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
-    program = os.path.basename(sys.argv[0])
+    program = printable(os.path.basename(sys.argv[0]))
     _fill_closed_streams()
+    _escape_what_streams_cannot_encode()
+    take_signals()
     define_help_flags()
 
     def guarded(arguments: list[str]) -> int | None:
-        # TensorFlow's own remarks, made through absl, stay out of the program's messages.
-        absl_logging.set_verbosity(absl_logging.ERROR)
-        messages = logging.getLogger("sound_pipeline")
-        messages.setLevel(logging.INFO)
-        messages.propagate = False
-        messages.addHandler(_Messages())
-        try:
-            status = main(arguments)
-            if sys.stdout:
-                sys.stdout.flush()
-            return status
-        except UserError as error:
-            return _fail(program, str(error))
-        except BrokenPipeError:
-            # Whoever reads the output (head, say) has had enough. What is still buffered must go
-            # somewhere when the interpreter exits.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return EXIT_ERROR
-        except KeyboardInterrupt:
-            print(f"{program}: interrupted", file=sys.stderr)
-            return EXIT_INTERRUPTED
+        return _guarded(main, program, arguments)
 
     def parse(arguments: list[str]) -> list[str]:
         try:
-            return list(flags.FLAGS(arguments))
+            left = list(flags.FLAGS(arguments))
+            _expand_home(flags.FLAGS)
+            return left
         except flags.Error as error:
-            sys.exit(_fail(program, f"{_one_line(error)}; --help lists the flags"))
+            sys.exit(_fail(program, f"{error}; --help lists the flags"))
+        except UserError as error:
+            sys.exit(_fail(program, str(error)))
 
     try:
         app.run(guarded, flags_parser=parse)
+    except KeyboardInterrupt as ended:
+        sys.exit(_interrupted(program, ended))
     except SystemExit as ended:
         if plugins_loaded():
             _end_at_once(ended.code)
         raise
     raise AssertionError("absl.app.run does not return")
+
+
+def _guarded(
+    main: Callable[[list[str]], int | None], program: str, arguments: list[str]
+) -> int | None:
+    """Status that a program ends with, and its last line where that isn't well."""
+    # TensorFlow's own remarks, made through absl, stay out of the program's messages.
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    messages = logging.getLogger("sound_pipeline")
+    messages.setLevel(logging.INFO)
+    messages.propagate = False
+    messages.addHandler(_Messages())
+    try:
+        status = main(arguments)
+        if sys.stdout:
+            sys.stdout.flush()
+        return status
+    except UserError as error:
+        return _fail(program, str(error))
+    except BrokenPipeError:
+        # Whoever reads the output (head, say) has had enough.
+        _abandon_output()
+        return EXIT_ERROR
+    except KeyboardInterrupt as ended:
+        return _interrupted(program, ended)
+    except Exception as error:
+        if (reason := reason_of(error)) is None:
+            raise
+        try:
+            if sys.stdout:
+                sys.stdout.flush()
+        except OSError:
+            _abandon_output()
+        return _fail(program, reason)
+
+
+def _abandon_output() -> None:
+    """Sends what is still buffered nowhere: the interpreter writes it out when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def command() -> str:
@@ -150,13 +181,43 @@ class _Messages(logging.Handler):
     """Prints the package's messages above a progress bar, should there be one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.tqdm.write(self.format(record), file=sys.stderr)
+        tqdm.tqdm.write(one_line(self.format(record)), file=sys.stderr)
 
 
 def _fail(program: str, message: str) -> int:
-    print(f"{program}: error: {message}", file=sys.stderr)
+    print(f"{program}: error: {one_line(message)}", file=sys.stderr)
     return EXIT_ERROR
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _interrupted(program: str, ended: KeyboardInterrupt) -> int:
+    if isinstance(ended, Ended):
+        print(f"{program}: ended by {signal.Signals(ended.number).name}", file=sys.stderr)
+        return 128 + ended.number
+    print(f"{program}: interrupted", file=sys.stderr)
+    return EXIT_INTERRUPTED
+
+
+def _escape_what_streams_cannot_encode() -> None:
+    """Not every console has UTF-8: a name with other letters must not end the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _expand_home(values: flags.FlagValues) -> None:
+    """Puts the home directory in the place of a leading `~`, which a shell leaves in --flag=~/x."""
+    for name in values:
+        value = values[name].value
+        if isinstance(value, str):
+            values[name].value = _expanded(name, value)
+        elif isinstance(value, list):
+            values[name].value = [
+                _expanded(name, word) if isinstance(word, str) else word for word in value
+            ]
+
+
+def _expanded(name: str, value: str) -> str:
+    path = os.path.expanduser(value)
+    if path.startswith("~") and os.sep in path:
+        raise UserError(f"--{name}={value}: there is no such home directory; give the path in full")
+    return path

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
     values = flags.FLAGS
     check_formats("formats", values.formats)
     saved_model = Path(arguments[1]).expanduser()
-    folder = Path(values.output_dir).expanduser() if values.output_dir else None
+    folder = Path(values.output_dir) if values.output_dir else None
     directory = folder or saved_model.resolve().parent / LITE_FOLDER
     for path in export_tflite(saved_model, directory, values.formats):
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.system.atomic_files import put_in_place
+from sound_pipeline.system.locks import exclusively
 from sound_pipeline.tflite.formats import LITE_FOLDER
 
 # Everything that each finished run holds, in the order it is put in place. What programs look for,
@@ -26,6 +28,7 @@ OPTIONAL = (LITE_FOLDER,)
 """What a run holds where it was asked for, and what may be added to it later."""
 
 _ASIDE = ".unfinished"
+_LOCK = ".lock"  # on Windows alone
 
 
 @contextmanager
@@ -39,43 +42,62 @@ def staged(directory: Path) -> Iterator[Path]:
       directory: the run's; made if missing.
 
     Raises:
-      UserError: the directory holds something that is not a run, or can't be written.
+      UserError: the directory holds something that is not a run, or can't be written, or another
+        program is writing into it.
       FileNotFoundError: not all of `RESULTS` were written.
     """
     existed = directory.is_dir()
+    with ExitStack() as lock:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(exclusively(directory))
+            aside = _new_folder_aside(directory)
+        except BlockingIOError as error:
+            raise UserError(
+                f"--output_dir={directory}: another train.py is writing here; wait until it is "
+                "done, or give another directory"
+            ) from error
+        except OSError as error:
+            raise UserError(
+                f"--output_dir={directory}: {error.strerror}; give a directory that can be written"
+            ) from error
+        try:
+            yield aside
+            _put_in_place(aside, directory)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+            if not existed and not any(directory.iterdir()):
+                directory.rmdir()
+
+
+def _new_folder_aside(directory: Path) -> Path:
+    """Makes a folder to write into, where the directory holds a run, its remains or nothing."""
     others = sorted(
         path.name
-        for path in (directory.iterdir() if existed else ())
-        if path.name not in (*RESULTS, *OPTIONAL) and not path.name.startswith(_ASIDE)
+        for path in directory.iterdir()
+        if path.name not in (*RESULTS, *OPTIONAL, _LOCK) and not path.name.startswith(_ASIDE)
     )
     if others:
         raise UserError(
             f"--output_dir={directory}: holds {others[0]!r}, which no run wrote; give a new or "
             "empty directory"
         )
-    aside = directory / _ASIDE
-    try:
-        for leftover in directory.glob(f"{_ASIDE}*"):
-            shutil.rmtree(leftover)
-        aside.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(
-            f"--output_dir={directory}: {error.strerror}; give a directory that can be written"
-        ) from error
-    try:
-        yield aside
-        missing = [name for name in RESULTS if not (aside / name).exists()]
-        if missing:
-            raise FileNotFoundError(f"the run did not write {', '.join(missing)}")
-        for name in (*reversed(RESULTS), *OPTIONAL):
-            _remove(directory / name)
-        for name in (*OPTIONAL, *RESULTS):
-            if (aside / name).exists():
-                put_in_place(aside / name, directory / name)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        if not existed and not any(directory.iterdir()):
-            directory.rmdir()
+    for leftover in directory.glob(f"{_ASIDE}*"):
+        shutil.rmtree(leftover)
+    aside = directory / f"{_ASIDE}-{uuid.uuid4().hex}"
+    aside.mkdir()
+    return aside
+
+
+def _put_in_place(aside: Path, directory: Path) -> None:
+    missing = [name for name in RESULTS if not (aside / name).exists()]
+    if missing:
+        raise FileNotFoundError(f"the run did not write {', '.join(missing)}")
+    for name in (*reversed(RESULTS), *OPTIONAL):
+        _remove(directory / name)
+    for name in (*OPTIONAL, *RESULTS):
+        if (aside / name).exists():
+            put_in_place(aside / name, directory / name)
 
 
 def _remove(path: Path) -> None:

@@ -89,7 +89,7 @@ def _own_state() -> Iterator[None]:
         flagsaver.flagsaver(),
         _same_logger(logging.getLogger()),
         _same_logger(logging.getLogger("sound_pipeline")),
-        _same_handlers(signal.SIGTERM, signal.SIGINT),
+        _same_handlers(signal.SIGTERM, signal.SIGINT, signal.SIGHUP),
         warnings.catch_warnings(),
         # Else a program ends the process at once where tensorflow-io has been used.
         mock.patch.object(program, "plugins_loaded", lambda: False),

@@ -18,7 +18,6 @@ import pytest
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.events.event import Event
-from sound_pipeline.events.text import printable
 from sound_pipeline.live.output import (
     CSV_COLUMNS,
     CsvOutput,
@@ -31,6 +30,7 @@ from sound_pipeline.live.output import (
 )
 from sound_pipeline.live.outputs import make_output
 from sound_pipeline.live.statistics import SessionStatistics
+from sound_pipeline.system.text import printable
 
 ROOT = Path(__file__).parents[2]
 LABELS = ["dog_bark", "siren", "rain"]

@@ -118,8 +118,8 @@ def test_what_is_missing_is_named(in_memory: str, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=in_memory) as caught:
             load_manifest(config)
         assert len(str(caught.value).splitlines()) == 1
-    with pytest.raises(UserError, match=r"nothing\.wav: No such file"):
-        content_keys([f"{in_memory}/nothing.wav"], tmp_path)
+    (key,) = content_keys([f"{in_memory}/nothing.wav"], tmp_path)
+    assert key != content_keys([f"{in_memory}/other.wav"], tmp_path)[0]
 
 
 def test_a_pattern_that_nothing_is_like_is_named(on_disk: Path, tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.system import program as program_module
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = """
-import logging
+PROGRAM = r"""
+import errno, logging, os, signal
 from absl import flags
 from sound_pipeline.system import program
 from sound_pipeline.errors import UserError
 
-ENDS = ["well", "much", "three", "user", "interrupt", "defect"]
+ENDS = ["well", "much", "three", "user", "interrupt", "defect", "full", "signal", "name", "path"]
 flags.DEFINE_enum("end", "well", ENDS, "How to end.")
 flags.DEFINE_integer("number", 1, "A whole number.")
 flags.DEFINE_string("needed", None, "Needed.", required=True)
@@ -37,6 +37,15 @@ def main(arguments):
         raise KeyboardInterrupt
     if end == "defect":
         raise LookupError("a defect of the package")
+    if end == "full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/a")
+    if end == "signal":
+        os.kill(os.getpid(), flags.FLAGS.number)
+    if end == "name":
+        logging.getLogger("sound_pipeline").warning("a\u202eb\x1b[2J\nc")
+        print("\u30b5\u00fc")
+    if end == "path":
+        print(flags.FLAGS.needed)
     if end == "much":
         for line in range(100_000):
             print(line)
@@ -77,6 +86,14 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
             "at work\nlisten.py: error: sounds.csv: no column 'label'; add one\n",
         ),
         (("--end=interrupt",), 130, "at work\nlisten.py: interrupted\n"),
+        (("--end=signal", "--number=15"), 143, "at work\nlisten.py: ended by SIGTERM\n"),
+        (("--end=signal", "--number=1"), 129, "at work\nlisten.py: ended by SIGHUP\n"),
+        (
+            ("--end=full",),
+            1,
+            "at work\nlisten.py: error: runs/a: No space left on device; free some room there, or "
+            "name another folder\n",
+        ),
         (
             ("more",),
             1,
@@ -127,6 +144,41 @@ def test_a_reader_that_has_had_enough_is_no_defect(program: str) -> None:
         timeout=60,
     )
     assert (process.stdout, process.stderr) == ("0\n", "at work\n")
+
+
+def test_names_neither_steer_a_terminal_nor_end_a_program_on_one_without_utf8(
+    program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    ended = python(program, "--needed=x", "--end=name")
+    assert ended.returncode == 0
+    assert ended.stdout == "\\u30b5\\xfc\ndone\n"
+    assert ended.stderr == "at work\na\\u202eb\\x1b[2J c\n"
+
+
+def test_a_tilde_is_the_home_directory(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    ended = python(program, "--needed=~/runs", "--end=path")
+    assert ended.stdout == "/home/somebody/runs\ndone\n"
+    ended = python(program, "--needed=~nobody-of-this-name/runs", "--end=path")
+    assert ended.returncode == 1 and "--needed=~nobody-of-this-name/runs: there is" in ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_that_cannot_be_written_is_told_in_a_line(program: str) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, program, "--needed=x"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            text=True,
+            timeout=60,
+        )
+    assert ended.returncode == 1
+    _, line = ended.stderr.splitlines()
+    assert line.startswith("listen.py: error: No space left on device")
 
 
 def test_a_defect_keeps_its_traceback(program: str) -> None:

@@ -113,9 +113,24 @@ def test_refuses_a_directory_with_other_content(tmp_path: Path, foreign: str) ->
 def test_refuses_a_file_as_the_directory(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
     for directory in (tmp_path / "run", tmp_path / "run" / "below"):
-        with pytest.raises(UserError, match=r"--output_dir=.*Not a directory"), staged(directory):
+        with (
+            pytest.raises(UserError, match=r"--output_dir=.*(Not a directory|exists)"),
+            staged(directory),
+        ):
             pytest.fail("must not start")
     assert (tmp_path / "run").read_text() == "a file"
+
+
+def test_two_runs_do_not_write_into_one_directory(tmp_path: Path) -> None:
+    run(tmp_path, "one")
+    with staged(tmp_path) as aside:
+        with pytest.raises(UserError, match=r"another train\.py is writing here"), staged(tmp_path):
+            pytest.fail("must not start")
+        # Nor does the second one remove what the first one writes.
+        write_results(aside, "two")
+    assert contents(tmp_path) == whole("two")
+    run(tmp_path, "three")
+    assert contents(tmp_path) == whole("three")
 
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
@@ -138,7 +153,7 @@ def test_a_run_killed_while_moving_has_no_model_until_all_is_there(
 
     def killed_in_time(path: Path, target: Path) -> None:
         nonlocal renamed
-        if path.parent.name == ".unfinished":
+        if path.parent.name.startswith(".unfinished"):
             if renamed == moved:
                 raise SystemExit
             renamed += 1
