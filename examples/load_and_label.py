@@ -30,7 +30,11 @@ def main(directory: str, *paths: str) -> None:
     labels = [label.decode() for label in model.labels.numpy()]
     for path in paths:
         waveform, rate = read(path)
-        scores = model(waveform[np.newaxis], rate)["scores"][0].numpy()
+        answer = model(waveform[np.newaxis], rate)
+        if not answer["audible_seconds"][0]:
+            print(f"{path}  silent")
+            continue
+        scores = answer["scores"][0].numpy()
         best = scores.argmax()
         sure = "" if scores[best] >= model.min_score else "  (uncertain)"
         print(f"{path}  {labels[best]}  {scores[best]:.2f}{sure}")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sound_pipeline.events.event import Event
 from sound_pipeline.events.min_scores import NO_LABEL, UNKNOWN, MinScores, leader
+from sound_pipeline.events.silence import SILENCE_DB, SILENT_POWER
 from sound_pipeline.system.arrays import Floats
 
 
@@ -62,8 +63,8 @@ def find_events(
     At any moment the scores are the mean of the logarithms of those of the audible windows over
     it, normalised: as a model combines the windows of a recording. The label is then the one with
     the highest score among those that reach their minimum. Moments of one label that adjoin are
-    one event. Where a quiet window lies over a moment, or where a whole window is digital
-    silence, there is no event.
+    one event. Where a quiet window lies over a moment, or where a whole window is silent,
+    there is no event.
 
     Args:
       windows: of one recording, at least one.
@@ -79,8 +80,8 @@ def find_events(
     """
     reached_at = config.min_scores.reached_at(labels)
     spans, scores = _moments(windows)
-    if not windows.power.any():
-        return [], "the recording is silent: all its samples are zero"
+    if not (windows.power > SILENT_POWER).any():
+        return [], f"the recording is silent: it holds no sound above {SILENCE_DB:g} dBFS"
     if not len(spans):
         return [], "every moment lies in a window that is quiet beside the loudest"
     is_event = np.array([label != config.background for label in labels])
@@ -114,7 +115,7 @@ def _moments(windows: WindowScores) -> tuple[npt.NDArray[np.int64], npt.NDArray[
       spans: int64 [stretches, 2], first sample and the one after the last; rising.
       scores: float64 [stretches, classes], of the windows together.
     """
-    is_heard = windows.is_audible & (windows.power > 0)
+    is_heard = windows.is_audible & (windows.power > SILENT_POWER)
     edges = np.unique(np.concatenate((windows.starts, windows.ends)))
     # The windows over a stretch follow one another: both ends rise.
     first = np.searchsorted(windows.ends, edges[:-1], side="right")

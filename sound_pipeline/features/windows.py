@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from sound_pipeline.events.silence import SILENT_POWER
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.features.log_mel import window_samples
 from sound_pipeline.system.arrays import Floats
@@ -53,11 +54,13 @@ class Windows(NamedTuple):
       audible: bool [batch, windows], False for those that are quiet beside the loudest of their
         recording.
       starts: int32 [windows], the sample each window starts at.
+      power: float32 [batch, windows], mean of the squared samples.
     """
 
     waveform: tf.Tensor
     audible: tf.Tensor
     starts: tf.Tensor
+    power: tf.Tensor
 
 
 def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig) -> Windows:
@@ -83,7 +86,25 @@ def split_windows(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: Featur
     )
     windows = without_offset(tf.transpose(cut, [1, 0, 2]))
     power = tf.reduce_mean(tf.square(windows), axis=2)
-    return Windows(windows, audible_windows(power, config.windows.quiet_db), starts)
+    return Windows(windows, audible_windows(power, config.windows.quiet_db), starts, power)
+
+
+def audible_seconds(
+    windows: Windows, samples: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig
+) -> tf.Tensor:
+    """Sound that an answer stands on: float32 [batch], seconds; 0 where all is silent.
+
+    Args:
+      windows: of recordings.
+      samples: int32 scalar, the recordings' length.
+      sample_rate_hz: int32 scalar, Hz.
+      config: what they were cut by.
+    """
+    heard = windows.audible & (windows.power > SILENT_POWER)
+    count = tf.reduce_sum(tf.cast(heard, tf.float32), axis=1)
+    seconds = config.windows.seconds + (count - 1) * config.windows.hop_seconds
+    recorded = tf.cast(samples / sample_rate_hz, tf.float32)
+    return tf.where(count > 0, tf.minimum(seconds, recorded), 0.0)
 
 
 def stream_windows(

@@ -5,7 +5,6 @@ Everything is written aside (see atomic_files.py), and seen when it is whole.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import io
 import itertools
@@ -15,7 +14,6 @@ import unicodedata
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +22,10 @@ import soundfile
 from sound_pipeline.errors import UserError
 from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import json_line
+from sound_pipeline.live.event_audio import MOST_SECONDS
 from sound_pipeline.live.output import event_record
 from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 
-LONGEST_SECONDS = 60.0
 EVENTS_FILE = "events.jsonl"
 
 # Some hundred seconds of sound: with less room, the first events already would not fit.
@@ -37,94 +35,7 @@ _LONGEST_PART_BYTES = 90
 _RESERVED = ".reserved"
 
 
-class _Block(NamedTuple):
-    """Samples of a stream, and where they lie in it."""
-
-    start: int
-    samples: npt.NDArray[np.float32]
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.samples)
-
-
 DrawImage = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.uint8]]
-
-
-class EventAudio:
-    """Latest sound of a stream, and the beginnings of the events that go on.
-
-    Bounded: besides the last `history_seconds`, it holds the first `longest_seconds` of every
-    event marked within that time, however long that event goes on.
-    """
-
-    def __init__(
-        self,
-        sample_rate_hz: int,
-        *,
-        longest_seconds: float = LONGEST_SECONDS,
-        history_seconds: float = 30.0,
-    ) -> None:
-        """Starts with nothing.
-
-        Args:
-          sample_rate_hz: of the stream.
-          longest_seconds: of one event's sound; what comes after is not kept.
-          history_seconds: how long an event may have gone on before it is marked first, and may be
-            awaited after it was marked last: more than the time in which events are merged.
-        """
-        self._longest = round(longest_seconds * sample_rate_hz)
-        self._history = round(history_seconds * sample_rate_hz)
-        self._end = 0
-        self._recent: collections.deque[_Block] = collections.deque()
-        self._older: list[_Block] = []  # of events only
-        self._marks: dict[int, int] = {}  # an event's start: where the stream was when marked
-
-    @property
-    def held_samples(self) -> int:
-        """Number of samples held."""
-        return sum(len(block.samples) for block in (*self._older, *self._recent))
-
-    def add(self, start: int, samples: npt.NDArray[np.float32]) -> None:
-        """Takes the next block of the stream.
-
-        Args:
-          start: its position, in samples from the start of the stream; at the end of the block
-            before, or later where samples were lost.
-          samples: float32 [n], mono; not to be changed afterwards.
-        """
-        self._recent.append(_Block(start, samples))
-        self._end = start + len(samples)
-        oldest = self._end - self._history
-        marks = {first: last for first, last in self._marks.items() if last >= oldest}
-        if len(marks) < len(self._marks):
-            self._marks = marks
-            self._older = [block for block in self._older if self._is_marked(block)]
-        while self._recent and self._recent[0].end <= oldest:
-            block = self._recent.popleft()
-            if self._is_marked(block):
-                self._older.append(block)
-
-    def mark(self, start: int) -> None:
-        """Says where an event that goes on has started; again and again while it does."""
-        self._marks[start] = self._end
-
-    def cut(self, start: int, end: int) -> npt.NDArray[np.float32]:
-        """Sound from one position to another: float32 [n], `longest_seconds` at most.
-
-        What was lost on the way, or isn't held any more, is silence.
-        """
-        cut = np.zeros(max(0, min(end - start, self._longest)), np.float32)
-        for block in (*self._older, *self._recent):
-            first, last = max(block.start, start), min(block.end, start + len(cut))
-            if first < last:
-                cut[first - start : last - start] = block.samples[
-                    first - block.start : last - block.start
-                ]
-        return cut
-
-    def _is_marked(self, block: _Block) -> bool:
-        return any(block.start < mark + self._longest and mark < block.end for mark in self._marks)
 
 
 class EventSaver:
@@ -154,6 +65,7 @@ class EventSaver:
         self._image = image
         self._notice = notice
         self._unsaved = 0
+        self._is_late = False
         try:
             directory.mkdir(parents=True, exist_ok=True)
             _end_last_line(directory / EVENTS_FILE)
@@ -172,7 +84,7 @@ class EventSaver:
     def save(
         self,
         event: Event,
-        samples: npt.NDArray[np.float32],
+        samples: npt.NDArray[np.float32] | None,
         sample_rate_hz: int,
         source: str,
         time: datetime | None = None,
@@ -181,7 +93,8 @@ class EventSaver:
 
         Args:
           event: it.
-          samples: float32 [n], -1..1, its sound, or the beginning of that; beyond is clipped.
+          samples: float32 [n], -1..1, its sound, or the beginning of that; beyond is clipped. None
+            where its label came too late for that: it is not saved.
           sample_rate_hz: the sound's rate.
           source: the recording's path, or the microphone's name.
           time: the clock's time at the event's start, with its zone; None without a clock.
@@ -189,6 +102,15 @@ class EventSaver:
         Returns:
           Whether that succeeded; if not, a notice says why, once until it succeeds again.
         """
+        if samples is None:
+            if not self._is_late:
+                self._notice(
+                    f"--save_events: {event.label} at {event.start_seconds:.1f} s is not saved: "
+                    f"its label came over {MOST_SECONDS:g} s after its sound, which is gone"
+                )
+            self._is_late = True
+            return False
+        self._is_late = False
         sound = io.BytesIO()
         soundfile.write(sound, samples, sample_rate_hz, format="WAV", subtype="PCM_16")
         image = self._image and _png(self._image(samples, sample_rate_hz))

@@ -62,7 +62,7 @@ def define_detection() -> None:
             gate.kind,
             GATES,
             "What counts as sound worth labelling. auto: level above the room, and webrtcvad; "
-            "always: everything, for recordings that are sound throughout.",
+            "always: everything but silence, for recordings that are sound throughout.",
         )
         flags.DEFINE_float(
             "hop_seconds",

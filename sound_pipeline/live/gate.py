@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.errors import check
+from sound_pipeline.events.silence import SILENCE_DB
 from sound_pipeline.live.noise_floor import (
     FRAME_SECONDS,
     NOTE_SECONDS,
-    SILENCE_DB,
     NoiseFloor,
     frames_in,
     levels_db,
@@ -39,7 +39,8 @@ class GateConfig:
 
     Attributes:
       kind: `vad` (webrtcvad alone), `energy` (level above the noise floor), `auto` (both, see
-        above) or `always` (every frame).
+        above) or `always` (every frame
+        that is not silent).
       vad_mode: webrtcvad's, from 0 (fires most) to 3 (least).
       energy_margin_db: a frame so far above the floor is active whatever it sounds like. Steady
         pink noise strays 4 dB from its floor, rumble 9.
@@ -162,9 +163,10 @@ class _Gate:
         is_loud = level_db >= floor_db + config.energy_margin_db
         self._since_loud = 0 if is_loud else self._since_loud + 1
         by_level = config.kind in ("auto", "energy") and self._since_loud <= self._linger
+        always = config.kind == "always" and level_db > SILENCE_DB
         if self._startup:
             self._startup -= 1
             self._since_loud = self._linger + 1
-            return FrameState(config.kind == "always", level_db, floor_db)
+            return FrameState(always, level_db, floor_db)
         self._floor.learn(level_db)
-        return FrameState(config.kind == "always" or is_speech or by_level, level_db, floor_db)
+        return FrameState(always or is_speech or by_level, level_db, floor_db)

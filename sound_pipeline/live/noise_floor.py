@@ -15,7 +15,8 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-SILENCE_DB = -120.0
+from sound_pipeline.events.silence import SILENCE_DB
+
 FRAME_SECONDS = 0.01
 NOTE_SECONDS = 0.5
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sound_pipeline.events.event import Event
-from sound_pipeline.live.event_files import EventAudio, EventSaver
+from sound_pipeline.live.event_audio import EventAudio
+from sound_pipeline.live.event_files import EventSaver
 from sound_pipeline.live.gate import GateConfig, make_gate
 from sound_pipeline.live.loading import LoadingModel
 from sound_pipeline.live.output import Level, Output, WindowResult
@@ -141,6 +142,7 @@ class _Session:
             if self._clock:
                 self._clock.note(block)
             if self._audio:
+                self._audio.answered(self._waiting.unanswered_from(block.start))
                 self._audio.add(block.start, block.samples)
             self._statistics.captured_seconds += len(block.samples) / rate
             self._show_level()

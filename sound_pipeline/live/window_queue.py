@@ -39,6 +39,7 @@ class WindowQueue:
         self._items: collections.deque[QueuedItem] = collections.deque()
         self._changed = threading.Condition()
         self._is_closed = False
+        self._taken: QueuedItem | None = None
         self.skipped = 0
 
     def put(self, waiting: QueuedItem) -> None:
@@ -54,11 +55,25 @@ class WindowQueue:
     def get(self) -> QueuedItem | None:
         """Next item; waits for one. None once the queue is closed and empty."""
         with self._changed:
+            self._taken = None  # whoever asks for the next is done with the last
             self._changed.wait_for(lambda: self._items or self._is_closed)
             if not self._items:
                 return None
             self._changed.notify_all()
-            return self._items.popleft()
+            self._taken = self._items.popleft()
+            return self._taken
+
+    def unanswered_from(self, end: int) -> int:
+        """Position before which all sound has had its answer.
+
+        Args:
+          end: of the stream, where nothing waits.
+        """
+        with self._changed:
+            waiting = [item.item for item in self._items]
+            if self._taken is not None:
+                waiting.append(self._taken.item)
+            return min((_start(item) for item in waiting), default=end)
 
     def close(self) -> None:
         """Says that nothing more will come."""
@@ -89,3 +104,10 @@ class WindowQueue:
         for waiting in older:
             self._items.remove(waiting)
             self.skipped += 1
+
+
+def _start(item: Item) -> int:
+    """Position from which an item speaks of the stream."""
+    if isinstance(item, Window):
+        return item.start
+    return item.until if isinstance(item, Quiet) else item.end

@@ -10,6 +10,8 @@ import tensorflow as tf
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.features.windows import (
+    Windows,
+    audible_seconds,
     mean_power,
     split_windows,
     usable,
@@ -64,8 +66,19 @@ class SoundClassifier(tf.Module):
         Returns:
           float32 [batch, classes], each row summing to 1.
         """
-        embeddings, recording = self._audible_embeddings(waveform, sample_rate_hz)
-        return combine_windows(self.head(embeddings), recording)
+        return self.answer(waveform, sample_rate_hz)[0]
+
+    def answer(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`scores` of recordings, and how much sound they stand on.
+
+        Returns:
+          scores: float32 [batch, classes], each row summing to 1.
+          audible_seconds: float32 [batch], 0 where all is silent and the scores mean nothing.
+        """
+        windows = split_windows(waveform, sample_rate_hz, self.config)
+        embeddings, recording = self._audible_embeddings(windows, sample_rate_hz)
+        seconds = audible_seconds(windows, tf.shape(waveform)[1], sample_rate_hz, self.config)
+        return combine_windows(self.head(embeddings), recording), seconds
 
     def window_scores(
         self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor
@@ -129,13 +142,13 @@ class SoundClassifier(tf.Module):
           waveform: float32 [batch, samples], -1..1.
           sample_rate_hz: int32 scalar, Hz.
         """
-        return tf.math.segment_mean(*self._audible_embeddings(waveform, sample_rate_hz))
+        windows = split_windows(waveform, sample_rate_hz, self.config)
+        return tf.math.segment_mean(*self._audible_embeddings(windows, sample_rate_hz))
 
     def _audible_embeddings(
-        self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor
+        self, windows: Windows, sample_rate_hz: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """[batch, samples] -> [windows, D] of the audible windows, and whose each is."""
-        windows = split_windows(waveform, sample_rate_hz, self.config)
+        """[windows, D] of the audible windows, and whose each is."""
         embeddings = self._embed(tf.boolean_mask(windows.waveform, windows.audible), sample_rate_hz)
         return embeddings, tf.cast(tf.where(windows.audible)[:, 0], tf.int32)
 

@@ -107,13 +107,15 @@ class _Exported(tf.Module):
     # The others call this one, so that the graph holds the classifier once for all of them.
     @_graph(_BATCH, _RATE)
     def with_rate(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores = self.classifier.scores(waveform, _checked(sample_rate))
-        best = tf.argmax(scores, axis=1)
+        scores, seconds = self.classifier.answer(waveform, _checked(sample_rate))
+        # A constant: Keras 3 copies the variables that a layer reads, and can't save strings.
+        names = tf.gather(tf.constant(self._names), tf.argmax(scores, axis=1))
         return {
             "scores": scores,
-            # A constant: Keras 3 copies the variables that a layer reads, and can't save strings.
-            "label": tf.gather(tf.constant(self._names), best),
+            # Of nothing there is no label.
+            "label": tf.where(seconds > 0, names, ""),
             "score": tf.reduce_max(scores, axis=1),
+            "audible_seconds": seconds,
         }
 
     @_graph(_ONE, _RATE)
@@ -150,6 +152,7 @@ class _Exported(tf.Module):
                 "scores": tf.TensorSpec([self.classifier.head.classes], tf.float32),
                 "label": tf.TensorSpec([], tf.string),
                 "score": tf.TensorSpec([], tf.float32),
+                "audible_seconds": tf.TensorSpec([], tf.float32),
             },
         )
 

@@ -73,7 +73,7 @@ LOST = {
 }
 
 
-@pytest.fixture(scope="module", params=["eager", "mapped"])
+@pytest.fixture(scope="module", params=[pytest.param("eager", marks=pytest.mark.slow), "mapped"])
 def decoded(request: pytest.FixtureRequest) -> dict[str, DecodedAudio]:
     """All contents, decoded one by one or in one pipeline."""
     if request.param == "eager":
@@ -211,6 +211,7 @@ def test_wav_is_decoded_in_the_graph(
     assert found.reason == b"" and tf.size(found.waveform) > 0
 
 
+@pytest.mark.slow
 def test_files_are_read_where_one_thread_runs_all_ops(files: dict[str, str]) -> None:
     """Python, which an op waits for, runs ops of its own."""
     program = """

@@ -72,7 +72,9 @@ def test_is_compressed() -> None:
         assert not vorbis_mp3.is_compressed(tf.constant(contents)), name
 
 
-@pytest.fixture(scope="module", params=["one by one", "mapped"])
+@pytest.fixture(
+    scope="module", params=[pytest.param("one by one", marks=pytest.mark.slow), "mapped"]
+)
 def decoded(request: pytest.FixtureRequest) -> dict[str, DecodedAudio]:
     """All of `COMPRESSED` and `DANGEROUS`, decoded by the graph alone."""
     contents = COMPRESSED | {name: item for name, (item, _) in DANGEROUS.items()}

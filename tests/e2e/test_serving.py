@@ -110,7 +110,10 @@ def test_rows_of_waveforms_at_the_models_rate(
     expected = in_python(directory, waveform, tiny_models.CONFIG.spectrogram.sample_rate_hz)
     scores = [prediction["scores"] for prediction in predictions]
     np.testing.assert_allclose(scores, expected["scores"], atol=SAME)
-    assert all(prediction.keys() == {"label", "score", "scores"} for prediction in predictions)
+    assert all(
+        prediction.keys() == {"label", "score", "scores", "audible_seconds"}
+        for prediction in predictions
+    )
 
 
 def test_rows_can_not_hold_the_rate(

@@ -125,7 +125,7 @@ def test_unknown_on_demand() -> None:
             "nothing reached its minimum score: the best was dog 0.40 at 0.0 s, which needs 0.50",
         ),
         ([NOTHING], {}, "nothing reached its minimum score: the best was dog 0.10 at 0.0 s"),
-        ([DOG], {"power": 0.0}, "the recording is silent: all its samples are zero"),
+        ([DOG], {"power": 0.0}, "the recording is silent: it holds no sound above -120 dBFS"),
         ([DOG], {"quiet": (0,)}, "every moment lies in a window that is quiet beside the loudest"),
     ],
 )

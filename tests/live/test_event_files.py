@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import hypothesis
-import hypothesis.strategies as st
 import numpy as np
 import pytest
 import soundfile
@@ -19,7 +17,7 @@ from matplotlib.image import imread
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.events.event import Event
-from sound_pipeline.live.event_files import LONGEST_SECONDS, EventAudio, EventSaver
+from sound_pipeline.live.event_files import EventSaver
 
 RATE = 16000
 TIME = datetime(2025, 11, 3, 14, 3, 7, 120_999, timezone(timedelta(hours=1)))
@@ -268,72 +266,11 @@ def test_a_line_cut_short_by_a_crash_spoils_no_other(directory: Path, notices: l
     assert json.loads(lines[2])["label"] == "dog_bark"
 
 
-def ramp(start: int, end: int) -> np.ndarray:
-    """Samples that say where they are; exact in float32."""
-    return np.arange(start, end, dtype=np.float32)
-
-
-@hypothesis.given(
-    st.lists(st.integers(0, 40), min_size=1, max_size=60),
-    st.integers(0, 400),
-    st.integers(1, 150),
-)
-def test_recent_sound_is_whole_however_it_was_cut(
-    blocks: list[int], back: int, length: int
-) -> None:
-    audio = EventAudio(10, history_seconds=20, longest_seconds=30)
-    position = 0
-    for block in blocks:
-        audio.add(position, ramp(position, position + block))
-        position += block
-    start = max(0, position - min(back, 200))
-    end = min(start + length, position)
-    np.testing.assert_array_equal(audio.cut(start, end), ramp(start, end))
-
-
-def test_lost_samples_are_silence() -> None:
-    audio = EventAudio(10)
-    audio.add(0, ramp(0, 20))
-    audio.add(25, ramp(25, 40))
-    expected = ramp(10, 30)
-    expected[10:15] = 0
-    np.testing.assert_array_equal(audio.cut(10, 30), expected)
-
-
-def test_the_first_minute_of_an_event_is_kept_however_long_it_goes_on() -> None:
-    assert LONGEST_SECONDS == 60
-    audio = EventAudio(10)
-    most = 0
-    for start in range(0, 36_000, 5):
-        audio.add(start, ramp(start, start + 5))
-        if start >= 500:
-            audio.mark(333)
-        most = max(most, audio.held_samples)
-    np.testing.assert_array_equal(audio.cut(333, 36_000), ramp(333, 933))
-    assert most <= 600 + 300 + 10
-
-
-def test_several_events_are_kept_until_they_are_long_over() -> None:
-    audio = EventAudio(10, history_seconds=30, longest_seconds=10)
-    for start in range(0, 1000, 5):
-        audio.add(start, ramp(start, start + 5))
-        if 20 <= start < 200:
-            audio.mark(10)
-        if 210 <= start < 600:
-            audio.mark(205)
-        if start == 450:  # the first was marked last at 200, and stays for 300 samples
-            np.testing.assert_array_equal(audio.cut(10, 110), ramp(10, 110))
-        if start == 550:
-            assert not audio.cut(10, 110).any()
-        if start == 850:
-            np.testing.assert_array_equal(audio.cut(205, 400), ramp(205, 305))
-    assert not audio.cut(205, 305).any()
-    assert audio.held_samples == 300
-
-
-def test_silence_is_not_kept() -> None:
-    audio = EventAudio(10)
-    for start in range(0, 5000, 5):
-        audio.add(start, ramp(start, start + 5))
-    assert audio.held_samples == 300
-    assert len(audio.cut(10, 5)) == 0
+def test_an_event_whose_sound_is_gone_is_told_and_not_saved(tmp_path: Path) -> None:
+    notices: list[str] = []
+    saver = EventSaver(tmp_path, None, notices.append)
+    for _ in range(2):
+        assert not saver.save(BARK, None, 8000, "a.wav")
+    assert [path.name for path in tmp_path.iterdir()] == ["events.jsonl"]
+    (notice,) = notices
+    assert "is not saved: its label came over 600 s after its sound" in notice

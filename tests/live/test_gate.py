@@ -358,10 +358,12 @@ def test_dither_after_silence_is_no_sound(kind: str) -> None:
     assert not active(states_of(samples, kind=kind)).any()
 
 
-def test_always_is_always() -> None:
-    found = states_of(np.zeros(RATE, np.float32), kind="always")
-    assert len(found) == 100
-    assert active(found).all()
+def test_always_is_all_that_is_not_silent() -> None:
+    faint = (1e-5 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)
+    for samples, expected in ((faint, True), (np.zeros(RATE, np.float32), False)):
+        found = states_of(samples, kind="always")
+        assert len(found) == 100
+        assert (active(found) == expected).all()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])

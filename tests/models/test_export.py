@@ -118,6 +118,7 @@ def test_signatures_have_the_promised_names_types_and_shapes(either: Exported) -
         "scores": ("float32", (None, len(LABELS))),
         "label": ("string", (None,)),
         "score": ("float32", (None,)),
+        "audible_seconds": ("float32", (None,)),
     }
     promised = {
         "serving_default": (waveform, answer),
@@ -308,6 +309,19 @@ def test_an_offset_of_a_recorder_changes_nothing(
         found = either.signature(name, waveform=shifted, sample_rate=rate)
         key = "scores" if name == "with_rate" else name
         np.testing.assert_allclose(found[key], expected[key], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 100, 3 * OWN_RATE])
+def test_nothing_has_no_label(exported: Exported, samples: int) -> None:
+    nothing = np.stack([np.zeros(samples, "f4"), np.full(samples, 0.3, "f4")])
+    answer = exported.loaded(nothing, OWN_RATE)
+    assert answer["audible_seconds"].numpy().tolist() == [0, 0]
+    assert answer["label"].numpy().tolist() == [b"", b""]
+    assert np.isfinite(answer["scores"]).all()
+    both = np.stack([sound(0.2, OWN_RATE)[0], np.zeros(round(0.2 * OWN_RATE), "f4")])
+    answer = exported.loaded(both, OWN_RATE)
+    np.testing.assert_allclose(answer["audible_seconds"], [0.2, 0], atol=1e-4)
+    assert answer["label"][0].numpy().decode() in LABELS and answer["label"][1] == b""
 
 
 def test_no_windows_get_no_answers(exported: Exported) -> None:

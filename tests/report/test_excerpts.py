@@ -20,7 +20,7 @@ from sound_pipeline.report.excerpts import (
     one_of_each_class,
 )
 from tests.helpers.sound_folders import CLASSES, RATE_HZ, SHORT, clip
-from tests.helpers.sounds import Floats, chirp, noise, write_wav
+from tests.helpers.sounds import Floats, centred, chirp, noise, write_wav
 
 
 def table(
@@ -44,7 +44,7 @@ def all_hum(paths: Sequence[str]) -> Predictions:
 
 def assert_shows(image: np.ndarray, window: Floats, rate_hz: int) -> None:
     """That it is `seen`; where a graph rounds otherwise, a colour may be the next in the table."""
-    expected = seen(window, rate_hz)
+    expected = seen(centred(window), rate_hz)
     assert (image == expected).mean() > 0.9999
     assert np.abs(image.astype(int) - expected).max() <= 5
 
