@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import time
 from datetime import datetime
@@ -17,6 +18,7 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.events.event import Event
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.live import session
+from sound_pipeline.live.event_audio import EventAudio
 from sound_pipeline.live.event_files import EventSaver
 from sound_pipeline.live.gate import GateConfig
 from sound_pipeline.live.microphone.capture import Block
@@ -238,3 +240,19 @@ def test_events_are_saved_with_their_sound(tmp_path: Path) -> None:
         np.testing.assert_allclose(sound, THREE[start : start + len(sound)], atol=1e-4)
         assert len(sound) == pytest.approx((event.end_seconds - event.start_seconds) * RATE, abs=2)
         assert (tmp_path / "events" / record["picture"]).stat().st_size > 100
+
+
+@pytest.mark.slow
+def test_the_sound_of_an_event_labelled_late_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the model takes longer to load than sound is kept for."""
+    short = functools.partial(EventAudio, history_seconds=0.5)
+    monkeypatch.setattr(session, "EventAudio", short)
+    saver = EventSaver(tmp_path, None, lambda text: None)
+    waveform = sounds((0, 0.7), (300, 0.5), (0, 1.8))
+    heard = hear(waveform, FakeModel(ready_after=2.5), is_live=True, saver=saver)
+    assert heard.output.labels == ["low"]
+    (path,) = tmp_path.glob("*.wav")
+    saved, _ = soundfile.read(path)
+    assert np.sqrt(np.mean(saved**2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.2)
