@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.embeddings.matrices import Matrix
+from sound_pipeline.errors import check
 from sound_pipeline.heads.config import HeadConfig
 from sound_pipeline.heads.head import Head
 from sound_pipeline.heads.lbfgs import descend
@@ -63,6 +64,20 @@ class FittedHead:
     curves: dict[str, list[float]]
 
 
+def _check_tellable(inputs: StandardisedRows) -> None:
+    """Raises UserError where nothing can be learned from embeddings."""
+    check(
+        bool(np.isfinite(inputs.mean).all()),
+        "an embedding holds NaN or infinity: the --extractor fails on some recording; try another "
+        "one, or --precision=float32",
+    )
+    check(
+        not inputs.is_constant,
+        "the recordings can't be told apart: all have the same embedding; listen to some: they may "
+        "be silent, or copies of one another",
+    )
+
+
 def fit_head(
     training: TrainingExamples,
     validation: TrainingExamples | None,
@@ -85,8 +100,12 @@ def fit_head(
 
     Returns:
       The head of the epoch with the least validation loss, or of the last.
+
+    Raises:
+      UserError: all embeddings are the same, or some is no number.
     """
     inputs = StandardisedRows(training.embeddings)
+    _check_tellable(inputs)
     weights = balanced(training.labels, training.weights, classes, config)
     sets = [TrainingSet(inputs, training.labels, weights)]
     if config.mixup:

@@ -37,6 +37,7 @@ class StandardisedRows:
     Attributes:
       mean: float32 [D].
       deviation: float32 [D]; 1 where a feature is constant.
+      is_constant: whether all rows are the same.
     """
 
     def __init__(self, rows: Matrix, like: StandardisedRows | None = None) -> None:
@@ -58,6 +59,7 @@ class StandardisedRows:
                 part = slice(start, start + self._portion)
                 held[part] = rows[part]
             self._rows = held
+        self.is_constant = False
         self.mean: Floats
         self.deviation: Floats
         self.mean, self.deviation = (like.mean, like.deviation) if like else self._moments()
@@ -103,5 +105,7 @@ class StandardisedRows:
         mean = guess + off
         deviation = np.sqrt(np.maximum(squares / count - np.square(off), 0.0))
         smallest = np.maximum(_SMALLEST_DEVIATION, _SMALLEST_RELATIVE_DEVIATION * np.abs(mean))
-        deviation = np.where(deviation > smallest, deviation, 1.0)
+        varies = deviation > smallest
+        self.is_constant = not varies.any()
+        deviation = np.where(varies, deviation, 1.0)
         return mean.astype(np.float32), deviation.astype(np.float32)

@@ -11,10 +11,12 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+import numpy as np
 from markupsafe import Markup, escape
 
 from sound_pipeline.config import RunConfig
 from sound_pipeline.report.charts import Plot, ticks
+from sound_pipeline.report.confusion import most_mistaken
 from sound_pipeline.report.data_uris import image_uri, sound_uri
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def write_page(path: Path, run: RunResults, mistakes: Sequence[Excerpt]) -> None
         than `SOUND_BUDGET_BYTES`; from there on the images alone.
     """
     figures = run.figures
+    shown = most_mistaken(np.array(figures["confusion_matrix"])).tolist()
     text = _template().render(
         figures=figures,
         split=_SPLITS[figures["split"]],
@@ -58,7 +61,8 @@ def write_page(path: Path, run: RunResults, mistakes: Sequence[Excerpt]) -> None
         tested=sum(_clips(figures)),
         commonest=max(_clips(figures)) / sum(_clips(figures)),
         classes=_worst_first(figures["per_class"]),
-        matrix=_matrix(figures["confusion_matrix"], figures["classes"]),
+        matrix=_matrix(figures["confusion_matrix"], figures["classes"], shown),
+        matrix_classes=[figures["classes"][position] for position in shown],
         confusions=_confusions(figures["confusion_matrix"], figures["classes"]),
         reliability=Plot(width=340, height=338, highest_x=1, highest_y=1),
         curves=_curves(run.curves),
@@ -125,12 +129,17 @@ class _Cell:
     title: str
 
 
-def _matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> list[list[_Cell]]:
+def _matrix(
+    matrix: Sequence[Sequence[int]], classes: Sequence[str], shown: Sequence[int]
+) -> list[list[_Cell]]:
+    """Rows and columns of the classes at the positions shown."""
     table = []
-    for label, row in zip(classes, matrix, strict=True):
+    for position in shown:
+        label, row = classes[position], matrix[position]
         clips = max(sum(row), 1)
         cells = []
-        for predicted, count in zip(classes, row, strict=True):
+        for column in shown:
+            predicted, count = classes[column], row[column]
             share = count / clips
             right = predicted == label
             # The root, so that the few mistakes of a good head are seen too.

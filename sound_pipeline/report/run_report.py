@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sound_pipeline.evaluation.predictions import write_predictions
 from sound_pipeline.report.confusion import draw_confusion_matrix
 from sound_pipeline.report.excerpts import excerpts, most_confident_mistakes, one_of_each_class
 from sound_pipeline.report.page import write_page
@@ -17,7 +16,7 @@ _MISTAKES_SHOWN = 15
 
 
 def write_report(directory: Path, run: RunResults) -> None:
-    """Writes predictions.csv, confusion_matrix.png, tensorboard/ and report.html.
+    """Writes confusion_matrix.png, tensorboard/ and report.html.
 
     Args:
       directory: of the run.
@@ -26,7 +25,6 @@ def write_report(directory: Path, run: RunResults) -> None:
     Raises:
       UserError: a recording can't be read any more.
     """
-    write_predictions(directory / "predictions.csv", run.predictions)
     confusion_png = directory / "confusion_matrix.png"
     draw_confusion_matrix(
         confusion_png,

@@ -21,7 +21,7 @@ from sound_pipeline.datasets.splits import cut_validation, leaked_fraction
 from sound_pipeline.embeddings.embed import Embeddings
 from sound_pipeline.errors import check
 from sound_pipeline.evaluation.evaluate import FoldResult, evaluate, predictions_of
-from sound_pipeline.evaluation.predictions import Predictions
+from sound_pipeline.evaluation.predictions import Predictions, write_predictions
 from sound_pipeline.evaluation.summary import summarise
 from sound_pipeline.features import image
 from sound_pipeline.fine_tuning.parts import FineTunedNetwork
@@ -36,7 +36,7 @@ from sound_pipeline.system.json_config import to_json
 from sound_pipeline.tflite.conversion import export_tflite
 from sound_pipeline.tflite.formats import LITE_FOLDER
 from sound_pipeline.training.extraction import FINAL, Embedded, Extraction
-from sound_pipeline.training.run_directory import staged
+from sound_pipeline.training.run_directory import PICTURES, remove, staged
 
 logger = logging.getLogger(__name__)
 
@@ -93,12 +93,16 @@ def run(extraction: Extraction, output_dir: Path, command: str) -> dict[str, Any
         figures = _figures(extraction, evaluated, predictions, calibration)
         figures["seconds"] = round(time.monotonic() - started, 1)
         results = _results(extraction, evaluated, predictions, figures, command)
-        write_report(directory, results)
+        write_predictions(directory / "predictions.csv", predictions)
         _export(directory, classifier, extraction.manifest, results)
         (directory / "config.json").write_text(to_json(config), encoding="utf-8")
         text = json.dumps(figures, indent=2, allow_nan=False) + "\n"
         (directory / "metrics.json").write_text(text, encoding="utf-8")
+        failure = _draw(directory, results)
     devices.wait_for_all()
+    if failure is not None:
+        logger.error("%s holds the model and its figures, but no report", output_dir)
+        raise failure
     return figures
 
 
@@ -193,6 +197,17 @@ def _export(
     )
     if config.export_tflite:
         export_tflite(directory / "saved_model", directory / LITE_FOLDER, config.export_tflite)
+
+
+def _draw(directory: Path, results: RunResults) -> Exception | None:
+    """Draws what people look at; a failure of that must not cost the model: it is returned."""
+    try:
+        write_report(directory, results)
+    except Exception as failure:
+        for name in PICTURES:
+            remove(directory / name)
+        return failure
+    return None
 
 
 def _tuning_curves(

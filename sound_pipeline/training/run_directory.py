@@ -15,15 +15,9 @@ from sound_pipeline.tflite.formats import LITE_FOLDER
 
 # Everything that each finished run holds, in the order it is put in place. What programs look for,
 # the model, comes last: where it is, all the rest is there and of the same run.
-RESULTS = (
-    "config.json",
-    "predictions.csv",
-    "confusion_matrix.png",
-    "tensorboard",
-    "report.html",
-    "metrics.json",
-    "saved_model",
-)
+PICTURES = ("confusion_matrix.png", "tensorboard", "report.html")
+"""What people look at; a run whose pictures can't be drawn has none."""
+RESULTS = ("config.json", "predictions.csv", *PICTURES, "metrics.json", "saved_model")
 OPTIONAL = (LITE_FOLDER,)
 """What a run holds where it was asked for, and what may be added to it later."""
 
@@ -44,7 +38,7 @@ def staged(directory: Path) -> Iterator[Path]:
     Raises:
       UserError: the directory holds something that is not a run, or can't be written, or another
         program is writing into it.
-      FileNotFoundError: not all of `RESULTS` were written.
+      FileNotFoundError: not all of `RESULTS` were written, pictures aside.
     """
     existed = directory.is_dir()
     with ExitStack() as lock:
@@ -90,17 +84,18 @@ def _new_folder_aside(directory: Path) -> Path:
 
 
 def _put_in_place(aside: Path, directory: Path) -> None:
-    missing = [name for name in RESULTS if not (aside / name).exists()]
+    missing = [name for name in RESULTS if not (name in PICTURES or (aside / name).exists())]
     if missing:
         raise FileNotFoundError(f"the run did not write {', '.join(missing)}")
     for name in (*reversed(RESULTS), *OPTIONAL):
-        _remove(directory / name)
+        remove(directory / name)
     for name in (*OPTIONAL, *RESULTS):
         if (aside / name).exists():
             put_in_place(aside / name, directory / name)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Removes a result, which is a file or a folder, or not there."""
     if path.is_dir():
         # Renamed first: a model half removed must not look whole.
         doomed = path.with_name(f"{_ASIDE}-{path.name}")

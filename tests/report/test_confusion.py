@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from sound_pipeline.report.confusion import draw_confusion_matrix
+from sound_pipeline.report.confusion import MOST_CLASSES, draw_confusion_matrix, most_mistaken
 from tests.helpers.sound_folders import CLASSES
 
 LONG_NAMES = (
@@ -65,3 +66,29 @@ def test_a_class_without_clips_can_be_drawn(tmp_path: Path) -> None:
     matrix = np.array([[3, 0, 0], [0, 0, 0], [1, 0, 2]])
     with np.errstate(all="raise"):
         assert drawn(tmp_path / "confusion.png", matrix, CLASSES).std() > 0
+
+
+@pytest.mark.parametrize("count", [200, 600])
+def test_many_classes_are_those_with_most_mistakes_on_a_bounded_image(
+    tmp_path: Path, count: int
+) -> None:
+    matrix = np.diag(np.full(count, 5))
+    matrix[7, count - 1] = matrix[count - 3, 7] = 2
+    shown = most_mistaken(matrix)
+    assert len(shown) == MOST_CLASSES and {7, count - 1, count - 3} <= set(shown)
+    assert (np.diff(shown) > 0).all()
+    names = tuple(f"class {number}" for number in range(count))
+    height, width, _ = drawn(tmp_path / "confusion.png", matrix, names, "a title").shape
+    assert max(height, width) < 2900
+
+
+def test_any_name_is_drawn_as_it_is(tmp_path: Path) -> None:
+    names = ("$\\frac{", "a$b$", "two\nlines", "x" * 300, "サイレン")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        height, width, _ = drawn(tmp_path / "a.png", np.diag(range(5)), names, "$ in a title").shape
+    assert max(height, width) < 1500
+
+
+def test_few_classes_are_all_shown() -> None:
+    assert most_mistaken(np.zeros((3, 3), int)).tolist() == [0, 1, 2]

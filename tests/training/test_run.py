@@ -32,7 +32,7 @@ from sound_pipeline.system.devices import Devices
 from sound_pipeline.system.json_config import from_json
 from sound_pipeline.training import extraction
 from sound_pipeline.training import run as run_module
-from sound_pipeline.training.run_directory import RESULTS
+from sound_pipeline.training.run_directory import PICTURES, RESULTS
 from tests.helpers import tiny_models
 from tests.helpers.sound_folders import CLASSES, RATE_HZ, SHORT, clip, write_csv, write_folder
 from tests.helpers.sounds import noise, write_wav
@@ -488,3 +488,35 @@ def test_copies_are_asked_for_as_configured_with_the_background_that_is_allowed(
     expected = backgrounds_beside(manifest, make_splits(manifest, config.split))
     assert list(copies.backgrounds) == expected
     assert any(expected)
+
+
+def test_a_report_that_cannot_be_drawn_costs_no_model(
+    workplace: Path, folder_config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(*_: object) -> None:
+        raise MemoryError
+
+    directory = workplace / "no report"
+    monkeypatch.setattr("sound_pipeline.report.run_report.draw_confusion_matrix", draw)
+    with pytest.raises(MemoryError):
+        train(folder_config, directory, workplace / "cache")
+    found = {path.name for path in directory.iterdir()}
+    assert found == set(RESULTS) - set(PICTURES)
+    assert len(rows_of(directory)) > 0
+    monkeypatch.undo()
+    train(folder_config, directory, workplace / "cache")
+    assert {path.name for path in directory.iterdir()} == set(RESULTS)
+
+
+def test_recordings_that_are_all_alike_are_a_run_that_says_so(
+    tmp_path: Path, folder_config: RunConfig
+) -> None:
+    for label in "ab":
+        for number in range(6):
+            path = tmp_path / "sounds" / label / f"{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_wav(path, np.zeros(8000 + number, np.float32), 16000)
+    config = config_of(DatasetConfig("folder", str(tmp_path / "sounds")))
+    with pytest.raises(UserError, match="can't be told apart"):
+        train(config, tmp_path / "run", tmp_path / "cache")
+    assert not (tmp_path / "run").exists()
