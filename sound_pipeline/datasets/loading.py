@@ -20,6 +20,7 @@ from sound_pipeline.datasets.shards import Shard
 from sound_pipeline.datasets.sources import list_recordings
 from sound_pipeline.datasets.tables import Row
 from sound_pipeline.errors import UserError
+from sound_pipeline.system.text import printable
 
 Hashes = npt.NDArray[np.int64]
 
@@ -181,5 +182,9 @@ def _check_classes(manifest: Manifest, where: str, added: str) -> None:
             "split into training and test: add clips of it or remove it"
         )
     for label in count_of:
-        if len(label.splitlines()) > 1:
-            raise UserError(f"{where}: the label {label!r} has a line break: remove it")
+        # It goes to a line of its own in a model's labels.txt, and to terminals.
+        if not label.strip() or printable(label) != label:
+            raise UserError(
+                f"{where}: the label {label!r} has a line break, another control character or no "
+                "letter at all: name it otherwise"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -77,10 +78,11 @@ def load_hub_module(handle: str) -> HubModule:
     try:
         content = content_hash(path)
         module = tf.saved_model.load(path)
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    # A damaged file raises whatever the code meets first: IndexError, KeyError, DecodeError.
+    except Exception as error:
         raise UserError(
-            f"--extractor={handle}: {path} does not load as a SavedModel: {first_line(error)}; get "
-            "the module anew"
+            f"--extractor={handle}: {path} does not load as a SavedModel: {first_line(error)}; "
+            "delete that folder, if it is a cache's, and get the module anew"
         ) from error
     functions = tuple(_single_input_functions(module))
     return HubModule(handle, content, module, functions)
@@ -101,7 +103,9 @@ def _resolve(handle: str) -> str:
     try:
         with _download_timeout():
             return str(tensorflow_hub.resolve(handle))
-    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+    except (
+        OSError, ValueError, RuntimeError, http.client.HTTPException, tf.errors.OpError
+    ) as error:  # fmt: skip
         raise UserError(
             f"--extractor={handle}: the module can't be fetched ({first_line(error)}); check the "
             "network, or set TFHUB_CACHE_DIR to a folder that holds it, or download it elsewhere "

@@ -106,11 +106,7 @@ def fit_head(
     """
     inputs = StandardisedRows(training.embeddings)
     _check_tellable(inputs)
-    weights = balanced(training.labels, training.weights, classes, config)
-    sets = [TrainingSet(inputs, training.labels, weights)]
-    if config.mixup:
-        sets = with_mixtures(training.embeddings, sets[0], config.mixup, config.seed)
-    objective = Objective(sets, classes, config.l2, config.label_smoothing)
+    objective = _objective(training, inputs, classes, config)
     watched = None
     if validation is not None:
         unseen = StandardisedRows(validation.embeddings, like=inputs)
@@ -141,6 +137,17 @@ def fit_head(
         int(np.argmin(losses)) + 1 if losses else len(curves["loss"]),
         curves,
     )
+
+
+def _objective(
+    training: TrainingExamples, inputs: StandardisedRows, classes: int, config: HeadConfig
+) -> Objective:
+    """What training makes as small as it can."""
+    weights = balanced(training.labels, training.weights, classes, config)
+    sets = [TrainingSet(inputs, training.labels, weights)]
+    if config.mixup:
+        sets = with_mixtures(training.embeddings, sets[0], config.mixup, config.seed)
+    return Objective(sets, classes, config.l2, config.label_smoothing)
 
 
 def _has_converged(objectives: Sequence[float]) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sound_pipeline.errors import UserError
+from sound_pipeline.errors import UserError, check, first_line
 from sound_pipeline.features.config import FeatureConfig, read_features
 
 LABELS_FILE = "labels.txt"
@@ -19,6 +20,8 @@ WINDOW_SIGNATURE = "window"
 WINDOWS_SIGNATURE = "windows"
 """The signature that labelling asks about whole windows; models exported before have none."""
 LITE_SUFFIX = ".tflite"
+# Of the metadata: a confusion matrix of a thousand classes takes five million.
+_MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class ModelInfo:
     features: FeatureConfig = field(default_factory=FeatureConfig)
     benefits_from_low_precision: bool = False
 
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate that is assumed where a caller names none."""
+        return self.features.spectrogram.sample_rate_hz
+
 
 def is_lite(path: Path) -> bool:
     """Whether a path names a .tflite file, not the folder of a SavedModel."""
@@ -56,19 +64,47 @@ def read_info(path: Path) -> ModelInfo:
     """
     _check_lite(path) if is_lite(path) else _check_saved_model(path)
     try:
-        values = read_metadata(path)
-        return ModelInfo(
-            tuple(values["labels"]),
-            float(values["window_seconds"]),
-            float(values["min_score"]),
-            read_features(values["config"]["features"]),
-            _benefits_from_low_precision(values),
-        )
-    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
+        return _checked(read_metadata(path))
+    except (OSError, LookupError, ArithmeticError, AttributeError, RecursionError, TypeError,
+            ValueError, UserError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
         raise UserError(
-            f"model {path}: {METADATA_FILE.name} is damaged or of another version ({error!r}); "
-            "export the model again with train.py"
+            f"model {path}: {METADATA_FILE.name} is damaged or of another version "
+            f"({first_line(error)}); export the model again with train.py"
         ) from error
+
+
+def check_labels(info: ModelInfo, path: Path, scores: int) -> None:
+    """Raises UserError where a model gives another number of scores than it has labels."""
+    check(
+        scores == len(info.labels),
+        f"model {path}: gives {scores} scores for {len(info.labels)} labels; export it again",
+    )
+
+
+def _checked(values: dict[str, Any]) -> ModelInfo:
+    """What the metadata says; any of many errors where it can't be true."""
+    labels = values["labels"]
+    check(
+        isinstance(labels, list)
+        and len(labels) > 0
+        and all(isinstance(label, str) and label for label in labels)
+        and len(set(labels)) == len(labels),
+        "its labels are no list of different names",
+    )
+    features = read_features(values["config"]["features"])
+    info = ModelInfo(
+        tuple(labels),
+        float(values["window_seconds"]),
+        float(values["min_score"]),
+        features,
+        _benefits_from_low_precision(values),
+    )
+    # A .tflite's rate and window are those that its samples were counted for.
+    check(info.window_seconds == features.windows.seconds, "it has two lengths of a window")
+    check(0 <= info.min_score <= 1, f"a least score of {info.min_score}")
+    rate = values.get("sample_rate_hz", info.sample_rate_hz)
+    check(rate == info.sample_rate_hz, f"it has two sample rates, {rate} Hz one of them")
+    return info
 
 
 def _benefits_from_low_precision(values: dict[str, Any]) -> bool:
@@ -81,11 +117,18 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """Metadata that `export_model` wrote, of a SavedModel or of a .tflite file made of it."""
     if is_lite(path):
         with zipfile.ZipFile(path) as files:
+            _check_size(files.getinfo(METADATA_FILE.name).file_size)
             text = files.read(METADATA_FILE.name).decode()
     else:
+        _check_size((path / METADATA_FILE).stat().st_size)
         text = (path / METADATA_FILE).read_text(encoding="utf-8")
-    values: dict[str, Any] = json.loads(text)
-    return values
+    values = json.loads(text)
+    check(isinstance(values, dict), "it is no object")
+    return dict(values)
+
+
+def _check_size(size: int) -> None:
+    check(size <= _MOST_BYTES, f"it has {size} bytes")
 
 
 def _check_saved_model(directory: Path) -> None:

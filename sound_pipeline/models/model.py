@@ -13,20 +13,20 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.audio.reader import AudioReader
-from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.audio.samples import mono_samples, whole_rate_hz
 from sound_pipeline.errors import UserError, check, first_line
 from sound_pipeline.events.event import Event
 from sound_pipeline.events.find_events import LabelConfig, WindowScores, find_events
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.features.config import FeatureConfig, with_window_hop
 from sound_pipeline.features.windows import mean_power, stream_windows, usable_windows
-from sound_pipeline.models.info import WINDOWS_SIGNATURE, ModelInfo, read_info
+from sound_pipeline.models.info import WINDOWS_SIGNATURE, ModelInfo, check_labels, read_info
 from sound_pipeline.models.window_scores import Answer, BatchAnswer, Batches, WindowAnswers
 from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.precision import choose_precision, computing_in, this_machine
 
 Sound = str | os.PathLike[str] | tuple[npt.ArrayLike, int]
-"""A recording's path, or its waveform [samples], -1..1, and sample rate in Hz."""
+"""A recording's path, or its waveform [samples] (see `mono_samples`) and sample rate in Hz."""
 
 
 class Model:
@@ -54,8 +54,13 @@ class Model:
         )
         try:
             self._loaded = tf.saved_model.load(str(directory))
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            raise UserError(f"model {directory}: does not load: {first_line(error)}") from error
+        # A damaged file raises whatever the code meets first: IndexError, KeyError, DecodeError.
+        except Exception as error:
+            raise UserError(
+                f"model {directory}: does not load: {first_line(error)}; copy or export it again"
+            ) from error
+        scores = self._loaded.signatures["with_rate"].structured_outputs["scores"]
+        check_labels(self.info, directory, scores.shape[-1])
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -112,14 +117,19 @@ class Model:
         audible = np.stack(rows.answers)[rows.is_audible(features)]
         return np.asarray(audible.mean(axis=0))
 
-    def scores(self, waveform: Floats, sample_rate_hz: int) -> Floats:
+    def scores(self, waveform: npt.ArrayLike, sample_rate_hz: int) -> Floats:
         """Score of every class: float32 [classes], which sum to 1.
 
         Args:
-          waveform: float32 [samples], -1..1; padded with silence where shorter than a window.
+          waveform: [samples] of any type that `mono_samples` takes; padded with silence where
+            shorter than a window.
           sample_rate_hz: its rate.
+
+        Raises:
+          UserError: as of `mono_samples`; the rate is none.
         """
-        (scores,) = self._call("with_rate", ["scores"], waveform[np.newaxis], sample_rate_hz)
+        batch, rate = mono_samples(waveform)[np.newaxis], whole_rate_hz(sample_rate_hz)
+        (scores,) = self._call("with_rate", ["scores"], batch, rate)
         return np.asarray(scores[0])
 
     def window_scores(self, windows: Floats | tf.Tensor, sample_rate_hz: int) -> BatchAnswer:
@@ -130,9 +140,10 @@ class Model:
         """Embeddings [batch, D] of windows [batch, samples], each exactly one window long."""
         return self._each_window("embedding", windows, sample_rate_hz)
 
-    def image(self, waveform: Floats, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
+    def image(self, waveform: npt.ArrayLike, sample_rate_hz: int) -> npt.NDArray[np.uint8]:
         """First window in the colours of the model's colormap: uint8 [299, 299, 3], RGB."""
-        (images,) = self._call("spectrogram", ["image"], waveform[np.newaxis], sample_rate_hz)
+        batch, rate = mono_samples(waveform)[np.newaxis], whole_rate_hz(sample_rate_hz)
+        (images,) = self._call("spectrogram", ["image"], batch, rate)
         return np.asarray(images[0], np.uint8)
 
     def signature(self, name: str) -> Any:
@@ -186,13 +197,6 @@ class Model:
 
 def _checked(waveform: npt.ArrayLike, sample_rate_hz: int) -> tuple[Iterator[Floats], int]:
     """A waveform as one block, and its rate; raises UserError where they are none."""
-    samples, rate = np.asarray(waveform, np.float32), int(sample_rate_hz)
-    check(
-        samples.ndim == 1 and samples.size > 0,
-        f"the waveform has shape {list(samples.shape)}: give the samples of one channel",
-    )
-    check(
-        MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ,
-        f"a sample rate of {rate} Hz is not {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}",
-    )
-    return iter([samples]), rate
+    samples = mono_samples(waveform)
+    check(samples.size > 0, "the waveform has shape [0]: give at least one sample")
+    return iter([samples]), whole_rate_hz(sample_rate_hz)

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.audio.resampling import resample
-from sound_pipeline.errors import UserError, first_line
-from sound_pipeline.models.info import ModelInfo, read_info, read_metadata
+from sound_pipeline.audio.samples import mono_samples, whole_rate_hz
+from sound_pipeline.errors import UserError, check, first_line
+from sound_pipeline.models.info import ModelInfo, check_labels, read_info
 from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.stderr import filtered_stderr
 
@@ -45,7 +46,7 @@ class LiteModel:
                 f"model {path}: needs ai-edge-litert ({error}); pip install ai-edge-litert"
             ) from error
         self._path = path
-        self._rate = int(read_metadata(path)["sample_rate_hz"])
+        self._rate = self.info.sample_rate_hz
         try:
             with filtered_stderr():
                 self._interpreter = Interpreter(
@@ -54,22 +55,33 @@ class LiteModel:
                 self._interpreter.allocate_tensors()
             self._answer = self._interpreter.get_signature_runner()
             (waveform,) = self._interpreter.get_input_details()
-        except (ValueError, RuntimeError) as error:
-            raise UserError(f"model {path}: does not load: {first_line(error)}") from error
-        self._samples = int(waveform["shape"][1])
+            (scores,) = self._interpreter.get_output_details()
+            self._samples = int(waveform["shape"][1])
+            classes = int(scores["shape"][1])
+        # A damaged file raises whatever the code meets first.
+        except Exception as error:
+            raise UserError(
+                f"model {path}: does not load: {first_line(error)}; copy or convert it again"
+            ) from error
+        check_labels(self.info, path, classes)
+        check(
+            self._samples == round(self.info.window_seconds * self._rate),
+            f"model {path}: takes {self._samples} samples, not {self.info.window_seconds:g} s at "
+            f"{self._rate} Hz; convert it again",
+        )
 
-    def scores(self, waveform: Floats, sample_rate_hz: int) -> Floats:
+    def scores(self, waveform: npt.ArrayLike, sample_rate_hz: int) -> Floats:
         """Score of every class: float32 [classes], which sum to 1.
 
         Args:
-          waveform: float32 [samples], -1..1, of one window at the most; padded with silence where
-            shorter.
+          waveform: [samples] of any type that `mono_samples` takes, of one window at the most;
+            padded with silence where shorter.
           sample_rate_hz: its rate.
 
         Raises:
           ValueError: the waveform is longer than a window.
         """
-        waveform = resample(waveform, sample_rate_hz, self._rate)
+        waveform = resample(mono_samples(waveform), whole_rate_hz(sample_rate_hz), self._rate)
         if len(waveform) > self._samples + _ROUNDING_SAMPLES:
             raise ValueError(f"{len(waveform)} samples; a window has {self._samples}")
         window = np.zeros((1, self._samples), np.float32)

@@ -113,8 +113,10 @@ def test_folder_errors(tmp_path: Path) -> None:
 
 
 def test_folder_with_names_that_cannot_be_written_out(tmp_path: Path) -> None:
-    root = folder_of(tmp_path / "lines", {"a\nb": ["1.wav", "2.wav"], "c": ["1.wav", "2.wav"]})
-    error_of(lambda: load_folder(root), "line break", r"'a\nb'")
+    for number, name in enumerate(["a\nb", "b\n", "\rb", "a\u2028b", "\x1b[2J", "b\u202e", " "]):
+        classes = {name: ["1.wav", "2.wav"], "c": ["1.wav", "2.wav"]}
+        root = folder_of(tmp_path / f"lines {number}", classes)
+        error_of(lambda root=root: load_folder(root), "line break", repr(name))  # type: ignore[misc]
     root = folder_of(tmp_path / "latin", {"a": ["1.wav", "2.wav"], "b": ["1.wav", "2.wav"]})
     try:
         with open(os.fsencode(root / "b") + b"/\xe9.wav", "wb"):

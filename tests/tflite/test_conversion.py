@@ -283,8 +283,8 @@ def test_an_older_export_is_refused(tmp_path: Path) -> None:
     tf.saved_model.save(tiny_models.PictureModule(), str(directory))
     (directory / "assets.extra").mkdir()
     about = {
-        "labels": [],
-        "window_seconds": 1,
+        "labels": ["a"],
+        "window_seconds": FeatureConfig().windows.seconds,
         "min_score": 0,
         "config": {"features": {}},
         "benefits_from_low_precision": False,
