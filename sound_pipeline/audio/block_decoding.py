@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import numpy as np
 import tensorflow as tf
 
-from sound_pipeline.audio import libsndfile, wav_header
+from sound_pipeline.audio import channel_ops, libsndfile, wav_header
+from sound_pipeline.audio.channels import MEAN, channel_to_hear
 from sound_pipeline.audio.wav import (
     WavHeader,
-    decode_frames,
+    decode_samples,
     decode_wav,
     is_wav,
     not_finite_reason,
@@ -20,7 +22,12 @@ from sound_pipeline.system.arrays import Floats
 
 # Op by op, the walk through a file's chunks would take several times as long.
 _decode_whole = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
-_decode_slice = tf.function(decode_frames)
+_decode_slice = tf.function(decode_samples)
+_SAMPLES, _COUNT = tf.TensorSpec([None]), tf.TensorSpec([], tf.int64)
+_mono = tf.function(
+    channel_ops.mono, input_signature=[_SAMPLES, _COUNT, tf.TensorSpec([], tf.int32)]
+)
+_sums = tf.function(channel_ops.sums_of_channels, input_signature=[_SAMPLES, _COUNT])
 
 
 def decoded_blocks(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]]:
@@ -70,9 +77,24 @@ def _sliced(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Flo
 
 
 def _slices(file: BinaryIO, header: WavHeader, block_bytes: int) -> Iterator[tuple[Floats, int]]:
-    rate, frame_bytes = int(header.fmt.sample_rate_hz), int(header.fmt.frame_bytes)
-    frames_left, at_once = int(header.frames), max(1, block_bytes // frame_bytes)
+    rate, channels = int(header.fmt.sample_rate_hz), header.fmt.channels
+    channel = tf.constant(_channel_to_hear(file, header, block_bytes))
     not_finite = 0
+    for samples, bad in _samples(file, header, block_bytes):
+        # They are counted to the end: the reason is that of the whole file.
+        not_finite += bad
+        if not not_finite:
+            yield _mono(samples, channels, channel).numpy(), rate
+    if not_finite:
+        _check(not_finite_reason(tf.constant(not_finite)))
+
+
+def _samples(
+    file: BinaryIO, header: WavHeader, block_bytes: int
+) -> Iterator[tuple[tf.Tensor, int]]:
+    """Samples of all channels block by block, and how many of them are no numbers."""
+    frame_bytes = int(header.fmt.frame_bytes)
+    frames_left, at_once = int(header.frames), max(1, block_bytes // frame_bytes)
     file.seek(int(header.start))
     while frames_left:
         contents = file.read(min(at_once, frames_left) * frame_bytes)
@@ -80,15 +102,20 @@ def _slices(file: BinaryIO, header: WavHeader, block_bytes: int) -> Iterator[tup
         if not frames:
             raise libsndfile.UndecodableError("the file became shorter while it was read")
         frames_left -= frames
-        samples, bad = _decode_slice(
-            tf.constant(contents[: frames * frame_bytes]), header.fmt, header.encoding
-        )
-        # They are counted to the end: the reason is that of the whole file.
-        not_finite += int(bad)
-        if not not_finite:
-            yield samples.numpy(), rate
-    if not_finite:
-        _check(not_finite_reason(tf.constant(not_finite)))
+        whole = tf.constant(contents[: frames * frame_bytes])
+        samples, bad = _decode_slice(whole, header.fmt, header.encoding)
+        yield samples, int(bad)
+
+
+def _channel_to_hear(file: BinaryIO, header: WavHeader, block_bytes: int) -> int:
+    """Channel to take of a recording, which is read whole for that if it has several."""
+    count = int(header.fmt.channels)
+    if count == 1:
+        return MEAN
+    sums = np.zeros((2, count + 1))
+    for samples, _ in _samples(file, header, block_bytes):
+        sums += _sums(samples, header.fmt.channels).numpy()
+    return channel_to_hear(int(header.frames), sums)
 
 
 def _check(reason: tf.Tensor) -> None:

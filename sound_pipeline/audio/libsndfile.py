@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from sound_pipeline.audio import channels
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.system.arrays import Floats
 
@@ -91,17 +92,33 @@ def mono_blocks(file: BinaryIO) -> Iterator[tuple[Floats, int]]:
       file: open for reading, and stays so.
 
     Yields:
-      samples: float32 [n], the mean over the channels of the next of the recording.
+      samples: float32 [n], one channel of the next of the recording (see `channels`).
       sample_rate_hz: the same for all; at least one block comes.
 
     Raises:
       UndecodableError: as `blocks`, or the sample rate is out of range.
     """
+    channel = _channel_to_hear(file)
+    file.seek(0)
     for samples, rate in blocks(file):
         if not MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ:
             allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}"
             raise UndecodableError(f"a sample rate of {rate} Hz is not {allowed}")
-        yield samples.mean(axis=1, dtype=np.float32), rate
+        if channel == channels.MEAN:
+            yield samples.mean(axis=1, dtype=np.float32), rate
+        else:
+            yield samples[:, channel].copy(), rate
+
+
+def _channel_to_hear(file: BinaryIO) -> int:
+    """Channel to take of a recording, whose file is read whole for that if it has several."""
+    count, sums = 0, np.zeros((2, 2))
+    for samples, _ in blocks(file):
+        if samples.shape[1] == 1:
+            return channels.MEAN
+        part = channels.channel_sums(samples)
+        count, sums = count + len(samples), part if not count else sums + part
+    return channels.channel_to_hear(count, sums)
 
 
 def decode(contents: bytes) -> tuple[Floats, int, str]:
@@ -111,7 +128,7 @@ def decode(contents: bytes) -> tuple[Floats, int, str]:
       contents: the whole file.
 
     Returns:
-      waveform: float32 [samples], the mean over the channels; empty where there is a reason.
+      waveform: float32 [samples], one channel (see `channels`); empty where there is a reason.
       sample_rate_hz: 0 where there is a reason.
       reason: why it can't be decoded, one line; empty where it could.
     """

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from sound_pipeline.audio import channel_ops
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.audio.wav import DecodedAudio
 
@@ -117,7 +118,17 @@ def _decode_mp3(contents: tf.Tensor, ops: Any) -> DecodedAudio:
 def _mono(samples: tf.Tensor, rate: tf.Tensor) -> DecodedAudio:
     """[samples, channels] -> one channel, at a rate that the headers tell the truth about."""
     in_range = (rate >= MIN_SAMPLE_RATE_HZ) & (rate <= MAX_SAMPLE_RATE_HZ)
-    waveform = tf.ensure_shape(tf.reduce_mean(samples, axis=1), [None])
+    mean = tf.reduce_mean(samples, axis=1)
+    waveform = tf.cond(
+        (tf.shape(samples)[1] > 1) & (tf.size(mean) > 0),
+        lambda: channel_ops.one_channel(
+            samples,
+            mean,
+            channel_ops.channel_to_hear(tf.shape(samples)[0], channel_ops.channel_sums(samples)),
+        ),
+        lambda: mean,
+    )
+    waveform = tf.ensure_shape(waveform, [None])
     return tf.cond(
         in_range & (tf.size(waveform) > 0),
         lambda: DecodedAudio(waveform, rate, tf.constant(""), tf.constant(False)),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sound_pipeline.audio import g711, wav_header
+from sound_pipeline.audio import channel_ops, g711, wav_header
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.audio.wav_header import is_wav
 
@@ -22,7 +22,7 @@ __all__ = [
     "MAX_CHANNELS",
     "DecodedAudio",
     "WavHeader",
-    "decode_frames",
+    "decode_samples",
     "decode_wav",
     "is_wav",
     "not_finite_reason",
@@ -59,8 +59,9 @@ class DecodedAudio(NamedTuple):
     """One recording, or why there is none.
 
     Attributes:
-        waveform: float32 [samples], the mean over the channels, -1..1 for integer encodings;
-            empty where there is a reason. TensorFlow flushes subnormal floats to zero.
+        waveform: float32 [samples], the mean over the channels (see `channels` for where it is
+            one of them), -1..1 for integer encodings; empty where there is a reason. TensorFlow
+            flushes subnormal floats to zero.
         sample_rate_hz: int32 scalar; 0 where there is a reason.
         reason: string scalar, one line for the user; '' where the recording was decoded.
         unsupported_encoding: bool scalar, True where the reason is only that the samples are in
@@ -132,9 +133,9 @@ def decode_wav(contents: tf.Tensor) -> DecodedAudio:
 
         def decode() -> DecodedAudio:
             size = header.frames * header.fmt.frame_bytes
-            waveform, not_finite = decode_frames(
-                tf.strings.substr(contents, header.start, size), header.fmt, header.encoding
-            )
+            data = tf.strings.substr(contents, header.start, size)
+            samples, not_finite = decode_samples(data, header.fmt, header.encoding)
+            waveform = channel_ops.mono(samples, header.fmt.channels)
             is_fit = tf.equal(not_finite, 0)
             return DecodedAudio(
                 waveform=waveform[: tf.where(is_fit, tf.size(waveform), 0)],
@@ -273,7 +274,7 @@ def _hex(word: tf.Tensor) -> tf.Tensor:
 
 
 @tf.autograph.experimental.do_not_convert
-def decode_frames(
+def decode_samples(
     data: tf.Tensor, fmt: wav_header.WavFormat, encoding: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes whole frames, all of a recording's or some.
@@ -284,7 +285,7 @@ def decode_frames(
         encoding: int64 scalar, the place of their decoder in `_DECODERS`.
 
     Returns:
-        waveform: float32 [frames], the mean over the channels.
+        samples: float32 [frames * channels], the channels of a frame side by side.
         not_finite: int64 scalar, how many samples of all channels are no numbers.
     """
     samples = tf.switch_case(
@@ -295,22 +296,7 @@ def decode_frames(
         lambda: tf.math.count_nonzero(~tf.math.is_finite(samples)),
         lambda: tf.constant(0, tf.int64),
     )
-    mono = tf.switch_case(
-        tf.cast(tf.minimum(fmt.channels, 3) - 1, tf.int32),
-        [lambda: samples, partial(_mix_two, samples), partial(_mix, samples, fmt.channels)],
-    )
-    return mono, not_finite
-
-
-def _mix_two(samples: tf.Tensor) -> tf.Tensor:
-    left, right = tf.unstack(tf.reshape(samples, [-1, 2]), axis=1)
-    # Halved first: the sum of two large floats need not be finite.
-    return 0.5 * left + 0.5 * right
-
-
-def _mix(samples: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
-    frames = tf.reshape(tf.cast(samples, tf.float64), tf.stack([-1, channels]))
-    return tf.cast(tf.reduce_mean(frames, axis=1), tf.float32)
+    return samples, not_finite
 
 
 def _decode_8_bit(data: tf.Tensor) -> tf.Tensor:
