@@ -27,7 +27,9 @@ _SAMPLES, _COUNT = tf.TensorSpec([None]), tf.TensorSpec([], tf.int64)
 _mono = tf.function(
     channel_ops.mono, input_signature=[_SAMPLES, _COUNT, tf.TensorSpec([], tf.int32)]
 )
-_sums = tf.function(channel_ops.sums_of_channels, input_signature=[_SAMPLES, _COUNT])
+_sums = tf.function(
+    channel_ops.sums_of_channels, input_signature=[_SAMPLES, _COUNT, _COUNT, _COUNT]
+)
 
 
 def decoded_blocks(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]]:
@@ -112,10 +114,12 @@ def _channel_to_hear(file: BinaryIO, header: WavHeader, block_bytes: int) -> int
     count = int(header.fmt.channels)
     if count == 1:
         return MEAN
-    sums = np.zeros((2, count + 1))
+    sums, before = np.zeros((2, count + 1)), 0
     for samples, _ in _samples(file, header, block_bytes):
-        sums += _sums(samples, header.fmt.channels).numpy()
-    return channel_to_hear(int(header.frames), sums)
+        position = tf.constant(before, tf.int64)
+        sums += _sums(samples, header.fmt.channels, position, header.frames).numpy()
+        before += len(samples) // count
+    return channel_to_hear(int(channel_ops.counted_frames(header.frames)), sums)
 
 
 def _check(reason: tf.Tensor) -> None:

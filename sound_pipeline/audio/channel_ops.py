@@ -6,6 +6,9 @@ import tensorflow as tf
 
 from sound_pipeline.audio.channels import ALIKE, LEAST_LEFT, LEAST_POWER, MEAN
 
+# From so many frames on, a second or so, not all are looked at.
+_FEW_FRAMES, _STEP = 1 << 16, 7
+
 
 @tf.autograph.experimental.do_not_convert
 def channel_to_hear(count: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
@@ -45,9 +48,31 @@ def one_channel(frames: tf.Tensor, mean: tf.Tensor, channel: tf.Tensor) -> tf.Te
 
 
 @tf.autograph.experimental.do_not_convert
-def sums_of_channels(samples: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
-    """`channel_sums` of samples as `wav.decode_samples` has them: float64 [2, channels + 1]."""
-    return channel_sums(tf.reshape(samples, tf.stack([-1, channels])))
+def sums_of_channels(
+    samples: tf.Tensor, channels: tf.Tensor, before: tf.Tensor, total: tf.Tensor
+) -> tf.Tensor:
+    """`channel_sums` of part of a recording: float64 [2, channels + 1].
+
+    Of a long recording every seventh frame counts: that says as much, in a seventh of the time.
+
+    Args:
+        samples: float32 [frames * channels], as of `wav.decode_samples`.
+        channels: int64 scalar, how many there are.
+        before: int64 scalar, the recording's frames before these.
+        total: int64 scalar, all of its frames.
+    """
+    frames = tf.reshape(samples, tf.stack([-1, channels]))
+    step = _step(total)
+    return channel_sums(frames[-before % step :: step])
+
+
+def counted_frames(total: tf.Tensor) -> tf.Tensor:
+    """Frames of a recording that `sums_of_channels` looks at: int64 scalar."""
+    return -(-total // _step(total))
+
+
+def _step(total: tf.Tensor) -> tf.Tensor:
+    return tf.where(total < _FEW_FRAMES, tf.constant(1, tf.int64), _STEP)
 
 
 @tf.autograph.experimental.do_not_convert
@@ -55,7 +80,7 @@ def mono(samples: tf.Tensor, channels: tf.Tensor, channel: tf.Tensor | None = No
     """One channel of a recording: float32 [frames].
 
     Args:
-        samples: as of samples as `wav.decode_samples` has them.
+        samples: float32 [frames * channels], as of `wav.decode_samples`.
         channels: int64 scalar, how many there are.
         channel: int32 scalar, the one to take, or `channels.MEAN`; None where the samples are all
             of the recording, by which that is decided.
@@ -65,8 +90,9 @@ def mono(samples: tf.Tensor, channels: tf.Tensor, channel: tf.Tensor | None = No
         frames = tf.reshape(samples, tf.stack([-1, channels]))
         chosen = channel
         if chosen is None:
-            count = tf.shape(frames)[0]
-            chosen = channel_to_hear(count, channel_sums(frames))
+            total = tf.shape(frames, tf.int64)[0]
+            sums = sums_of_channels(samples, channels, tf.constant(0, tf.int64), total)
+            chosen = channel_to_hear(counted_frames(total), sums)
         return one_channel(frames, mean, chosen)
 
     return tf.switch_case(

@@ -78,6 +78,18 @@ def test_by_every_way_in(tmp_path: Path, name: str, kind: str) -> None:
         np.testing.assert_array_equal(mapped.waveform, expected)
 
 
+def test_of_a_long_recording_every_way_in_decides_alike(tmp_path: Path) -> None:
+    sound = sounds.noise(100_000, 0.1)
+    for hum, number in (0.1, 1), (0.3, channels.MEAN):
+        other = sounds.tone(50, 100_000, RATE, hum) - sound
+        path = str(tmp_path / "long.wav")
+        soundfile.write(path, np.stack([other, sound], axis=1), RATE, subtype="FLOAT")
+        expected = sound if number == 1 else 0.5 * other + 0.5 * sound
+        np.testing.assert_array_equal(decode_whole(path)[0], expected)
+        with AudioReader(path, 30_000) as reader:
+            np.testing.assert_array_equal(np.concatenate(list(reader.blocks)), expected)
+
+
 def test_of_vorbis() -> None:
     file = io.BytesIO()
     sweep = sounds.chirp(20000, RATE, 4000)
