@@ -24,6 +24,9 @@ flags.DEFINE_enum("end", "well", ENDS, "How to end.")
 flags.DEFINE_integer("number", 1, "A whole number.")
 flags.DEFINE_string("needed", None, "Needed.", required=True)
 
+# Whoever runs the tests may do so under nohup.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 
 def main(arguments):
     program.no_arguments(arguments)
