@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> None:
             batches_at.append((time.perf_counter(), time.process_time()))
             yield batch
 
-    jobs._embed_batches = watched
+    jobs._embed_batches = watched  # type: ignore[assignment]
     forward = tf.function(extractor)
     milliseconds: dict[str, list[Any]] = {"recordings to embeddings": [], "network alone": []}
     with tempfile.TemporaryDirectory() as directory:
@@ -92,8 +92,8 @@ def main(arguments: list[str]) -> None:
     ratio, processor_ratio = (float(number) for number in np.median(whole / alone, axis=0))
     print(f"{extractor.handle}, {choice.precision} ({choice.why})")
     print(f"{'ms a window':28} {'elapsed':>9} {'of the processors':>18}")
-    for name, taken in milliseconds.items():
-        elapsed, used = np.median(taken, axis=0)
+    for name, values_of in milliseconds.items():
+        elapsed, used = np.median(values_of, axis=0)
         print(f"{name:28} {elapsed:9.2f} {used:18.2f}")
     print(f"{'ratio':28} {ratio:9.3f} {processor_ratio:18.3f}")
     figures = {

@@ -146,7 +146,7 @@ def measure(paths: list[str], handle: str, config: FeatureConfig) -> dict[str, C
                 continue
         forward = tf.function(extractor)
         with computing_in(precision):
-            taken = processor_seconds(lambda call=forward: [call(batch) for _ in range(4)])
+            taken = processor_seconds(lambda: [forward(batch) for _ in range(4)])  # noqa: B023
         found[precision] = Costs(
             decode_seconds=decode / _CLIP_SECONDS,
             features_seconds=features,
@@ -194,7 +194,7 @@ def print_data_sets(costs: dict[str, Costs], config: FeatureConfig) -> list[dict
         for data in _DATA_SETS:
             windows = windows_of(data.seconds, config)
             clip = cost.of_clip(data.seconds, windows)
-            row = {
+            row: dict[str, Any] = {
                 "costs": name,
                 "data_set": data.name,
                 "core_hours": data.clips * clip / 3600,

@@ -110,8 +110,8 @@ def measure(
                 said = ask(told.head, joined[which], split.test)
                 right = manifest.labels[said.recordings] == said.log_scores.argmax(axis=1)
                 groups = manifest.groups[said.recordings]
-                found = (right, np.full(len(right), split.name), groups)
-                answers.setdefault((which, tune), []).append((seed, *found))
+                row = (seed, right, np.full(len(right), split.name), groups)
+                answers.setdefault((which, tune), []).append(row)
         print(f"seed {seed}, {'tuned' if tune else 'as configured'}: done", flush=True)
     figures = {}
     for key, found in answers.items():

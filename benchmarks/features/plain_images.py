@@ -35,7 +35,7 @@ def plain_image(waveform: tf.Tensor, height: int, width: int, config: FeatureCon
         config.spectrogram.max_hz,
     )
     mel = tf.matmul(tf.square(tf.abs(spectrum)), tf.constant(filters))
-    spectrogram = decibels(mel[tf.newaxis], config)[0]
+    spectrogram = decibels(mel[tf.newaxis], config.spectrogram)[0]
     grey = tf.transpose(1.0 - spectrogram / config.spectrogram.floor_db)[::-1]
     coloured = apply_colormap(grey, config.spectrogram.colormap)
     return tf.image.resize(coloured, [height, width])

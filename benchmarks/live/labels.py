@@ -72,14 +72,14 @@ def main(arguments: list[str]) -> None:
                 events=EventConfig(MinScores(model.info.min_score)),
             )
             events = recogniser.feed(stream) + recogniser.finish()
-            lasted: collections.Counter[str] = collections.Counter()
+            lasted: dict[str, float] = collections.defaultdict(float)
             for event in events:
                 lasted[event.label] += event.end_seconds - event.start_seconds
             count["clips"] += 1
             count["events"] += len(events)
             count["noticed"] += bool(events)
             count["first_window_right"] += firsts[:1] == [clip.label]
-            count["right"] += bool(lasted) and lasted.most_common(1)[0][0] == clip.label
+            count["right"] += bool(lasted) and max(lasted, key=lasted.__getitem__) == clip.label
         figures[name] = count
         print(f"{name:<20}" + "  ".join(f"{key} {number}" for key, number in count.items()))
     print(json.dumps(figures))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import app, flags
@@ -56,15 +57,16 @@ def main(arguments: list[str]) -> None:
     random = np.random.default_rng(0)
     waveform = random.normal(0, 0.1, round(values.seconds * _RATE_HZ)).astype(np.float32)
     statistics = SessionStatistics()
-    with TimedModel(Path(values.model)) as model:
+    timed = TimedModel(Path(values.model))
+    with timed as model:
         while model.seconds is None:
             time.sleep(0.01)
         output = JsonLinesOutput(model.info.labels, io.StringIO(), windows=True)
         source = Replay("noise", [waveform], _RATE_HZ, is_live=True)
         config = ListeningConfig(GateConfig(kind="always"), events=EventConfig())
         listen(source, model, config, output, statistics)
-    calls = np.array(model.calls)
-    figures = {
+    calls = np.array(timed.calls)
+    figures: dict[str, Any] = {
         "windows": statistics.windows,
         "skipped": statistics.skipped_windows,
         "call_ms": {str(p): round(1e3 * float(np.percentile(calls, p)), 2) for p in (50, 95)},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -98,27 +99,30 @@ def mono_blocks(file: BinaryIO) -> Iterator[tuple[Floats, int]]:
     Raises:
       UndecodableError: as `blocks`, or the sample rate is out of range.
     """
-    channel = _channel_to_hear(file)
-    file.seek(0)
-    for samples, rate in blocks(file):
-        if not MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ:
-            allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}"
-            raise UndecodableError(f"a sample rate of {rate} Hz is not {allowed}")
+    decoded = blocks(file)
+    first, rate = next(decoded)
+    if not MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ:
+        allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}"
+        raise UndecodableError(f"a sample rate of {rate} Hz is not {allowed}")
+    decoded = itertools.chain([(first, rate)], decoded)
+    channel = channels.MEAN
+    if first.shape[1] > 1:
+        # By all of the recording, which is decoded once more then; one of one channel is not.
+        channel = _channel_to_hear(samples for samples, _ in decoded)
+        file.seek(0)
+        decoded = blocks(file)
+    for samples, rate in decoded:
         if channel == channels.MEAN:
             yield samples.mean(axis=1, dtype=np.float32), rate
         else:
             yield samples[:, channel].copy(), rate
 
 
-def _channel_to_hear(file: BinaryIO) -> int:
-    """Channel to take of a recording, whose file is read whole for that if it has several."""
-    count, sums = 0, np.zeros((2, 2))
-    for samples, _ in blocks(file):
-        if samples.shape[1] == 1:
-            return channels.MEAN
-        part = channels.channel_sums(samples)
-        count, sums = count + len(samples), part if not count else sums + part
-    return channels.channel_to_hear(count, sums)
+def _channel_to_hear(parts: Iterable[Floats]) -> int:
+    """Channel to take of a recording whose parts are float32 [n, channels]."""
+    counted = [(len(part), channels.channel_sums(part)) for part in parts]
+    counts, sums = zip(*counted, strict=True)
+    return channels.channel_to_hear(sum(counts), np.sum(sums, axis=0))
 
 
 def decode(contents: bytes) -> tuple[Floats, int, str]:

@@ -116,7 +116,6 @@ def _digest(path: str, stamped: npt.NDArray[np.int64]) -> tuple[bytes, bool]:
     settled = 0 < max(content_changed, inode_changed) < now - _UNSETTLED_NANOSECONDS
     unchanged = tuple(stamped) == _stamp(path)
     return digest.hexdigest()[:_KEY_LETTERS].encode(), bool(settled and unchanged)
-    return digest.hexdigest()[:_KEY_LETTERS].encode(), bool(settled and unchanged)
 
 
 def _remembered(memory: Path) -> tuple[Keys, npt.NDArray[np.int64], Keys]:

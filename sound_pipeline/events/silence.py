@@ -1,7 +1,7 @@
 """Silence: the level under which nothing is to be heard, and nothing gets a label."""
 
 SILENCE_DB = -120.0
-"""Mean square in dBFS; a single step of 16 bits in each second is above it."""
+"""Mean square in dBFS; one step of 16 bits every 900 samples is above it."""
 
-SILENT_POWER = 1e-12
+SILENT_POWER = 10 ** (SILENCE_DB / 10)
 """The same as a mean of squared samples."""

@@ -15,7 +15,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.events.silence import SILENCE_DB
+from sound_pipeline.events.silence import SILENT_POWER
 
 FRAME_SECONDS = 0.01
 NOTE_SECONDS = 0.5
@@ -49,7 +49,7 @@ def levels_db(
     means = (sums[:, length : 2 * length] - sums[:, :length]) / length
     middle = both[:, length // 2 : length // 2 + length]
     power = np.mean((middle - means) ** 2, axis=1)
-    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10))))
+    return np.asarray(10 * np.log10(np.maximum(power, SILENT_POWER)))
 
 
 class NoiseFloor:
