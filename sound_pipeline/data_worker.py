@@ -5,8 +5,10 @@
 
 One dispatcher, and as many workers as there are machines; then train.py --data_service=grpc://HOST:5050
 on one of them or another. All of them must see the recordings under the same paths. A worker may
-die and be started again at any time. The services trust whoever reaches their ports: keep them
-inside a private network. Ends on Ctrl-C or SIGTERM.
+die and be started again at any time. Ends on Ctrl-C or SIGTERM.
+
+Dispatchers and workers listen on all network interfaces, which TensorFlow lets nobody change, and
+trust whoever reaches their ports: keep them inside a private network, or behind a firewall.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "port",
         None,
-        "Port to listen at. Default: 5050 for a dispatcher, any free one for a worker.",
+        "Port to listen at, on all network interfaces. Default: 5050 for a dispatcher, any free "
+        "one for a worker.",
         lower_bound=0,
         upper_bound=65535,
     )
@@ -46,7 +49,8 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "host",
         "",
-        "Name or address under which others reach a worker. Default: this machine's name.",
+        "Name or address that a worker gives to others, to reach it by. Default: this machine's "
+        "name. It listens on all network interfaces all the same.",
     )
 
 
@@ -76,13 +80,17 @@ def main(arguments: list[str]) -> None:
     try:
         if is_worker:
             server: object = start_worker(values.dispatcher, host, values.port or 0)
-            logger.info("working for %s", values.dispatcher)
+            logger.info("working for %s as %s", values.dispatcher, host)
         else:
             port = 5050 if values.port is None else values.port
             server = start_dispatcher(port, values.work_dir)
             logger.info("dispatching at port %d", port)
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(f"the {arguments[1]} doesn't start: {first_line(error)}") from error
+    logger.warning(
+        "listening on all network interfaces, whatever the addresses given: whoever reaches the "
+        "port is trusted; keep others out with a firewall or a private network"
+    )
     with contextlib.suppress(KeyboardInterrupt):
         # `join` would not let signals through.
         threading.Event().wait()

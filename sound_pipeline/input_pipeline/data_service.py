@@ -140,7 +140,8 @@ def start_worker(dispatcher: str, host: str, port: int) -> object:
 
     Args:
       dispatcher: its address, grpc://host:port.
-      host: this machine, as those see it that get the results.
+      host: this machine, as those see it that get the results; no address to listen at, which is
+        all of the machine's: WorkerConfig has none to give.
       port: to listen at; 0 for any that is free.
     """
     _register_ops()

@@ -23,7 +23,7 @@ from sound_pipeline.input_pipeline import data_service
 from sound_pipeline.input_pipeline.batches import FILLER, Batch
 from sound_pipeline.input_pipeline.data_service import from_workers, parse_address, until_stalled
 from sound_pipeline.input_pipeline.read import WindowReader
-from tests.helpers import sounds
+from tests.helpers import in_process, sounds
 from tests.helpers.reading_service import Service, free_port
 
 CONFIG = FeatureConfig(windows=WindowConfig(seconds=0.5))
@@ -226,3 +226,37 @@ def test_addresses_that_are_none(address: str) -> None:
 
 def test_an_address() -> None:
     assert parse_address("data_service", "grpc://there.example:5050") == ("there.example", 5050)
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp6").exists(), reason="lists sockets as Linux does")
+def test_services_listen_on_all_interfaces_as_is_said() -> None:
+    dispatcher_port, worker_port = free_port(), free_port()
+    dispatcher = data_service.start_dispatcher(dispatcher_port, "")
+    worker = data_service.start_worker(
+        f"grpc://127.0.0.1:{dispatcher_port}", "127.0.0.1", worker_port
+    )
+    for port in (dispatcher_port, worker_port):
+        lines = [Path(f"/proc/net/{name}").read_text().splitlines() for name in ("tcp", "tcp6")]
+        local = [line.split()[1] for line in lines[0][1:] + lines[1][1:] if line.split()[3] == "0A"]
+        addresses = {end.split(":")[0] for end in local if int(end.split(":")[1], 16) == port}
+        assert addresses and not any(address.strip("0") for address in addresses)
+    del worker, dispatcher
+
+
+def test_a_worker_says_that_it_listens_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+
+    def start_worker(*arguments: object) -> object:
+        given.append(arguments)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return object()
+
+    monkeypatch.setattr(data_service, "start_worker", start_worker)
+    words = ["worker", "--dispatcher=grpc://there:5050", "--host=127.0.0.1"]
+    ended = in_process.run(["-m", "sound_pipeline.data_worker", *words], tmp_path, os.environ)
+    assert ended.status == 0
+    assert given == [("grpc://there:5050", "127.0.0.1", 0)]
+    assert "working for grpc://there:5050 as 127.0.0.1" in ended.err
+    assert "all network interfaces" in ended.err
