@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     program.no_arguments(arguments)
     values = flags.FLAGS
     if values.list_devices:
-        print(list_devices())
+        program.say(*list_devices().splitlines())
         return 0
     if not values.model:
         raise UserError("--model: name an exported model, such as runs/demo/saved_model")

@@ -96,13 +96,15 @@ def main(arguments: list[str]) -> None:
     with devices.together():
         figures = run.run(extraction, output_dir, program.command())
     if figures is None:
-        print(f"worker {devices.worker} of {devices.workers}: done; the first writes the results")
+        program.say(
+            f"worker {devices.worker} of {devices.workers}: done; the first writes the results"
+        )
         return
     low, high = figures["accuracy_interval"]
     split = figures["split"]
     if "leaked_fraction" in figures:
         split += f": {figures['leaked_fraction']:.1%} of tested recordings have a source trained on"
-    print(
+    program.say(
         f"accuracy {figures['accuracy']:.4f}, 95% interval {low:.3f}-{high:.3f} "
         f"({split}; {figures['clips']} recordings), macro F1 {figures['macro_f1']:.4f}; "
         f"report: {output_dir / 'report.html'}; model: {output_dir / 'saved_model'}"

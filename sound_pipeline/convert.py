@@ -276,7 +276,7 @@ def main(arguments: list[str]) -> int:
     jobs = plan(*arguments[1:])
     outcomes = convert(jobs, int(flags.FLAGS.bits))
     done = [f"{outcomes[outcome]} {outcome}" for outcome in (CONVERTED, COPIED, KEPT)]
-    print(f"{len(jobs)} files: {', '.join(done)}")
+    program.say(f"{len(jobs)} files: {', '.join(done)}")
     if outcomes[FAILED]:
         logger.warning("%d of %d files can't be converted", outcomes[FAILED], len(jobs))
     return program.EXIT_ERROR if outcomes[FAILED] else 0

@@ -77,10 +77,10 @@ def main(arguments: list[str]) -> None:
         logger.info("%s: computing in %s: %s", extractor.handle, choice.precision, choice.why)
         if shard:
             written = embed_shard(paths, shard, extractor, shards_dir, settings, choice.precision)
-            print(written)
+            program.say(str(written))
         else:
             merged = merge_shards(paths, extractor, shards_dir, settings, choice.precision)
-            print(f"{extractor.handle}: {merged} recordings merged into {cache_dir}")
+            program.say(f"{extractor.handle}: {merged} recordings merged into {cache_dir}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sound_pipeline.datasets.check import DatasetReport, Shared
+from sound_pipeline.system.text import printable
 
 # More folds than this would make lines too long to read.
 _MAX_FOLD_COLUMNS = 20
@@ -56,7 +57,7 @@ def to_json(findings: DatasetReport) -> dict[str, Any]:
 
 def to_text(findings: DatasetReport) -> str:
     """Findings for people: counts, then what is wrong, the first of each kind."""
-    return "\n".join(_lines(findings)) + "\n"
+    return "\n".join(map(printable, _lines(findings))) + "\n"
 
 
 def _lines(findings: DatasetReport) -> Iterator[str]:
@@ -135,7 +136,7 @@ def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
 
 def _table(rows: Sequence[Sequence[object]]) -> Iterator[str]:
     """Columns as wide as they need: the first flush left, numbers flush right."""
-    texts = [[str(cell) for cell in row] for row in rows]
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for first, *others in texts:
         cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]

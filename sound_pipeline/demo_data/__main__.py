@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     )
     written = write_demo_data(Path(argv[1]), config)
     clips = len(CLASS_NAMES) * config.clips_per_class
-    print(
+    program.say(
         f"{argv[1]}: {clips} clips of {len(CLASS_NAMES)} classes in {config.folds} folds, "
         f"{len(CLASS_NAMES) * config.heldout_per_class} held-out recordings, seed {config.seed}"
         + ("" if written else "; it was there already, nothing to do")

@@ -7,14 +7,12 @@ start, end and text, separated by tabs. A selection table is what Raven Pro save
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sound_pipeline.events.text import json_line
 from sound_pipeline.label.journal import EventRow, Result
-from sound_pipeline.system.text import printable
+from sound_pipeline.system.text import printable, spreadsheet_row
 
 
 class EventFormat(NamedTuple):
@@ -35,26 +33,26 @@ class EventFormat(NamedTuple):
 
 def _csv_header(top: int) -> str:
     others = [f"{name}_{place}" for place in range(2, top + 1) for name in ("label", "score")]
-    return _csv_row(
+    return spreadsheet_row(
         ["path", "type", "start_seconds", "end_seconds", "label", "score", *others, "reason"]
     )
 
 
 def _csv_body(result: Result, top: int, max_hz: float) -> str:
     del max_hz
-    path, none = printable(result.path), [""] * (2 * top + 2)
+    path, none = result.path, [""] * (2 * top + 2)
     if result.error:
-        return _csv_row([path, "error", *none, result.error])
+        return spreadsheet_row([path, "error", *none, result.error])
     if not result.events:
-        return _csv_row([path, "nothing", *none, result.reason])
+        return spreadsheet_row([path, "nothing", *none, result.reason])
     return "".join(
-        _csv_row(
+        spreadsheet_row(
             [
                 path,
                 "event",
                 event.start_seconds,
                 event.end_seconds,
-                printable(event.label),
+                event.label,
                 event.score,
                 *_others(event, top),
                 "",
@@ -62,12 +60,6 @@ def _csv_body(result: Result, top: int, max_hz: float) -> str:
         )
         for event in result.events
     )
-
-
-def _csv_row(values: Sequence[Any]) -> str:
-    row = io.StringIO()
-    csv.writer(row, lineterminator="\n").writerow(values)
-    return row.getvalue()
 
 
 def _others(event: EventRow, top: int) -> list[Any]:

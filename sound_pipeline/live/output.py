@@ -7,9 +7,7 @@ terminal, text is shown by `sound_pipeline.live.terminal` instead.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,7 +19,7 @@ import numpy.typing as npt
 
 from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import json_line, top_scores
-from sound_pipeline.system.text import encodable, one_line, printable
+from sound_pipeline.system.text import encodable, one_line, printable, spreadsheet_row
 
 FORMATS = ("text", "jsonl", "csv")
 TOP_CLASSES = 5
@@ -192,10 +190,8 @@ class CsvOutput(_Lines):
         self._write_row([record.get(column, "") for column in CSV_COLUMNS])
 
     def _write_row(self, values: Sequence[Any]) -> None:
-        row = io.StringIO()
-        csv.writer(row).writerow(values)
         # The stream turns line feeds into the system's own line ends.
-        self.write(row.getvalue().removesuffix("\r\n") + "\n")
+        self.write(spreadsheet_row(values))
 
 
 def event_text(event: Event, source: str, time: datetime | None = None) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sound_pipeline.report.compare import Pair, Run, differing
+from sound_pipeline.system.text import one_line, spreadsheet_row
 
 _LEGEND = (
     "p (McNemar): how likely the clips that only one of the two got right would fall at least so "
@@ -36,19 +35,20 @@ def to_markdown(runs: Sequence[Run], pairs: Sequence[Pair]) -> str:
 def to_csv(runs: Sequence[Run]) -> str:
     """A row a run: its name, its figures and the fields of the configuration that differ."""
     fields = differing(runs)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
     columns = [
         "macro_f1", "top_3_accuracy", "calibration_error", "split", "leaked_fraction", "clips",
         "seconds",
     ]  # fmt: skip
-    writer.writerow(["run", "accuracy", "accuracy_low", "accuracy_high", *columns, *fields])
+    rows = [
+        spreadsheet_row(["run", "accuracy", "accuracy_low", "accuracy_high", *columns, *fields])
+    ]
     for number, run in enumerate(runs):
         values = [values[number] for values in fields.values()]
         words = [",".join(map(str, v)) if isinstance(v, list) else v for v in values]
         measured = [run.figures["accuracy"], *run.figures["accuracy_interval"]]
-        writer.writerow([run.name, *measured, *(run.figures[name] for name in columns), *words])
-    return text.getvalue()
+        figures = [run.figures[name] for name in columns]
+        rows.append(spreadsheet_row([run.name, *measured, *figures, *words]))
+    return "".join(rows)
 
 
 def _runs_table(runs: Sequence[Run]) -> str:
@@ -140,7 +140,7 @@ def _shown(value: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return one_line(text).replace("|", "\\|")
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -56,7 +56,7 @@ def draw_confusion_matrix(
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    figure.suptitle(title, wrap=True, parse_math=False)
+    figure.suptitle(printable(title), wrap=True, parse_math=False)
     for row, column in zip(*np.nonzero(matrix), strict=True):
         light = shares[row, column] > 0.5
         axes.text(

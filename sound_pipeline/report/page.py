@@ -18,6 +18,7 @@ from sound_pipeline.config import RunConfig
 from sound_pipeline.report.charts import Plot, ticks
 from sound_pipeline.report.confusion import most_mistaken
 from sound_pipeline.report.data_uris import image_uri, sound_uri
+from sound_pipeline.system.text import printable
 
 if TYPE_CHECKING:
     from sound_pipeline.report.excerpts import Excerpt
@@ -80,6 +81,7 @@ def _template() -> jinja2.Template:
         loader=jinja2.PackageLoader("sound_pipeline.report", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_finished,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -106,7 +108,12 @@ def _decimal(value: float | None, digits: int = 2) -> str:
 def _breakable(name: str) -> Markup:
     """Name with leave to break the line where a word in it ends."""
     parts = re.split(r"(?<=[_\-./\\])(?=[^_\-./\\])", name)
-    return Markup("<wbr>").join(escape(part) for part in parts)
+    return Markup("<wbr>").join(escape(printable(part)) for part in parts)
+
+
+def _finished(value: Any) -> Any:
+    """A value as it goes into the page: what would show the rest in another order is escaped."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _clips(figures: Mapping[str, Any]) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from sound_pipeline.embeddings.matrices import Matrix
 from sound_pipeline.evaluation.predictions import Predictions
 from sound_pipeline.report.excerpts import Excerpt
 from sound_pipeline.report.run_results import RunResults
+from sound_pipeline.system.text import printable
 
 MOST_PROJECTED = 5_000
 """Clips that the projector gets at the most; a browser turns no more of them smoothly."""
@@ -110,7 +110,7 @@ def _write_projector(directory: Path, predictions: Predictions, embeddings: Matr
                 predictions.folds[row],
                 predictions.paths[row],
             )
-            file.write("\t".join(re.sub(r"[\t\r\n]", " ", word) for word in words) + "\n")
+            file.write("\t".join(map(printable, words)) + "\n")
     config = projector.ProjectorConfig()
     embedding = config.embeddings.add()
     embedding.tensor_name = "embeddings"

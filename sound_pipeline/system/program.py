@@ -113,6 +113,12 @@ def _abandon_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def say(*lines: str) -> None:
+    """Prints lines for people on standard output; nothing in one steers a terminal or breaks it."""
+    for line in lines:
+        print(printable(line))
+
+
 def command() -> str:
     """Command line as it can be typed again in a shell."""
     return shlex.join(["python", *sys.argv])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import unicodedata
-from typing import TextIO
+from collections.abc import Sequence
+from typing import Any, TextIO
 
 # What would break a line in two or steer a terminal: control characters, halves of surrogate
 # pairs (from file names that aren't UTF-8), line and paragraph separators.
@@ -12,6 +15,8 @@ _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 # look like another's.
 _REORDERING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 _MARKS = "\u061c\u200e\u200f"
+# What spreadsheets take for the start of a formula.
+_FORMULA_MARKS = ("=", "+", "-", "@")
 
 
 def printable(text: str) -> str:
@@ -37,3 +42,19 @@ def encodable(text: str, stream: TextIO) -> str:
 def one_line(text: str) -> str:
     """A message without line breaks or other control characters."""
     return printable(" ".join(text.split()))
+
+
+def spreadsheet_row(values: Sequence[Any]) -> str:
+    """A row of a CSV that people open in a spreadsheet, line feed included.
+
+    Texts are printable, and one that a spreadsheet would take for a formula has an apostrophe
+    before it, which shows it as it is. Files that are read again are not written so.
+    """
+    cells = [_no_formula(printable(value)) if isinstance(value, str) else value for value in values]
+    row = io.StringIO()
+    csv.writer(row, lineterminator="\n").writerow(cells)
+    return row.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    return f"'{text}" if text.lstrip().startswith(_FORMULA_MARKS) else text

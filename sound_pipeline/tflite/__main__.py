@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     folder = Path(values.output_dir) if values.output_dir else None
     directory = folder or saved_model.resolve().parent / LITE_FOLDER
     for path in export_tflite(saved_model, directory, values.formats):
-        print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+        program.say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -282,6 +282,16 @@ def test_text_of_many_folds_and_many_missing_files() -> None:
     assert text.endswith("content: none\n\nsource recordings in several folds: none\n")
 
 
+def test_text_is_a_line_each_whatever_names_are() -> None:
+    name, label = "a\n\x1b[2J\u202e.wav", "dog\u202e"
+    files = [file(name, label, 1, missing=True, reason="gone")]
+    recordings = tuple(Recording(f.path, f.label, f.fold, f.group) for f in files)
+    text = to_text(find(Manifest("x\ny", recordings, (label,), 4.0), files))
+    assert text.startswith("x\\ny: 1 recordings")
+    assert "\n  a\\n\\x1b[2J\\u202e.wav\n" in text
+    assert "\nclass      fold 1  all\ndog\\u202e       1    1\n" in text
+
+
 # ---- Data sets -------------------------------------------------------------------------------
 
 

@@ -217,3 +217,14 @@ def test_configuration_of_a_csv_file(tmp_path: Path) -> None:
     assert (config.fold_column, config.group_column) == ("fold", "site")
     with pytest.raises(UserError, match="folder of the data set"):
         config_from_flags(str(path), "folder", values)
+
+
+def test_names_steer_no_terminal_and_break_no_line(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        for number in range(2):
+            write(tmp_path / label / f"{number}.wav", number)
+    (tmp_path / "a" / "2\x1b[2J\n\u202e.wav").write_bytes(b"no sound")
+    outcome = run("check", tmp_path)
+    assert outcome.status == 1
+    assert "2\\x1b[2J\\n\\u202e.wav: " in outcome.out
+    assert not {"\x1b", "\u202e"} & set(outcome.out + outcome.err)

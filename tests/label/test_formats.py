@@ -39,6 +39,15 @@ def test_csv() -> None:
     )
 
 
+def test_csv_of_odd_names_is_a_line_each_without_formulas() -> None:
+    bad = Result("=1\n+1.wav", error="=1\n+1.wav: the file is empty\x1b[2J")
+    event = Result("-a.wav", (EventRow(0.0, 1.0, "@dog\u202e", 0.5),))
+    assert text("csv", 1, bad, event).splitlines()[1:] == [
+        "'=1\\n+1.wav,error,,,,,'=1\\n+1.wav: the file is empty\\x1b[2J",
+        "'-a.wav,event,0.0,1.0,'@dog\\u202e,0.5,",
+    ]
+
+
 def test_csv_with_more_labels() -> None:
     rows = list(csv.DictReader(text("csv", 3).splitlines()))
     assert [row["type"] for row in rows] == ["event", "event", "nothing", "error"]

@@ -185,7 +185,13 @@ def test_csv_reads_back(files: Files) -> None:
 def test_csv_holds_any_name(files: Files, name: str) -> None:
     CsvOutput(files.stream).event(Event(0, 1, name, 0.5), name)
     header, row = csv.reader(io.StringIO(files.text, newline=""))
-    assert (tuple(header), row[0], row[4]) == (CSV_COLUMNS, name, name)
+    assert (tuple(header), row[0], row[4]) == (CSV_COLUMNS, printable(name), printable(name))
+    assert files.text.count("\n") == 2
+
+
+def test_csv_holds_no_formula(files: Files) -> None:
+    CsvOutput(files.stream).event(Event(0, 1, "@dog", 0.5), "=1+1.wav")
+    assert files.text.splitlines()[1] == "'=1+1.wav,,0.0,1.0,'@dog,0.5"
 
 
 def test_a_table_without_events_has_a_header(files: Files) -> None:

@@ -395,6 +395,17 @@ def test_names_are_text_whatever_they_are(tmp_path: Path, name: str) -> None:
     assert "49" not in heading.text
 
 
+def test_no_name_shows_the_rest_of_the_page_in_another_order(tmp_path: Path) -> None:
+    name = "gpj\u202e.wav"
+    figures = example_runs.figures((name, "rain"), 0.8) | {"data_set": name}
+    figures["unreadable"] = {name: name}
+    root = written(
+        tmp_path, figures, {name: {"loss": [1.0]}}, [example_runs.excerpt(name, name, name)]
+    )
+    assert "\u202e" not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert root.at("mistakes").all("p", class_="file", title="gpj\\u202e.wav")
+
+
 def test_a_command_is_shown_as_it_was(tmp_path: Path) -> None:
     command = f"train.py --data_dir='my  sounds' {MARKUP} {QUOTES}"
     assert written(tmp_path, command=command).at("command").text == command

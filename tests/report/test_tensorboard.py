@@ -25,6 +25,7 @@ from sound_pipeline.report import tensorboard
 from sound_pipeline.report.excerpts import Excerpt
 from sound_pipeline.report.run_results import RunResults
 from sound_pipeline.report.tensorboard import write_tensorboard
+from sound_pipeline.system.text import printable
 from tests.report import example_runs
 
 CLASSES = ("gun shot", "hum", "whistle", "never tested")
@@ -168,10 +169,10 @@ def test_projector_has_a_line_a_clip(logs: Path, embeddings: np.ndarray) -> None
     assert [line.split("\t") for line in text.split("\n")] == [
         ["label", "predicted", "answer", "fold", "path"],
         ["gun shot", "gun shot", "right", "fold 1", "a.wav"],
-        ["hum", "whistle", "wrong", "fold 1", "b b.wav"],
+        ["hum", "whistle", "wrong", "fold 1", "b\\tb.wav"],
         ["whistle", "whistle", "right", "fold 1", "größer.wav"],
-        ["whistle", "hum", "wrong", "fold 2", "d d.wav"],
-        ["si ren", "hum", "unknown class", "only unknown", "e.wav"],
+        ["whistle", "hum", "wrong", "fold 2", "d\\nd.wav"],
+        ["si\\tren", "hum", "unknown class", "only unknown", "e.wav"],
         [""],
     ]
 
@@ -197,7 +198,7 @@ def test_projector_gets_clips_from_all_over_where_there_are_many(
     np.testing.assert_allclose(shown, embeddings[rows], rtol=1e-4)
     text = (tmp_path / "logs" / "summary" / "clips.tsv").read_text(encoding="utf-8")
     paths = [line.split("\t")[4] for line in text.splitlines()[1:]]
-    assert paths == [some_predictions().paths[row].translate({9: 32, 10: 32}) for row in rows]
+    assert paths == [printable(some_predictions().paths[row]) for row in rows]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sound_pipeline.system.text import one_line, printable
+from sound_pipeline.system.text import one_line, printable, spreadsheet_row
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,13 @@ def test_printable(text: str, expected: str) -> None:
 
 def test_one_line() -> None:
     assert one_line(" a\n b\x07 ") == "a b\\x07"
+
+
+@pytest.mark.parametrize("mark", "=+-@")
+def test_a_spreadsheet_sees_no_formula(mark: str) -> None:
+    assert spreadsheet_row([f"{mark}1.wav", -1.5, "a-b"]) == f"'{mark}1.wav,-1.5,a-b\n"
+    assert spreadsheet_row([f" {mark}1"]) == f"' {mark}1\n"
+
+
+def test_a_row_is_one_line() -> None:
+    assert spreadsheet_row(["a\nb\u202e", "c,d"]) == 'a\\nb\\u202e,"c,d"\n'
