@@ -14,6 +14,7 @@ from sound_pipeline.datasets.manifest import BACKGROUND, Manifest
 from sound_pipeline.datasets.recordings import Recording
 from sound_pipeline.datasets.stratify import shuffled
 from sound_pipeline.errors import UserError
+from sound_pipeline.events.cut_names import source_of
 from sound_pipeline.system.filesystem import canonical, is_dir
 
 _LAST = (math.inf, BACKGROUND)
@@ -22,8 +23,8 @@ _LAST = (math.inf, BACKGROUND)
 def with_background(listing: Listing, folder: str) -> Listing:
     """Adds the recordings below a folder as a last class, `BACKGROUND`.
 
-    Each file is a source recording of its own. Where the data set has folds, the files are dealt
-    to them evenly, in an order that depends on their names alone.
+    Each file is a source recording of its own, unless it is called as a cut of one. Where the data
+    set has folds, the sources are dealt to them evenly, in an order that depends on names alone.
 
     Args:
       listing: the data set.
@@ -59,9 +60,11 @@ def _stream(listing: Listing, found: dict[str, str], flag: str) -> Iterator[List
         yield listed
     # Enough of one class can't be in every fold, but none may get two before all have one.
     dealt = sorted(fold for fold in folds if fold is not None) or (None,)
-    for number, name in enumerate(shuffled(found, BACKGROUND)):
-        fold = dealt[number % len(dealt)]
-        yield Listed(Recording(found[name], BACKGROUND, fold, f"{BACKGROUND}/{name}"), _LAST, None)
+    fold_of: dict[str, int | None] = {}
+    for name in shuffled(found, BACKGROUND):
+        group = source_of(os.path.basename(name)) or f"{BACKGROUND}/{name}"
+        fold = fold_of.setdefault(group, dealt[len(fold_of) % len(dealt)])
+        yield Listed(Recording(found[name], BACKGROUND, fold, group), _LAST, None)
 
 
 def check_background(manifest: Manifest, folder: str) -> None:

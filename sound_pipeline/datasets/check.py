@@ -100,6 +100,9 @@ class DatasetReport:
 
     Attributes:
       name: the manifest's.
+      grouping: the manifest's: how source recordings are told apart.
+      parts: the manifest's: what the folds are called.
+      sources: how many source recordings there are.
       classes: how many recordings each class has, by label in the order of the class ids.
       folds: how many each fold has, by number; empty where there are no folds.
       class_folds: how many each class has in each fold, by label and number.
@@ -113,6 +116,9 @@ class DatasetReport:
     """
 
     name: str
+    grouping: str
+    parts: tuple[str, ...]
+    sources: int
     classes: dict[str, int]
     folds: dict[int, int]
     class_folds: dict[str, dict[int, int]]
@@ -207,6 +213,9 @@ def find(manifest: Manifest, files: Sequence[CheckedFile]) -> DatasetReport:
     class_folds = Counter((file.label, file.fold) for file in files)
     return DatasetReport(
         name=manifest.name,
+        grouping=manifest.grouping,
+        parts=manifest.parts,
+        sources=len({file.group for file in files}),
         classes={label: classes[label] for label in manifest.classes},
         folds={fold: folds[fold] for fold in manifest.folds},
         class_folds={

@@ -22,6 +22,9 @@ def to_json(findings: DatasetReport) -> dict[str, Any]:
         "usable": len(findings.usable),
         "missing": [file.path for file in findings.missing],
         "unreadable": {file.path: file.reason for file in findings.unreadable},
+        "source_recordings": findings.sources,
+        "grouping": findings.grouping,
+        "parts": findings.parts,
         "classes": findings.classes,
         "folds": findings.folds,
         "class_folds": findings.class_folds,
@@ -66,6 +69,7 @@ def _lines(findings: DatasetReport) -> Iterator[str]:
         f"{findings.name}: {len(findings.files)} recordings, {len(usable)} usable, "
         f"{len(missing)} missing, {len(unreadable)} unreadable"
     )
+    yield f"source recordings: {findings.sources}, {findings.grouping}"
     yield ""
     yield from _class_table(findings)
     for title, counts in (
@@ -89,12 +93,12 @@ def _lines(findings: DatasetReport) -> Iterator[str]:
     yield from _section("missing", [file.path for file in missing])
     yield from _section("unreadable", [f"{file.path}: {file.reason}" for file in unreadable])
     yield from _section(
-        "files of equal content", [_duplicate(alike) for alike in findings.duplicates]
+        "files of equal content", [_duplicate(findings, alike) for alike in findings.duplicates]
     )
     yield from _section(
         "source recordings in several folds",
         [
-            f"{group.key}: folds {_joined(group.folds)}; {_joined(group.labels)}; "
+            f"{group.key}: {_folds(findings, group.folds)}; {_joined(group.labels)}; "
             f"{len(group.paths)} clips"
             for group in findings.straddling_groups
         ],
@@ -103,7 +107,7 @@ def _lines(findings: DatasetReport) -> Iterator[str]:
 
 def _class_table(findings: DatasetReport) -> Iterator[str]:
     folds = list(findings.folds) if len(findings.folds) <= _MAX_FOLD_COLUMNS else []
-    rows: list[list[object]] = [["class", *(f"fold {fold}" for fold in folds), "all"]]
+    rows: list[list[object]] = [["class", *(_fold(findings, fold) for fold in folds), "all"]]
     for label, count in findings.classes.items():
         rows.append([label, *(findings.class_folds[label][fold] for fold in folds), count])
     rows.append(["all", *(findings.folds[fold] for fold in folds), len(findings.files)])
@@ -113,13 +117,24 @@ def _class_table(findings: DatasetReport) -> Iterator[str]:
         yield from _table([["fold", "recordings"], *map(list, findings.folds.items())])
 
 
-def _duplicate(alike: Shared) -> str:
+def _fold(findings: DatasetReport, fold: int) -> str:
+    """A fold as people call it: by its number, or the name of the part that it is."""
+    return findings.parts[fold - 1] if findings.parts else f"fold {fold}"
+
+
+def _folds(findings: DatasetReport, folds: Sequence[int]) -> str:
+    if findings.parts:
+        return f"parts {_joined([_fold(findings, fold) for fold in folds])}"
+    return f"folds {_joined(folds)}"
+
+
+def _duplicate(findings: DatasetReport, alike: Shared) -> str:
     marks = [
-        f"{what} {_joined(values)}"
+        what
         for what, values in (
-            ("different labels", alike.labels),
-            ("folds", alike.folds),
-            ("source recordings", alike.groups),
+            (f"different labels {_joined(alike.labels)}", alike.labels),
+            (_folds(findings, alike.folds), alike.folds),
+            (f"source recordings {_joined(alike.groups)}", alike.groups),
         )
         if len(values) > 1
     ]

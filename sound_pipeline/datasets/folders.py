@@ -25,6 +25,14 @@ AUDIO_SUFFIXES = (
 """File name endings, in lower case, that `--dataset=folder` takes for recordings."""
 
 
+# Trash, indices and found pieces of files, by their names in lower case: of Windows, macOS's
+# archives, Linux, Android, and the network stores of Synology, QNAP and NetApp.
+_NOBODYS = {
+    "$recycle.bin", "recycler", "recycled", "system volume information", "__macosx", "lost+found",
+    "lost.dir", "@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot",
+    "~snapshot",
+}  # fmt: skip
+
 # A path with backslashes is looked for in two folders, the next one maybe in two others.
 _FOLDERS_HELD = 4
 
@@ -33,6 +41,8 @@ def files_below(
     folder: str, suffixes: tuple[str, ...], broken_links: bool = False
 ) -> Iterator[str]:
     """Yields the files of a folder and all folders below it, sorted by path; no hidden ones.
+
+    Folders in which systems keep what is theirs (see `is_nobodys`) are passed over too.
 
     Paths are compared with "/" between folders on every system, so that their order is the same
     there. What is held meanwhile is the names in one folder, and in those above it.
@@ -55,7 +65,7 @@ def files_below(
         visited.add(actual)
         names = []
         for entry in scan_folder(current):
-            if entry.name.startswith("."):
+            if is_nobodys(entry.name):
                 continue
             if entry.is_dir():
                 names.append(f"{entry.name}/")
@@ -71,6 +81,11 @@ def files_below(
                 yield _inside(current, name)
 
     return below(folder)
+
+
+def is_nobodys(name: str) -> bool:
+    """Whether a file or folder is hidden by its name, or a system's own rather than a person's."""
+    return name.startswith(".") or name.casefold() in _NOBODYS
 
 
 def find_files(paths: Sequence[str]) -> Iterator[tuple[int, str | None]]:

@@ -35,6 +35,8 @@ class Listing:
       where: the list, to begin an error message with.
       source: the CSV file or files, or the folder.
       advice: what to do where files are missing.
+      grouping: how source recordings are told apart, to say after 'source recordings: 12, '.
+      parts: the manifest's.
       stream: reads the list, each time it is called, and yields all recordings in the manifest's
         order; none is held. Raises UserError where it comes to something unusable.
     """
@@ -45,3 +47,5 @@ class Listing:
     source: str
     advice: str
     stream: Callable[[], Iterator[Listed]]
+    grouping: str
+    parts: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import logging
 import os
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.datasets.background import check_background
+from sound_pipeline.datasets.class_names import look_alikes
 from sound_pipeline.datasets.config import DatasetConfig
 from sound_pipeline.datasets.folders import find_files
 from sound_pipeline.datasets.listing import Listing
@@ -21,6 +23,8 @@ from sound_pipeline.datasets.sources import list_recordings
 from sound_pipeline.datasets.tables import Row
 from sound_pipeline.errors import UserError
 from sound_pipeline.system.text import printable
+
+logger = logging.getLogger(__name__)
 
 Hashes = npt.NDArray[np.int64]
 
@@ -48,11 +52,28 @@ def load_manifest(config: DatasetConfig, require_files: bool = True) -> Manifest
         recordings=recordings,
         classes=tuple(sorted(class_places, key=class_places.__getitem__)),
         clip_seconds=listing.clip_seconds,
+        grouping=listing.grouping,
+        parts=listing.parts,
     )
     _check_classes(manifest, listing.where, added=BACKGROUND if config.background_dir else "")
     if config.background_dir:
         check_background(manifest, config.background_dir)
+    _say_what_may_surprise(manifest)
     return leave_out(manifest, config.unknown_classes)
+
+
+def _say_what_may_surprise(manifest: Manifest) -> None:
+    """Logs how a data set comes divided, and which classes may be one."""
+    if manifest.parts:
+        counts = np.bincount(manifest.fold_of, minlength=1 + len(manifest.parts))[1:].tolist()
+        held = [f"{part} ({n})" for part, n in zip(manifest.parts, counts, strict=True)]
+        logger.info("%s comes divided into %s recordings", manifest.name, ", ".join(held))
+    for alike in look_alikes(manifest.classes):
+        logger.warning(
+            "classes %s are learned as different, but their names differ by case, spaces, Unicode "
+            "form or invisible characters alone: rename them if they are one",
+            ", ".join(map(ascii, alike)),
+        )
 
 
 def load_shard(config: DatasetConfig, shard: Shard) -> Sequence[str]:

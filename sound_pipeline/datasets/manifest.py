@@ -28,6 +28,9 @@ class Manifest:
       clip_seconds: the natural length of a clip.
       unknown_classes: the labels of recordings that are tested and never trained on; their
         class ids follow those of `classes`.
+      grouping: how source recordings are told apart, to say after 'source recordings: 12, '.
+      parts: names of the folds 1, 2, ... where these are the parts that the data set comes divided
+        into: the first is to train on, the last to test on, those between to validate on.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Manifest:
     classes: tuple[str, ...]
     clip_seconds: float
     unknown_classes: tuple[str, ...] = ()
+    grouping: str = ""
+    parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises UserError for a file name that TensorFlow can't be given."""

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 
 from sound_pipeline.datasets.background import with_background
 from sound_pipeline.datasets.config import DatasetConfig
-from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below
+from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below, is_nobodys
+from sound_pipeline.datasets.layout import MOST_NAMED, Division, FolderLayout, find_layout
 from sound_pipeline.datasets.listing import Listed, Listing
 from sound_pipeline.datasets.published import PUBLISHED, Published
 from sound_pipeline.datasets.recordings import Recording
 from sound_pipeline.datasets.tables import Row, Table, read_table
 from sound_pipeline.errors import UserError
+from sound_pipeline.events.cut_names import source_of
 from sound_pipeline.system import filesystem
+
+logger = logging.getLogger(__name__)
 
 _CUSTOM_CLIP_SECONDS = 4.0
 # File names may well have brackets in them.
 _PATTERN_MARKS = "*?"
+_BY_NAME = "each file its own, but for names of cuts, such as SOURCE_SECONDS_LABEL.wav"
 _LONE_SOURCE = "name the recording it was cut from, or give it a name that no other has"
 
 
@@ -54,6 +60,7 @@ def _published(config: DatasetConfig, source: Published) -> Listing:
         source=table.path,
         advice=f"unpack {source.title} again or correct --data_dir",
         stream=partial(_of_published, source, table, data_dir, config.subset),
+        grouping=f"told apart by the column {source.group_column!r}",
     )
 
 
@@ -99,6 +106,9 @@ def _csv(config: DatasetConfig) -> Listing:
         source=pattern,
         advice=f"paths start from {base} ({start}): correct them or the flag",
         stream=partial(_of_tables, config, tables, data_dir),
+        grouping=f"told apart by the column {config.group_column!r}"
+        if config.group_column in tables[0].columns
+        else _BY_NAME,
     )
 
 
@@ -139,9 +149,16 @@ def _of_tables(config: DatasetConfig, tables: Sequence[Table], data_dir: str) ->
                     path=filesystem.join(folder, name),
                     label=label,
                     fold=row.whole_number(config.fold_column) if has_folds else None,
-                    group=row.text(config.group_column, _LONE_SOURCE) if has_groups else name,
+                    group=row.text(config.group_column, _LONE_SOURCE)
+                    if has_groups
+                    else _source(name),
                 )
                 yield Listed(recording, (0, label), row)
+
+
+def _source(name: str) -> str:
+    """Source recording of a file of which the table names none."""
+    return source_of(name.replace("\\", "/").rpartition("/")[2]) or name
 
 
 def _names(row: Row, column: str, folder: str) -> list[str]:
@@ -163,31 +180,76 @@ def _names(row: Row, column: str, folder: str) -> list[str]:
 def _folder(config: DatasetConfig, broken_links: bool) -> Listing:
     data_dir = os.path.expanduser(config.data_dir)
     _check_data_dir(data_dir, "name the folder that holds one folder of recordings a class")
+    found = _recordings_below(data_dir, broken_links)
+    try:
+        layout = find_layout(_below(data_dir, path) for path in found)
+    except UserError as error:
+        raise UserError(f"--data_dir={data_dir}: {error}") from error
+    if layout.loose:
+        logger.warning(
+            "--data_dir=%s: %d recordings lie beside the folders of the classes and are left out "
+            "(%s): move them into the folder of their class",
+            data_dir,
+            layout.loose,
+            ", ".join(layout.loose_names) + (", ..." if layout.loose > MOST_NAMED else ""),
+        )
     return Listing(
         name=f"folder ({os.path.basename(os.path.abspath(data_dir))})",
         clip_seconds=_CUSTOM_CLIP_SECONDS,
         where=f"--data_dir={data_dir} (one folder a class)",
         source=data_dir,
         advice="",
-        stream=partial(_of_folder, data_dir, broken_links),
+        stream=partial(_of_folder, data_dir, layout, broken_links),
+        grouping=layout.grouping,
+        parts=layout.division.parts,
     )
 
 
-def _of_folder(data_dir: str, broken_links: bool) -> Iterator[Listed]:
+def _of_folder(data_dir: str, layout: FolderLayout, broken_links: bool) -> Iterator[Listed]:
+    held, empty = set(), set()
+    for folder in _class_folders(data_dir, layout.division):
+        empty.add(os.path.basename(folder))
+        for path in files_below(folder, AUDIO_SUFFIXES, broken_links):
+            if placed := layout.place(_below(data_dir, path)):
+                held.add(placed.label)
+                recording = Recording(path, placed.label, placed.fold, placed.group)
+                yield Listed(recording, (0, placed.label), None)
+    for label in sorted(empty - held):
+        raise UserError(
+            f"--data_dir={data_dir}: class folder {label!r} holds no recordings "
+            f"({', '.join(AUDIO_SUFFIXES)}): add some or move the folder away"
+        )
+
+
+def _recordings_below(data_dir: str, broken_links: bool) -> Iterator[str]:
+    """Recordings in a data set's folder, and those in each of its folders."""
     for entry in filesystem.list_folder(data_dir):
-        if not entry.is_dir() or entry.name.startswith("."):
+        if is_nobodys(entry.name):
             continue
-        label = entry.name
-        path = ""
-        for path in files_below(entry.path, AUDIO_SUFFIXES, broken_links):
-            # With "/" on every system, so that the splits are the same there.
-            below = path[len(entry.path) :].replace(os.sep, "/")
-            yield Listed(Recording(path, label, None, label + below), (0, label), None)
-        if not path:
-            raise UserError(
-                f"--data_dir={data_dir}: class folder {label!r} holds no recordings "
-                f"({', '.join(AUDIO_SUFFIXES)}): add some or move the folder away"
-            )
+        if entry.is_dir():
+            yield from files_below(entry.path, AUDIO_SUFFIXES, broken_links)
+        elif entry.name.lower().endswith(AUDIO_SUFFIXES):
+            yield entry.path
+
+
+def _class_folders(data_dir: str, division: Division) -> Iterator[str]:
+    """Folders of the classes: of one part after the other, where parts are above them."""
+    above = [data_dir]
+    if division.folds and division.at == 0:
+        above = [path for path in _folders_in(data_dir) if _below(data_dir, path) in division.folds]
+    for folder in above:
+        yield from _folders_in(folder)
+
+
+def _folders_in(folder: str) -> Iterator[str]:
+    for entry in filesystem.list_folder(folder):
+        if entry.is_dir() and not is_nobodys(entry.name):
+            yield entry.path
+
+
+def _below(folder: str, path: str) -> str:
+    """A path from a folder on, with "/" on every system, so that the splits are the same there."""
+    return path[len(folder) :].replace(os.sep, "/").lstrip("/")
 
 
 def _check_data_dir(data_dir: str, advice: str) -> None:

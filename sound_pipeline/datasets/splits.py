@@ -101,13 +101,16 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
       config: which evaluation; equal configurations give equal splits on every system.
 
     Returns:
-      One split for 'holdout', otherwise one a fold: each recording is tested once.
+      One split for 'holdout' and for a data set that comes divided into parts to train and to
+      test on, otherwise one a fold: each recording is tested once.
 
     Raises:
       UserError: the data set can't be split so.
     """
     fraction, seed = config.validation_fraction, config.seed
-    if config.evaluate == "folds":
+    if tests_own_part(manifest, config):
+        splits = [own_parts(manifest, fraction, seed)]
+    elif config.evaluate == "folds":
         splits = official_folds(manifest, fraction, seed)
     elif config.evaluate == "grouped":
         splits = grouped_folds(manifest, config.folds, seed, fraction)
@@ -129,6 +132,38 @@ def make_splits(manifest: Manifest, config: SplitConfig) -> list[Split]:
                 advice,
             )
     return splits
+
+
+def tests_own_part(manifest: Manifest, config: SplitConfig) -> bool:
+    """Whether an evaluation tests on the part that the data set has for that."""
+    own = config.evaluate == "folds" or (config.evaluate == "holdout" and not config.test_folds)
+    return bool(manifest.parts) and own
+
+
+def own_parts(manifest: Manifest, validation_fraction: float = 0.15, seed: int = 0) -> Split:
+    """Parts that a data set comes divided into: the last tests, those before it but one validate.
+
+    Args:
+      manifest: a data set with parts.
+      validation_fraction: as in `cut_validation`, where no part is there to validate.
+      seed: chooses the validation side there.
+
+    Raises:
+      UserError: the training part lacks a class.
+    """
+    *training, last = manifest.parts
+    tested = manifest.fold_of == len(manifest.parts)
+    trained = manifest.fold_of == 1
+    others = " and ".join(manifest.parts[1:])
+    _check_training_classes(manifest, trained, others, "--evaluate=folds")
+    if len(training) == 1:
+        return _split(manifest, last, tested, validation_fraction, seed)
+    return Split(
+        name=last,
+        train=np.flatnonzero(trained & manifest.is_known),
+        validation=np.flatnonzero(~trained & ~tested),
+        test=np.flatnonzero(tested),
+    )
 
 
 def official_folds(
@@ -178,8 +213,8 @@ def grouped_folds(
     sources = len(set(manifest.groups.tolist()))
     if sources < folds:
         raise UserError(
-            f"--folds={folds}: {manifest.name} has only {sources} source recordings: "
-            "use fewer folds"
+            f"--folds={folds}: {manifest.name} has only {sources} source recordings "
+            f"({manifest.grouping or 'as listed'}): use fewer folds"
         )
     fold_of = 1 + deal_groups(manifest.labels, manifest.groups, folds, f"{seed} groups")
     return _splits_of_folds(manifest, fold_of, "--evaluate=grouped", validation_fraction, seed)

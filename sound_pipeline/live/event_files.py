@@ -10,9 +10,8 @@ import io
 import itertools
 import os
 import shutil
-import unicodedata
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import soundfile
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.events.cut_names import clock_name, cut_name
 from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import json_line
 from sound_pipeline.live.event_audio import MOST_SECONDS
@@ -30,8 +30,6 @@ EVENTS_FILE = "events.jsonl"
 
 # Some hundred seconds of sound: with less room, the first events already would not fit.
 _LEAST_FREE_BYTES = 16 * 2**20
-# A label's and a recording's share of a file name, which most systems limit to 255 bytes.
-_LONGEST_PART_BYTES = 90
 _RESERVED = ".reserved"
 
 
@@ -191,21 +189,9 @@ def _png(image: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _name(event: Event, source: str, time: datetime | None) -> str:
-    label = _safe(event.label)
     if time is None:
-        return f"{_safe(Path(source).stem)}_{event.start_seconds:010.3f}_{label}"
-    utc = time.astimezone(timezone.utc)
-    return f"{utc:%Y%m%dT%H%M%S}.{utc.microsecond // 1000:03}Z_{label}"
-
-
-def _safe(text: str) -> str:
-    """A text as part of a file name on any system: letters, marks, digits, `-` and `_`."""
-    kept = (
-        character if character in "-_" or unicodedata.category(character)[0] in "LMN" else "_"
-        for character in unicodedata.normalize("NFC", text)
-    )
-    part = "".join(kept).encode()[:_LONGEST_PART_BYTES].decode(errors="ignore")
-    return part.strip("-_") or "event"
+        return cut_name(Path(source).stem, event.start_seconds, event.label)
+    return clock_name(time, event.label)
 
 
 def _end_last_line(path: Path) -> None:

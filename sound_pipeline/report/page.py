@@ -35,6 +35,7 @@ _SPLITS = {
         "each tested by a head trained on the others",
     ),
     "holdout": ("one part held out", "by whole folds or whole source recordings"),
+    "own parts": ("the part that the data set has for it", "by a head trained on its others"),
     "random split (leaky)": (
         "random folds",
         "which ignore that clips were cut from the same source recording",

@@ -17,7 +17,7 @@ import tensorflow as tf
 import sound_pipeline
 from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import Manifest
-from sound_pipeline.datasets.splits import cut_validation, leaked_fraction
+from sound_pipeline.datasets.splits import cut_validation, leaked_fraction, tests_own_part
 from sound_pipeline.embeddings.embed import Embeddings
 from sound_pipeline.errors import check
 from sound_pipeline.evaluation.evaluate import FoldResult, evaluate, predictions_of
@@ -258,10 +258,13 @@ def _about(extraction: Extraction, final: Embedded) -> dict[str, Any]:
         "clips": len(manifest.recordings) - len(unreadable),
         "classes": list(manifest.classes),
         "data_set": manifest.name,
+        "sources": {"count": len(np.unique(manifest.groups)), "found": manifest.grouping},
         "extractor": config.extractor,
         "precision": ", ".join(final.precisions),
         "unreadable": {manifest.paths[position]: why for position, why in unreadable.items()},
     }
+    if tests_own_part(manifest, config.split):
+        about["split"] = "own parts"
     if config.split.evaluate == "random":
         # Such a figure flatters: it never goes without saying so, and by how much.
         shares = [leaked_fraction(manifest, split) for split in extraction.splits]

@@ -54,6 +54,18 @@ def test_is_dealt_evenly_to_the_folds_of_the_data_set(tmp_path: Path) -> None:
     assert load_manifest(config) == manifest
 
 
+def test_cuts_of_one_recording_stay_in_one_fold(tmp_path: Path) -> None:
+    data = tiny_data.write_esc50(tmp_path / "esc50", folds=3, clips=2)
+    silence = touch(
+        tmp_path / "quiet",
+        *(f"{night}_00000{n}.000_rain.wav" for night in ("mon", "tue", "wed") for n in range(4)),
+    )
+    manifest = load_manifest(DatasetConfig("esc50", str(data), background_dir=str(silence)))
+    added = [r for r in manifest.recordings if r.label == BACKGROUND]
+    assert sorted(Counter(r.group for r in added).items()) == [("mon", 4), ("tue", 4), ("wed", 4)]
+    assert len({(r.group, r.fold) for r in added}) == 3 == len({r.fold for r in added})
+
+
 def test_is_refused_where_it_can_not_be_meant(tmp_path: Path) -> None:
     folder = sounds(tmp_path / "sounds")
     lonely = touch(tmp_path / "lonely", "a.wav", "b.txt")

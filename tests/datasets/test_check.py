@@ -164,7 +164,11 @@ FILES = [
     file("5", "cat", 2, "s4", sha256="x", encoding="MP3 MPEG_LAYER_III", reason="it is broken"),
 ]
 MANIFEST = Manifest(
-    "mine", tuple(Recording(f.path, f.label, f.fold, f.group) for f in FILES), ("dog", "cat"), 4.0
+    "mine",
+    tuple(Recording(f.path, f.label, f.fold, f.group) for f in FILES),
+    ("dog", "cat"),
+    4.0,
+    grouping="told apart by ear",
 )
 
 
@@ -188,6 +192,7 @@ def test_json() -> None:
     values = json.loads(json.dumps(to_json(find(MANIFEST, FILES))))
     assert values["data_set"] == "mine"
     assert (values["recordings"], values["usable"]) == (5, 3)
+    assert (values["source_recordings"], values["grouping"]) == (4, "told apart by ear")
     assert values["missing"] == ["4"]
     assert values["unreadable"] == {"5": "it is broken"}
     assert values["class_folds"]["cat"] == {"1": 0, "2": 3}
@@ -228,6 +233,7 @@ def test_text() -> None:
     text = to_text(find(MANIFEST, FILES))
     assert text == (
         "mine: 5 recordings, 3 usable, 1 missing, 1 unreadable\n"
+        "source recordings: 4, told apart by ear\n"
         "\n"
         "class  fold 1  fold 2  all\n"
         "dog         1       1    2\n"

@@ -46,6 +46,18 @@ def test_files_below(tmp_path: Path) -> None:
     assert found == {"a.wav", os.path.join("deep", "er", "b.WAV")}
 
 
+def test_what_systems_keep_in_folders_is_nobodys(tmp_path: Path) -> None:
+    nobodys = [
+        "$RECYCLE.BIN", "$Recycle.Bin", "__MACOSX", "@eaDir", "System Volume Information",
+        "lost+found", "LOST.DIR", "#recycle", ".Trashes",
+    ]  # fmt: skip
+    for folder in (tmp_path, tmp_path / "deep"):
+        touch(*(folder / name / "a.wav" for name in [*nobodys, "$5", "lost", "@home"]))
+    found = {os.path.relpath(path, tmp_path) for path in files_below(str(tmp_path), (".wav",))}
+    kept = {os.path.join(name, "a.wav") for name in ("$5", "lost", "@home")}
+    assert found == kept | {os.path.join("deep", path) for path in kept}
+
+
 def test_links_are_followed_once(tmp_path: Path) -> None:
     touch(tmp_path / "real" / "a.wav", tmp_path / "root" / "b.wav")
     (tmp_path / "root" / "link").symlink_to(tmp_path / "real")

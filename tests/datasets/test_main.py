@@ -228,3 +228,19 @@ def test_names_steer_no_terminal_and_break_no_line(tmp_path: Path) -> None:
     assert outcome.status == 1
     assert "2\\x1b[2J\\n\\u202e.wav: " in outcome.out
     assert not {"\x1b", "\u202e"} & set(outcome.out + outcome.err)
+
+
+def test_a_folder_that_comes_divided_is_told_of(tmp_path: Path) -> None:
+    for part, label in (("train", "dog"), ("train", "Dog"), ("test", "dog"), ("test", "Dog")):
+        for seed in range(2):
+            name = f"yard_00000{seed}.000_dog" if label == "dog" else str(seed)
+            write(tmp_path / part / label / f"{name}.wav", seed)
+    write(tmp_path / "loose.wav", 7)
+    outcome = run("check", tmp_path)
+    assert outcome.status == 0
+    assert "comes divided into train (4), test (4) recordings" in outcome.err
+    assert "1 recordings lie beside the folders of the classes" in outcome.err
+    assert "classes 'Dog', 'dog' are learned as different" in outcome.err
+    assert "source recordings: 5, told apart by names of cuts" in outcome.out
+    assert "\nclass  train  test  all\n" in outcome.out
+    assert "  yard: parts train, test; dog; 4 clips\n" in outcome.out

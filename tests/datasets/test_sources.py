@@ -76,13 +76,57 @@ def test_folder(tmp_path: Path) -> None:
     assert manifest.groups.tolist() == [
         "grüne Tür/a.flac",
         "grüne Tür/b.WAV",
-        "grüne Tür/deep/er/c.Opus",
+        "grüne Tür/deep/er",
         "Ärger/x.mp3",
         "Ärger/y.aif",
     ]
     assert manifest.folds == ()
     assert manifest.clip_seconds == 4.0
     assert all(os.path.isfile(recording.path) for recording in manifest.recordings)
+
+
+def test_folder_that_comes_divided(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = {"dog": ["1.wav", "2.wav"], "cat": ["1.wav", "yard_000020.9_cat.wav"]}
+    for part in ("Train", "test"):
+        folder_of(tmp_path / part, files)
+    folder_of(tmp_path / "valid", {"dog": ["1.wav"], "cat": []})
+    (tmp_path / "valid" / "cat").mkdir()
+    folder_of(tmp_path, {"$RECYCLE.BIN": ["1.wav"], "__MACOSX/Train/dog": ["._1.wav", "1.wav"]})
+    touch(tmp_path / "readme.wav")
+    touch(tmp_path / "Train" / "loose.wav")
+    with caplog.at_level("INFO"):
+        manifest = load_manifest(DatasetConfig("folder", f"{tmp_path}/"))
+    assert manifest.parts == ("train", "validation", "test")
+    assert manifest.classes == ("cat", "dog")
+    placed = [(r.label, r.fold, r.group) for r in manifest.recordings]
+    assert placed == [
+        ("cat", 1, "Train/cat/1.wav"),
+        ("cat", 1, "yard"),
+        ("dog", 1, "Train/dog/1.wav"),
+        ("dog", 1, "Train/dog/2.wav"),
+        ("cat", 3, "test/cat/1.wav"),
+        ("cat", 3, "yard"),
+        ("dog", 3, "test/dog/1.wav"),
+        ("dog", 3, "test/dog/2.wav"),
+        ("dog", 2, "valid/dog/1.wav"),
+    ]
+    assert "comes divided into train (4), validation (1), test (4) recordings" in caplog.text
+    assert "2 recordings lie beside" in caplog.text
+    assert "(Train/loose.wav, readme.wav)" in caplog.text
+
+
+def test_folder_of_parts_without_classes(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"train": ["1.wav", "2.wav"], "test": ["1.wav", "2.wav"]})
+    error_of(lambda: load_folder(tmp_path), f"--data_dir={tmp_path}", "folders of classes")
+
+
+def test_classes_that_look_alike_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    decomposed = unicodedata.normalize("NFD", "Tür")
+    text = f"path,label\na.wav,Tür\nb.wav,Tür\nc.wav,{decomposed}\nd.wav,{decomposed}\n"
+    load_text(tmp_path, text)
+    assert r"classes 'Tu\u0308r', 'T\xfcr' are learned as different" in caplog.text
 
 
 def test_folder_of_links(tmp_path: Path) -> None:
@@ -171,6 +215,15 @@ def test_csv_with_folds_and_groups(tmp_path: Path) -> None:
     assert manifest.folds == (1, 2)
     assert [recording.fold for recording in manifest.recordings] == [1, 1, 2, 2]
     assert manifest.groups.tolist() == ["s1", "s1", "s2", "s3"]
+
+
+def test_csv_without_groups_takes_them_from_names_of_cuts(tmp_path: Path) -> None:
+    files = ["x/yard_000001.0_cat.wav", "yard_000009.5_dog.wav", "c.wav", "x/c.wav"]
+    rows = zip([files[0], files[1].replace("/", "\\"), *files[2:]], "abab", strict=True)
+    text = "path,label\n" + "".join(f"{name},{label}\n" for name, label in rows)
+    manifest = load_csv(csv_dataset(tmp_path, text, files))
+    assert manifest.groups.tolist() == ["yard", "yard", "c.wav", "x/c.wav"]
+    assert "names of cuts" in manifest.grouping
 
 
 def test_csv_with_named_columns(tmp_path: Path) -> None:

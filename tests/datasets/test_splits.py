@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -359,6 +360,36 @@ def test_test_folds_that_cannot_be() -> None:
     error_of(make(FOLDED, 2, 5, 9), "--test_folds", "no fold 5, 9", "1, 2, 3, 4")
     error_of(make(FOLDED, 4, 3, 2, 1), "--test_folds", "all folds", "1, 2, 3, 4")
     error_of(make(FOLDLESS, 1), "--test_folds", "no folds", "--test_fraction")
+
+
+def divided(parts: tuple[str, ...], folds: Iterable[int]) -> Manifest:
+    """Four recordings of each of two classes in each of some folds."""
+    clips = [(label, f"{label}{fold}{n}", fold) for fold in folds for label in "ab" for n in "1234"]
+    return dataclasses.replace(manifest_of(clips), parts=parts)
+
+
+@pytest.mark.parametrize("evaluate", ["folds", "holdout"])
+def test_parts_that_a_data_set_comes_in(evaluate: str) -> None:
+    manifest = divided(("train", "validation", "test"), (1, 2, 3))
+    (split,) = make_splits(manifest, SplitConfig(evaluate))
+    assert split.name == "test"
+    for fold, side in enumerate((split.train, split.validation, split.test), 1):
+        assert side.tolist() == np.flatnonzero(manifest.fold_of == fold).tolist()
+    manifest = divided(("train", "test"), (1, 2))
+    (split,) = make_splits(manifest, SplitConfig(evaluate, validation_fraction=0.25))
+    assert split.test.tolist() == np.flatnonzero(manifest.fold_of == 2).tolist()
+    assert len(split.train) == 6 and len(split.validation) == 2
+    assert_sound(manifest, split)
+    assert len(make_splits(manifest, SplitConfig("grouped", folds=2))) == 2
+
+
+def test_a_class_that_the_training_part_lacks() -> None:
+    manifest = divided(("train", "validation", "test"), (1, 2, 3))
+    extra = [*manifest.recordings, Recording("c.wav", "c", 2, "c"), Recording("d.wav", "c", 3, "d")]
+    manifest = dataclasses.replace(manifest, recordings=extra, classes=("a", "b", "c"))
+    error_of(
+        lambda: make_splits(manifest, SplitConfig("folds")), "validation and test", "class 'c'"
+    )
 
 
 def test_class_that_is_in_one_fold_only() -> None:

@@ -74,6 +74,7 @@ def figures(
         "clips": int(matrix.sum()),
         "classes": list(classes),
         "data_set": "esc50",
+        "sources": {"count": 123, "found": "told apart by the column 'src_file'"},
         "extractor": "gabor",
         "per_class": {
             name: {

@@ -122,6 +122,7 @@ def test_writes_all_results(first_run: tuple[Path, dict[str, Any]]) -> None:
         "per_fold",
         "precision",
         "seconds",
+        "sources",
         "split",
         "top_3_accuracy",
         "unreadable",
@@ -455,6 +456,26 @@ def test_a_random_split_says_that_it_leaks(workplace: Path) -> None:
     assert figures["split"] == "random split (leaky)"
     assert figures["leaked_fraction"] == 1.0
     assert json.loads((workplace / "random" / "metrics.json").read_text()) == figures
+
+
+@pytest.mark.usefixtures("figures_alone")
+def test_a_folder_that_comes_divided_is_tested_on_its_own_part(workplace: Path) -> None:
+    root = workplace / "divided"
+    for label in CLASSES:
+        for number in range(CLIPS_A_CLASS):
+            part = "train" if number % 2 else "test"
+            (root / part / label).mkdir(parents=True, exist_ok=True)
+            sound = workplace / "sounds" / label / f"{number:03d}.wav"
+            (root / part / label / sound.name).symlink_to(sound)
+    config = config_of(DatasetConfig("folder", str(root)), split=SplitConfig("folds"))
+    figures = train(config, workplace / "divided_run", workplace / "cache")
+    assert figures["split"] == "own parts" and list(figures["per_fold"]) == ["test"]
+    assert figures["classes"] == list(CLASSES)
+    assert figures["sources"]["count"] == figures["clips"]
+    assert figures["sources"]["found"].startswith("each file its own")
+    tested = [row["path"] for row in rows_of(workplace / "divided_run")]
+    assert len(tested) == len(CLASSES) * CLIPS_A_CLASS // 2
+    assert all(path.startswith(str(root / "test")) for path in tested)
 
 
 def test_copies_are_asked_for_as_configured_with_the_background_that_is_allowed(
