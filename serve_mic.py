@@ -10,6 +10,11 @@ an event. Ctrl-C ends it with a summary.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from sound_pipeline.system.endings import end_at_once_while_importing
+
+    end_at_once_while_importing()
+
 import contextlib
 import math
 from collections.abc import Sequence
@@ -21,7 +26,7 @@ from sound_pipeline.audio.reader import AudioReader
 from sound_pipeline.datasets.find_recordings import find_recordings
 from sound_pipeline.errors import UnreadableError, UserError, check
 from sound_pipeline.live import flags as live_flags
-from sound_pipeline.live.event_files import EventSaver
+from sound_pipeline.live.event_files import EventSaver, prepare_folder
 from sound_pipeline.live.loading import LoadingModel
 from sound_pipeline.live.microphone.capture import list_devices, open_microphone
 from sound_pipeline.live.output import Output
@@ -78,7 +83,8 @@ class Session:
         """Checks the flags.
 
         Raises:
-          UserError: a value is out of range, or doesn't go with the model.
+          UserError: a value is out of range, or doesn't go with the model; --save_events can't be
+            written.
         """
         self._values = values
         self._info = info
@@ -93,6 +99,9 @@ class Session:
         )
         self._config = live_flags.listening_config(values, info)
         self._statistics = SessionStatistics()
+        if values.save_events:
+            # Before the model and the microphone, which take seconds.
+            prepare_folder(Path(values.save_events))
 
     def listen_to_microphone(self) -> int:
         """Listens until Ctrl-C, or for --seconds."""
@@ -114,6 +123,8 @@ class Session:
         bad = 0
         with self._output() as output, self._model(_USUAL_RATE_HZ) as model:
             try:
+                # Both import TensorFlow: one that is interrupted leaves the other waiting.
+                model.wait()
                 for path in recordings:
                     before = self._statistics.events
                     try:

@@ -10,6 +10,11 @@ OUTPUT_DIR/report.html, to look at, and OUTPUT_DIR/metrics.json.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from sound_pipeline.system.endings import end_at_once_while_importing
+
+    end_at_once_while_importing()
+
 from pathlib import Path
 
 from absl import flags

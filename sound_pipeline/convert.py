@@ -15,6 +15,12 @@ where it stopped. A recording that can't be decoded is named, and the exit statu
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from sound_pipeline.system.endings import end_at_once_while_importing
+
+    end_at_once_while_importing()
+
+import errno
 import itertools
 import logging
 import os
@@ -40,6 +46,7 @@ from sound_pipeline.errors import UnreadableError, UserError
 from sound_pipeline.system import program
 from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
+from sound_pipeline.system.filesystem import no_such
 
 logger = logging.getLogger("sound_pipeline.convert")
 
@@ -84,7 +91,7 @@ def plan(source: str, target: str) -> list[Conversion]:
     if os.path.isdir(source):
         return _plan_folder(source, target)
     if not os.path.exists(source):
-        raise UserError(f"{source}: no such file or folder")
+        raise UserError(f"{source}: {no_such(source)}")
     if os.path.isdir(target):
         target = os.path.join(target, Path(source).stem + ".wav")
     elif not target.lower().endswith(".wav"):
@@ -104,7 +111,7 @@ def _plan_folder(source: str, target: str) -> list[Conversion]:
         )
     jobs = []
     first: dict[str, str] = {}
-    for path in sorted(files_below(source, ("",), broken_links=True)):
+    for path in sorted(files_below(source, ("",))):
         written = os.path.join(target, os.path.relpath(path, source))
         is_audio = path.lower().endswith(AUDIO_SUFFIXES + _OTHER_AUDIO_SUFFIXES)
         if is_audio:
@@ -251,6 +258,8 @@ def _target(target: str) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         reason = error.strerror or str(error)
+        if error.errno == errno.ENAMETOOLONG:
+            raise UnreadableError(target, f"{reason}: rename it") from error
         raise UserError(
             f"{target} cannot be written ({reason}): mend that and run again, to go on from here"
         ) from error

@@ -13,6 +13,11 @@ trust whoever reaches their ports: keep them inside a private network, or behind
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from sound_pipeline.system.endings import end_at_once_while_importing
+
+    end_at_once_while_importing()
+
 import contextlib
 import logging
 import socket

@@ -13,6 +13,11 @@ everything there.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from sound_pipeline.system.endings import end_at_once_while_importing
+
+    end_at_once_while_importing()
+
 import logging
 from pathlib import Path
 

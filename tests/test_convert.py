@@ -25,6 +25,7 @@ from sound_pipeline.convert import CONVERTED, COPIED, FAILED, KEPT, Conversion, 
 from sound_pipeline.datasets import DatasetConfig, Manifest, load_manifest
 from sound_pipeline.errors import UnreadableError
 from tests.e2e import programs
+from tests.helpers.odd_names import UNREADABLE, write_odd_names
 from tests.helpers.user_errors import error_of
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +58,19 @@ def convert_tree(source: Path, target: Path, bits: int = 16) -> dict[str, int]:
 
 def files_in(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_one_bad_file_is_one_bad_file(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    write(source / "a.wav")
+    write_odd_names(source, source / "a.wav")
+    write(source / f"{'y' * 252}.au")  # its name as .wav has a byte too many
+    outcome = run(source, tmp_path / "out")
+    assert outcome.status == 1
+    assert len(files_in(tmp_path / "out")) == 2
+    for reason in (*UNREADABLE.values(), "File name too long: rename it"):
+        assert reason in outcome.err
+    assert "4 of 6 files can't be converted" in outcome.err
 
 
 # ---- Samples ---------------------------------------------------------------------------------

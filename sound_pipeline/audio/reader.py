@@ -9,6 +9,7 @@ from sound_pipeline.audio import libsndfile
 from sound_pipeline.errors import UnreadableError
 from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.filesystem import open_binary, stamp
+from sound_pipeline.system.text import printable
 
 BLOCK_BYTES = 1 << 22
 """Of a WAV file that are read at a time; a shorter one is a block of its own."""
@@ -48,12 +49,9 @@ class AudioReader:
         """
         self.path = path
         try:
-            path.encode()
             self._file = open_binary(path)
-        except UnicodeEncodeError as error:
-            raise UnreadableError(repr(path), "the file name is not UTF-8: rename it") from error
         except OSError as error:
-            raise UnreadableError(path, error.strerror or str(error)) from error
+            raise UnreadableError(printable(path), error.strerror or str(error)) from error
         try:
             self.size_bytes = stamp(path)[0]
             decoded = self._reported(self._decoded(block_bytes, tensorflow, mono))

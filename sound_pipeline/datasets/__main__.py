@@ -11,6 +11,11 @@ can't be read.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from sound_pipeline.system.endings import end_at_once_while_importing
+
+    end_at_once_while_importing()
+
 import json
 import logging
 import os
@@ -27,6 +32,7 @@ from sound_pipeline.datasets.loading import load_manifest
 from sound_pipeline.datasets.published import PUBLISHED
 from sound_pipeline.errors import UserError
 from sound_pipeline.system import program
+from sound_pipeline.system.filesystem import no_such
 
 logger = logging.getLogger("sound_pipeline.datasets")
 
@@ -98,11 +104,12 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 3 or arguments[1] != "check":
         raise UserError(f"name a command and a data set: {_USAGE}")
     values, path = flags.FLAGS, os.path.expanduser(arguments[2])
+    output = program.standard_output()
     to_file = Path(values.json) if values.json not in ("", "-") else None
     if to_file and not to_file.parent.is_dir():
         raise UserError(f"--json={values.json}: there is no folder {to_file.parent}: make it")
     if not os.path.exists(path):
-        raise UserError(f"{path}: no such file or folder")
+        raise UserError(f"{path}: {no_such(path)}")
     dataset = values.dataset or guess_dataset(path)
     if not values.dataset:
         logger.info("%s: taken for --dataset=%s", path, dataset)
@@ -114,7 +121,7 @@ def main(arguments: list[str]) -> int:
         files = check_files(manifest, decode_whole, progress.update)
     findings = find(manifest, files)
     text = json.dumps(to_json(findings), indent=2) + "\n"
-    sys.stdout.write(text if values.json == "-" else to_text(findings))
+    output.write(text if values.json == "-" else to_text(findings))
     if to_file:
         try:
             to_file.write_text(text, encoding="utf-8")

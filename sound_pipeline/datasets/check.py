@@ -17,6 +17,7 @@ import soundfile
 
 from sound_pipeline.datasets.manifest import Manifest
 from sound_pipeline.datasets.recordings import Recording
+from sound_pipeline.system.filesystem import open_binary
 
 Decode = Callable[[bytes], tuple[npt.NDArray[np.float32], int, str]]
 """Contents to (waveform float32 [samples], sample rate in Hz, reason why there is none or '')."""
@@ -176,7 +177,7 @@ def check_file(recording: Recording, decode: Decode) -> CheckedFile:
     """
     listed = recording.path, recording.label, recording.fold, recording.group
     try:
-        with open(recording.path, "rb") as file:
+        with open_binary(recording.path) as file:
             contents = file.read()
     except FileNotFoundError:
         return CheckedFile(*listed, missing=True, reason="the file is missing")

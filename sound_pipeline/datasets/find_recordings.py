@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sound_pipeline.datasets import AUDIO_SUFFIXES
 from sound_pipeline.datasets.folders import files_below
 from sound_pipeline.errors import UserError
+from sound_pipeline.system.filesystem import no_such
 
 
 class FoundRecording(NamedTuple):
@@ -44,7 +45,7 @@ def find_recordings(paths: Sequence[str], flag: str = "--input=") -> list[FoundR
         elif glob.has_magic(path):
             found += _like(path, flag)
         else:
-            raise UserError(f"{flag}{path}: no such file or folder")
+            raise UserError(f"{flag}{path}: {no_such(path)}")
     return found
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from sound_pipeline.datasets.texts import StringColumn
 from sound_pipeline.errors import UserError
+from sound_pipeline.system.entries import kind_of
 from sound_pipeline.system.filesystem import canonical, is_dir, is_remote, scan_folder
 
 AUDIO_SUFFIXES = (
@@ -37,12 +38,11 @@ _NOBODYS = {
 _FOLDERS_HELD = 4
 
 
-def files_below(
-    folder: str, suffixes: tuple[str, ...], broken_links: bool = False
-) -> Iterator[str]:
+def files_below(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
     """Yields the files of a folder and all folders below it, sorted by path; no hidden ones.
 
-    Folders in which systems keep what is theirs (see `is_nobodys`) are passed over too.
+    Folders in which systems keep what is theirs (see `is_nobodys`) are passed over too. Links that
+    lead nowhere are among the files, as ones that can't be read.
 
     Paths are compared with "/" between folders on every system, so that their order is the same
     there. What is held meanwhile is the names in one folder, and in those above it.
@@ -50,11 +50,9 @@ def files_below(
     Args:
       folder: where to look. Links to folders are followed, but none to where it was before.
       suffixes: the endings, in lower case, of the names to yield.
-      broken_links: whether to yield links to nothing too.
 
     Raises:
-      UserError: a folder can't be listed, or a link of such a name is broken and `broken_links`
-        is False.
+      UserError: a folder can't be listed, or a pipe or a device has such a name.
     """
     visited = set()  # a link to a folder above would never end
 
@@ -67,11 +65,11 @@ def files_below(
         for entry in scan_folder(current):
             if is_nobodys(entry.name):
                 continue
-            if entry.is_dir():
+            if (kind := kind_of(entry)) == "folder":
                 names.append(f"{entry.name}/")
             elif entry.name.lower().endswith(suffixes):
-                if not (broken_links or entry.is_file()):
-                    raise UserError(f"{entry.path!r} is a broken link: mend or remove it")
+                if kind == "special":
+                    raise UserError(f"{entry.path!r} is a pipe or a device: move it away")
                 names.append(entry.name)
         names.sort()
         for name in names:
@@ -136,7 +134,7 @@ class _Names:
 
         def names() -> Iterator[str]:
             for entry in scan_folder(folder) if is_dir(folder) else ():
-                if entry.is_file():
+                if kind_of(entry) == "file":
                     hashes.append(hash(_spelling(entry.name)))
                     yield entry.name
 

@@ -45,7 +45,7 @@ def load_manifest(config: DatasetConfig, require_files: bool = True) -> Manifest
     Raises:
       UserError: a folder, file or column is missing, or a value in a CSV is unusable.
     """
-    listing = list_recordings(config, broken_links=not require_files)
+    listing = list_recordings(config)
     recordings, class_places = _found(listing, require_files)
     manifest = Manifest(
         name=listing.name,

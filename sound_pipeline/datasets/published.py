@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.system.entries import kind_of
 from sound_pipeline.system.filesystem import is_file, list_folder
 
 
@@ -58,7 +59,7 @@ class Published:
         if is_file(path):
             return path
         parent = os.path.dirname(os.path.abspath(data_dir))
-        inside = [entry.path for entry in list_folder(data_dir) if entry.is_dir()]
+        inside = [entry.path for entry in list_folder(data_dir) if kind_of(entry) == "folder"]
         for folder in (parent, os.path.dirname(parent), *inside):
             if is_file(os.path.join(folder, self.metadata)):
                 raise UserError(

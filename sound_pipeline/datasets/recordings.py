@@ -10,8 +10,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.datasets.texts import StringColumn, StringColumnWriter, position_of
-from sound_pipeline.errors import UserError
+from sound_pipeline.datasets.texts import ERRORS, StringColumn, StringColumnWriter, position_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +56,17 @@ class Recordings(Sequence[Recording]):
     )
 
     def __init__(self, recordings: Iterable[Recording] = ()) -> None:
-        """Takes them one by one: they may come from an iterator.
-
-        Raises:
-          UserError: TensorFlow can't be given a file's name.
-        """
+        """Takes them one by one: they may come from an iterator."""
         paths, groups = StringColumnWriter(), StringColumnWriter()
         labels: dict[str, int] = {}
         folds: dict[int | None, int] = {}
         # 4 bytes each, on all systems.
         label_codes, fold_codes, group_ends = array("i"), array("i"), array("i")
         for recording in recordings:
-            try:
-                path = recording.path.encode()
-            except UnicodeEncodeError as error:
-                message = f"{recording.path!r}: the file name is not UTF-8: rename it"
-                raise UserError(message) from error
-            group = recording.group.encode()
+            path, group = (
+                recording.path.encode(errors=ERRORS),
+                recording.group.encode(errors=ERRORS),
+            )
             ends_path = path.endswith(group)
             paths.append(path)
             groups.append(b"" if ends_path else group)
@@ -93,7 +86,7 @@ class Recordings(Sequence[Recording]):
     def group(self, position: int) -> str:
         """Source recording of the one at a position from the front."""
         if end := int(self._group_ends[position]):
-            return self.paths[position].encode()[-end:].decode()
+            return self.paths[position].encode(errors=ERRORS)[-end:].decode(errors=ERRORS)
         return self._groups[position]
 
     def groups(self) -> Iterator[str]:

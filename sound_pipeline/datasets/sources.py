@@ -18,6 +18,7 @@ from sound_pipeline.datasets.tables import Row, Table, read_table
 from sound_pipeline.errors import UserError
 from sound_pipeline.events.cut_names import source_of
 from sound_pipeline.system import filesystem
+from sound_pipeline.system.entries import is_special, kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,18 +29,17 @@ _BY_NAME = "each file its own, but for names of cuts, such as SOURCE_SECONDS_LAB
 _LONE_SOURCE = "name the recording it was cut from, or give it a name that no other has"
 
 
-def list_recordings(config: DatasetConfig, broken_links: bool = False) -> Listing:
+def list_recordings(config: DatasetConfig) -> Listing:
     """Finds the list of a data set's recordings; of CSV files it reads the headers.
 
     Args:
       config: which data set, and where it is.
-      broken_links: whether links to nothing are recordings too, where folders are the list.
 
     Raises:
       UserError: a folder, file or column is missing.
     """
     if config.dataset == "folder":
-        listing = _folder(config, broken_links)
+        listing = _folder(config)
     elif config.dataset == "csv":
         listing = _csv(config)
     else:
@@ -118,6 +118,11 @@ def _csv_paths(config: DatasetConfig, pattern: str) -> list[str]:
         return [pattern]
     if filesystem.has_magic(pattern) and (alike := filesystem.glob(pattern)):
         return alike
+    if pattern == "-" or is_special(pattern):
+        raise UserError(
+            f"--manifest={config.manifest}: is a pipe or a device, and is read more than once: "
+            "save it to a file"
+        )
     data_dir = os.path.expanduser(config.data_dir) or os.path.dirname(pattern)
     inside = os.path.join(data_dir, pattern)
     found = not filesystem.is_remote(pattern) and filesystem.is_file(inside)
@@ -177,10 +182,10 @@ def _names(row: Row, column: str, folder: str) -> list[str]:
     return [os.path.relpath(file, folder or os.curdir) for file in alike]
 
 
-def _folder(config: DatasetConfig, broken_links: bool) -> Listing:
+def _folder(config: DatasetConfig) -> Listing:
     data_dir = os.path.expanduser(config.data_dir)
     _check_data_dir(data_dir, "name the folder that holds one folder of recordings a class")
-    found = _recordings_below(data_dir, broken_links)
+    found = _recordings_below(data_dir)
     try:
         layout = find_layout(_below(data_dir, path) for path in found)
     except UserError as error:
@@ -199,17 +204,17 @@ def _folder(config: DatasetConfig, broken_links: bool) -> Listing:
         where=f"--data_dir={data_dir} (one folder a class)",
         source=data_dir,
         advice="",
-        stream=partial(_of_folder, data_dir, layout, broken_links),
+        stream=partial(_of_folder, data_dir, layout),
         grouping=layout.grouping,
         parts=layout.division.parts,
     )
 
 
-def _of_folder(data_dir: str, layout: FolderLayout, broken_links: bool) -> Iterator[Listed]:
+def _of_folder(data_dir: str, layout: FolderLayout) -> Iterator[Listed]:
     held, empty = set(), set()
     for folder in _class_folders(data_dir, layout.division):
         empty.add(os.path.basename(folder))
-        for path in files_below(folder, AUDIO_SUFFIXES, broken_links):
+        for path in files_below(folder, AUDIO_SUFFIXES):
             if placed := layout.place(_below(data_dir, path)):
                 held.add(placed.label)
                 recording = Recording(path, placed.label, placed.fold, placed.group)
@@ -221,13 +226,13 @@ def _of_folder(data_dir: str, layout: FolderLayout, broken_links: bool) -> Itera
         )
 
 
-def _recordings_below(data_dir: str, broken_links: bool) -> Iterator[str]:
+def _recordings_below(data_dir: str) -> Iterator[str]:
     """Recordings in a data set's folder, and those in each of its folders."""
     for entry in filesystem.list_folder(data_dir):
         if is_nobodys(entry.name):
             continue
-        if entry.is_dir():
-            yield from files_below(entry.path, AUDIO_SUFFIXES, broken_links)
+        if kind_of(entry) == "folder":
+            yield from files_below(entry.path, AUDIO_SUFFIXES)
         elif entry.name.lower().endswith(AUDIO_SUFFIXES):
             yield entry.path
 
@@ -243,7 +248,7 @@ def _class_folders(data_dir: str, division: Division) -> Iterator[str]:
 
 def _folders_in(folder: str) -> Iterator[str]:
     for entry in filesystem.list_folder(folder):
-        if entry.is_dir() and not is_nobodys(entry.name):
+        if kind_of(entry) == "folder" and not is_nobodys(entry.name):
             yield entry.path
 
 

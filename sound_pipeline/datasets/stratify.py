@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from sound_pipeline.datasets.texts import ERRORS
+
 _Item = TypeVar("_Item", int, str)
 
 
@@ -19,7 +21,7 @@ def shuffled(items: Iterable[_Item], key: str) -> list[_Item]:
     """Shuffles by a hash of `key` and item: alike on every system and in every version of NumPy."""
 
     def place(item: _Item) -> bytes:
-        return hashlib.blake2b(f"{key}/{item}".encode(), digest_size=8).digest()
+        return hashlib.blake2b(f"{key}/{item}".encode(errors=ERRORS), digest_size=8).digest()
 
     return sorted(items, key=place)
 

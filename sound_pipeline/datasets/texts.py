@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
 # Names of files may be any bytes, which Python writes as lone surrogates.
-_ERRORS = "surrogatepass"
+ERRORS = "surrogatepass"
 
 
 class StringColumn(Sequence[str]):
@@ -24,7 +24,7 @@ class StringColumn(Sequence[str]):
         """Takes them one by one: they may come from an iterator."""
         written = StringColumnWriter()
         for text in texts:
-            written.append(text.encode(errors=_ERRORS))
+            written.append(text.encode(errors=ERRORS))
         self._text, self._ends = written.finish()
 
     @classmethod
@@ -53,12 +53,12 @@ class StringColumn(Sequence[str]):
         if isinstance(index, slice):
             return StringColumn(self[position] for position in range(*index.indices(len(self))))
         position = position_of(index, len(self))
-        return self._text[self._ends[position] : self._ends[position + 1]].decode(errors=_ERRORS)
+        return self._text[self._ends[position] : self._ends[position + 1]].decode(errors=ERRORS)
 
     def __iter__(self) -> Iterator[str]:
         """Goes through them."""
         for start, end in itertools.pairwise(self._ends):
-            yield self._text[start:end].decode(errors=_ERRORS)
+            yield self._text[start:end].decode(errors=ERRORS)
 
     def __eq__(self, other: object) -> bool:
         """Whether the strings are the same, in the same order."""

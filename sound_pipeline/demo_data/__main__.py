@@ -10,6 +10,11 @@ sample format and duration. The whole takes about ten seconds and 150 MB.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from sound_pipeline.system.endings import end_at_once_while_importing
+
+    end_at_once_while_importing()
+
 import sys
 from pathlib import Path
 

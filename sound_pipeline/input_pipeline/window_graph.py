@@ -11,6 +11,7 @@ from sound_pipeline.audio.resampling_ops import resample
 from sound_pipeline.audio.wav import DecodedAudio
 from sound_pipeline.augmentation.copies import Plan
 from sound_pipeline.augmentation.waveform import augment
+from sound_pipeline.datasets.texts import ERRORS
 from sound_pipeline.features.beginnings import split_beginnings
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.features.windows import split_windows
@@ -87,7 +88,8 @@ class _WindowGraph:
     plan: Plan | None
 
     def batches(self, paths: Sequence[str]) -> tf.data.Dataset:
-        files = (tf.range(len(paths)), tf.constant(list(paths), tf.string))
+        names = [path.encode(errors=ERRORS) for path in paths]
+        files = (tf.range(len(paths)), tf.constant(names, tf.string))
         dataset = tf.data.Dataset.from_tensor_slices(files)
         dataset = dataset.map(self._cut, num_parallel_calls=tf.data.AUTOTUNE).ignore_errors()
         dataset = dataset.flat_map(self._parts)

@@ -10,6 +10,11 @@ is named with the reason, and the exit status is then 1.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from sound_pipeline.system.endings import end_at_once_while_importing
+
+    end_at_once_while_importing()
+
 import contextlib
 import hashlib
 import json

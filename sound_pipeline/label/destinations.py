@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import hashlib
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,11 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.label.formats import FORMATS, EventFormat
 from sound_pipeline.label.journal import Journal, Result
 from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
+from sound_pipeline.system.program import standard_output
 from sound_pipeline.system.text import encodable
+
+_MOST_NAME_BYTES = 255
+_DIGEST_LETTERS = 16
 
 Render = Callable[[Iterable[Result]], str]
 """The text for some results, headers aside."""
@@ -58,8 +63,7 @@ class StandardOutput:
         Raises:
           UserError: standard output is closed.
         """
-        if sys.stdout is None:
-            raise UserError("standard output is closed: give --output=FILE")
+        self._stream = standard_output()
         self._render = render
         self._header = header
 
@@ -72,13 +76,8 @@ class StandardOutput:
     def add(self, results: Iterable[Result]) -> None:
         """Writes them, after the header the first time."""
         text, self._header = self._header + self._render(results), ""
-        try:
-            sys.stdout.write(encodable(text, sys.stdout))
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise UserError(f"standard output cannot be written: {error.strerror}") from error
+        self._stream.write(encodable(text, self._stream))
+        self._stream.flush()
 
     def finish(self, results: Iterable[Result]) -> None:
         """Everything is written."""
@@ -141,7 +140,7 @@ class FilePerRecording:
         self._targets: dict[str, Path] = {}
         owners: dict[str, str] = {}
         for path, name in found:
-            target = folder / (name + kind.suffix)
+            target = folder / _shortened(name, kind.suffix)
             # Names that differ in letter case alone are one file on some systems.
             owner = owners.setdefault(str(target).casefold(), path)
             if owner != path:
@@ -181,6 +180,20 @@ class FilePerRecording:
         """Everything is written; removes what killed runs have left beside it."""
         for folder in {target.parent for target in self._targets.values()}:
             remove_abandoned(folder)
+
+
+def _shortened(name: str, suffix: str) -> str:
+    """A recording's name with a suffix; where file systems allow none so long, its beginning.
+
+    What is cut off is made up for by a digest, so that names stay different.
+    """
+    folder, file = os.path.split(name)
+    encoded = os.fsencode(file)
+    if len(encoded) + len(suffix) > _MOST_NAME_BYTES:
+        digest = hashlib.sha256(encoded).hexdigest()[:_DIGEST_LETTERS]
+        most = _MOST_NAME_BYTES - len(suffix) - len(digest) - 1
+        file = f"{encoded[:most].decode(errors='ignore')}-{digest}"
+    return os.path.join(folder, file + suffix)
 
 
 def write_whole(path: Path, text: str) -> None:

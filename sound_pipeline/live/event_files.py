@@ -36,6 +36,31 @@ _RESERVED = ".reserved"
 DrawImage = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.uint8]]
 
 
+def prepare_folder(directory: Path) -> None:
+    """Makes sure that a folder can be written, with some room on its disk.
+
+    Args:
+      directory: made where it doesn't exist; may hold earlier events.
+
+    Raises:
+      UserError: it can't be written, or its disk is full.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _end_last_line(directory / EVENTS_FILE)
+        remove_abandoned(directory)
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        reason = error.strerror or error
+        message = f"--save_events={directory}: can't be written: {reason}; give another folder"
+        raise UserError(message) from error
+    if free < _LEAST_FREE_BYTES:
+        raise UserError(
+            f"--save_events={directory}: only {free / 2**20:.0f} MiB are free on its disk; "
+            "make room, or give another folder"
+        )
+
+
 class EventSaver:
     """Writes events to a folder: NAME.wav, NAME.png and a line in events.jsonl for each.
 
@@ -64,20 +89,7 @@ class EventSaver:
         self._notice = notice
         self._unsaved = 0
         self._is_late = False
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            _end_last_line(directory / EVENTS_FILE)
-            remove_abandoned(directory)
-            free = shutil.disk_usage(directory).free
-        except OSError as error:
-            reason = error.strerror or error
-            message = f"--save_events={directory}: can't be written: {reason}; give another folder"
-            raise UserError(message) from error
-        if free < _LEAST_FREE_BYTES:
-            raise UserError(
-                f"--save_events={directory}: only {free / 2**20:.0f} MiB are free on its disk; "
-                "make room, or give another folder"
-            )
+        prepare_folder(directory)
 
     def save(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
@@ -17,6 +16,7 @@ from sound_pipeline.live.output import (
     TextOutput,
 )
 from sound_pipeline.live.statistics import SessionStatistics
+from sound_pipeline.system.program import standard_output
 
 
 def make_output(
@@ -37,22 +37,23 @@ def make_output(
       top: how many classes of a window are shown.
 
     Raises:
-      UserError: no such format, or windows asked of one that has none.
+      UserError: no such format, or windows asked of one that has none; standard output is closed.
     """
     if kind not in FORMATS:
         raise UserError(f"--format={kind}: no such format; give {', '.join(FORMATS)}")
     if windows and kind != "jsonl":
         raise UserError(f"--windows: --format={kind} has events only; give --format=jsonl as well")
+    stream = standard_output()
     if kind == "jsonl":
-        return JsonLinesOutput(labels, sys.stdout, windows=windows, top=top)
+        return JsonLinesOutput(labels, stream, windows=windows, top=top)
     if kind == "csv":
-        return CsvOutput(sys.stdout)
-    if has_screen(sys.stdout, os.environ):
+        return CsvOutput(stream)
+    if has_screen(stream, os.environ):
         # Not above: a tenth of a second that no pipe has to wait for.
         from sound_pipeline.live.terminal import TerminalView
 
-        return TerminalView(labels, statistics, sys.stdout, top=top)
-    return TextOutput(sys.stdout)
+        return TerminalView(labels, statistics, stream, top=top)
+    return TextOutput(stream)
 
 
 def has_screen(stream: TextIO, environment: Mapping[str, str]) -> bool:

@@ -10,6 +10,11 @@ first with each other one.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from sound_pipeline.system.endings import end_at_once_while_importing
+
+    end_at_once_while_importing()
+
 import logging
 import sys
 from pathlib import Path
@@ -44,7 +49,7 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"name the command compare: {_USAGE}")
     if len(arguments) < 4:
         raise UserError(f"compare takes two runs or more: {_USAGE}")
-    output = flags.FLAGS.output
+    output, printed = flags.FLAGS.output, program.standard_output()
     path = Path(output) if output else None
     if path and path.suffix.lower() not in _SUFFIXES:
         raise UserError(f"--output={output}: give a file that ends in {' or '.join(_SUFFIXES)}")
@@ -52,7 +57,7 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"--output={output}: there is no folder {path.parent}: make it")
     runs = read_runs(arguments[2:])
     text = to_markdown(runs, compare_all(runs))
-    sys.stdout.write(text)
+    printed.write(text)
     if path:
         _write(path, to_csv(runs) if path.suffix.lower() == ".csv" else text)
         logger.info("written: %s", path)

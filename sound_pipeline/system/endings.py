@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
+import re
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+EXIT_INTERRUPTED = 130
+
+_AGAIN_SECONDS = 0.05
 
 _ADVICE = {
     errno.ENOSPC: "free some room there, or name another folder",
@@ -28,7 +36,26 @@ _ADVICE = {
 _OTHERWISE = "mend that and run it again"
 # How the messages of TensorFlow's errors name the same reasons.
 _REASONS = {os.strerror(number): number for number in _ADVICE}
+# NumPy's, whatever the system's reason was.
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+# Of Python's threads, and of the loader of libraries such as TensorFlow's.
+_LACKS_MEMORY = re.compile(r"^can't start new thread$|: failed to map segment from shared object")
 _OUT_OF_MEMORY = f"there is not enough memory; {_ADVICE[errno.ENOMEM]}"
+
+
+def _message(error: Exception) -> str:
+    return " ".join(map(str, error.args))
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Lets an error of the system that names no file, as of a full disk, name one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = what
+        raise
 
 
 class Ended(KeyboardInterrupt):
@@ -44,6 +71,23 @@ class Ended(KeyboardInterrupt):
         self.number = number
 
 
+def end_at_once_while_importing() -> None:
+    """Makes Ctrl-C end a program without a traceback until it calls `take_signals`.
+
+    There is nothing to clean up while modules are imported, and not all of them let an exception
+    through as it is.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end_at_once)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    # print might be what is interrupted.
+    os.write(2, b"interrupted\n")
+    os._exit(EXIT_INTERRUPTED)
+
+
 def take_signals() -> None:
     """Makes SIGTERM and SIGHUP end a program as Ctrl-C does, with its message or summary.
 
@@ -51,10 +95,33 @@ def take_signals() -> None:
     """
     if threading.current_thread() is not threading.main_thread():
         return  # others may not
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _once_more
+    if signal.getsignal(signal.SIGINT) is _end_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
+
+
+def _once_more(lost: sys.UnraisableHookArgs) -> None:
+    """Sends a signal again whose exception came where Python lets none through, as in imports."""
+    if not isinstance(lost.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    ended = lost.exc_value
+    number = signal.Signals(ended.number) if isinstance(ended, Ended) else signal.SIGINT
+    again = threading.Timer(_AGAIN_SECONDS, _send, [number])
+    again.daemon = True
+    again.start()
+
+
+def _send(number: signal.Signals) -> None:
+    if hasattr(signal, "pthread_kill"):  # wakes the thread too
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        _thread.interrupt_main(number)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -71,14 +138,16 @@ def reason_of(error: Exception) -> str | None:
     Returns:
       The line; None where the error is a defect of the program.
     """
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _LACKS_MEMORY.search(_message(error)):
         return _OUT_OF_MEMORY
     if isinstance(error, OSError):
-        what = error.strerror or str(error) or type(error).__name__
+        what, number = error.strerror or _message(error) or type(error).__name__, error.errno or 0
+        if _SHORT_WRITE.fullmatch(what):
+            what, number = "not everything could be written", errno.ENOSPC
         where = (
             f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         )
-        return f"{where}{what}; {_ADVICE.get(error.errno or 0, _OTHERWISE)}"
+        return f"{where}{what}; {_ADVICE.get(number, _OTHERWISE)}"
     # TensorFlow isn't imported for this: where it isn't there, it has raised nothing.
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):

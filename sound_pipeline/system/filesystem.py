@@ -6,6 +6,7 @@ tensorflow-io, where it loads.
 
 from __future__ import annotations
 
+import errno
 import glob as disk_glob
 import io
 import os
@@ -15,34 +16,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from sound_pipeline.errors import UserError, first_line
+from sound_pipeline.system.entries import DirectoryEntry, is_special
 
 _MARK = "://"
 _BLOCK_BYTES = 1 << 20
 # An object store is asked about every name whether it is a folder, which takes longer than reading
 # a small file: what ends as files do is taken for one.
 _LIKE_A_FILE = re.compile(r".+\.[a-z][a-z0-9]{1,4}", re.IGNORECASE)
-
-
-class DirectoryEntry(Protocol):
-    """Entry of a folder; `os.DirEntry` is one."""
-
-    @property
-    def name(self) -> str:
-        """Its name there."""
-
-    @property
-    def path(self) -> str:
-        """Folder's path and its name."""
-
-    def is_dir(self) -> bool:
-        """Whether it is a folder, or a link to one."""
-
-    def is_file(self) -> bool:
-        """Whether it is a file, or a link to one."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +68,13 @@ def is_file(path: str) -> bool:
 def exists(path: str) -> bool:
     """Whether there is such a file or folder."""
     return _ask("exists", path) or is_dir(path) if is_remote(path) else os.path.exists(path)
+
+
+def no_such(path: str) -> str:
+    """Reason why a path can't be read, where nothing is there."""
+    if path == "-":
+        return "standard input is not read: save it to a file"
+    return "no such file or folder"
 
 
 def glob(pattern: str) -> list[str]:
@@ -143,11 +133,22 @@ def open_binary(path: str) -> BinaryIO:
       OSError: it can't be read.
     """
     if not is_remote(path):
-        return open(path, "rb")
+        return _open_on_disk(path)
     file = io.BufferedReader(_RemoteFile(path), _BLOCK_BYTES)
     # An object store is asked for a file when it is read, not when it is opened.
     file.peek()
     return file
+
+
+def _open_on_disk(path: str) -> BinaryIO:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        # TensorFlow can't be given its name, and what is written about it would not be text.
+        raise OSError(errno.EILSEQ, "the file name is not UTF-8: rename it", path) from None
+    if is_special(path):
+        raise OSError(errno.ESPIPE, "it is a pipe or a device: save it to a file", path)
+    return open(path, "rb")
 
 
 class _RemoteFile(io.RawIOBase):
@@ -186,7 +187,8 @@ def read_bytes(path: str) -> bytes:
       OSError: it can't be read.
     """
     if not is_remote(path):
-        return Path(path).read_bytes()
+        with _open_on_disk(path) as file:
+            return file.read()
     with _as_os_errors(path):
         return bytes(_tensorflow(path).io.gfile.GFile(path, "rb").read())
 

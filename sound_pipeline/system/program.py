@@ -10,14 +10,14 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import tqdm
 from absl import app, flags
 from absl import logging as absl_logging
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.system.endings import Ended, reason_of, take_signals
+from sound_pipeline.system.endings import EXIT_INTERRUPTED, Ended, naming, reason_of, take_signals
 from sound_pipeline.system.filesystem import plugins_loaded
 from sound_pipeline.system.flag_groups import define_help_flags
 from sound_pipeline.system.text import one_line, printable
@@ -25,7 +25,6 @@ from sound_pipeline.system.text import one_line, printable
 T = TypeVar("T")
 
 EXIT_ERROR = 1
-EXIT_INTERRUPTED = 130
 
 
 def run(main: Callable[[list[str]], int | None]) -> NoReturn:
@@ -46,7 +45,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
     program = printable(os.path.basename(sys.argv[0]))
     _fill_closed_streams()
-    _escape_what_streams_cannot_encode()
+    _prepare_streams()
     take_signals()
     define_help_flags()
 
@@ -106,6 +105,19 @@ def _guarded(
         except OSError:
             _abandon_output()
         return _fail(program, reason)
+
+
+def standard_output() -> TextIO:
+    """Standard output, for a program that has nothing to do without it.
+
+    What goes wrong in writing to it is left to `run`.
+
+    Raises:
+      UserError: it is closed.
+    """
+    if sys.stdout is None:
+        raise UserError("standard output is closed: leave it open, or send it to a file")
+    return sys.stdout
 
 
 def _abandon_output() -> None:
@@ -203,11 +215,31 @@ def _interrupted(program: str, ended: KeyboardInterrupt) -> int:
     return EXIT_INTERRUPTED
 
 
-def _escape_what_streams_cannot_encode() -> None:
-    """Not every console has UTF-8: a name with other letters must not end the program."""
+def _prepare_streams() -> None:
+    """Lets errors of writing to standard output name it, and escapes what can't be encoded.
+
+    Not every console has UTF-8: a name with other letters must not end the program.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
+        sys.stdout.flush()
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_StandardOutput(sys.stdout.fileno(), "wb", closefd=False)),
+            sys.stdout.encoding,
+            newline=None,
+            line_buffering=sys.stdout.line_buffering,
+            write_through=sys.stdout.write_through,
+        )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+class _StandardOutput(io.FileIO):
+    """Standard output, whose errors say that it is what can't be written."""
+
+    def write(self, data: Any) -> int:
+        with naming("standard output"):
+            return super().write(data)
 
 
 def _expand_home(values: flags.FlagValues) -> None:

@@ -9,6 +9,11 @@ the standard tools find them. serve_mic.py --model=RUN/tflite/model_int8.tflite 
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from sound_pipeline.system.endings import end_at_once_while_importing
+
+    end_at_once_while_importing()
+
 import sys
 from pathlib import Path
 

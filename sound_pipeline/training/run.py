@@ -33,6 +33,7 @@ from sound_pipeline.models.export import export_model
 from sound_pipeline.report.run_report import write_report
 from sound_pipeline.report.run_results import RunResults
 from sound_pipeline.system.json_config import to_json
+from sound_pipeline.system.text import printable
 from sound_pipeline.tflite.conversion import export_tflite
 from sound_pipeline.tflite.formats import LITE_FOLDER
 from sound_pipeline.training.extraction import FINAL, Embedded, Extraction
@@ -261,7 +262,9 @@ def _about(extraction: Extraction, final: Embedded) -> dict[str, Any]:
         "sources": {"count": len(np.unique(manifest.groups)), "found": manifest.grouping},
         "extractor": config.extractor,
         "precision": ", ".join(final.precisions),
-        "unreadable": {manifest.paths[position]: why for position, why in unreadable.items()},
+        "unreadable": {
+            printable(manifest.paths[position]): why for position, why in unreadable.items()
+        },
     }
     if tests_own_part(manifest, config.split):
         about["split"] = "own parts"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sound_pipeline.errors import UserError
 from sound_pipeline.system.atomic_files import put_in_place
+from sound_pipeline.system.endings import naming
 from sound_pipeline.system.locks import exclusively
 from sound_pipeline.tflite.formats import LITE_FOLDER
 
@@ -56,7 +57,8 @@ def staged(directory: Path) -> Iterator[Path]:
                 f"--output_dir={directory}: {error.strerror}; give a directory that can be written"
             ) from error
         try:
-            yield aside
+            with naming(str(directory)):
+                yield aside
             _put_in_place(aside, directory)
         finally:
             shutil.rmtree(aside, ignore_errors=True)

@@ -12,7 +12,7 @@ import pytest
 from sound_pipeline.datasets import folders
 from sound_pipeline.datasets.folders import files_below, find_files
 from sound_pipeline.errors import UserError
-from sound_pipeline.system.filesystem import list_folder
+from sound_pipeline.system.filesystem import list_folder, open_binary
 
 
 def touch(*paths: Path) -> None:
@@ -77,12 +77,22 @@ def test_files_below_are_sorted_by_path(tmp_path: Path) -> None:
     assert found == sorted(names)
 
 
-def test_broken_link(tmp_path: Path) -> None:
+def test_links_that_lead_nowhere_are_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "note.txt").symlink_to(tmp_path / "absent")
-    assert list(files_below(str(tmp_path), (".wav",))) == []
     (tmp_path / "a.wav").symlink_to(tmp_path / "absent")
-    with pytest.raises(UserError, match=r"a\.wav.*broken link"):
+    (tmp_path / "b.wav").symlink_to("b.wav")
+    found = list(files_below(str(tmp_path), (".wav",)))
+    assert found == [str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]
+    assert found_of(found) == [None, None]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes")
+def test_a_pipe_among_files_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(UserError, match=r"a\.wav.*pipe"):
         list(files_below(str(tmp_path), (".wav",)))
+    with pytest.raises(OSError, match="pipe or a device: save it to a file"):
+        open_binary(str(tmp_path / "a.wav"))
 
 
 def test_files_are_found_as_other_systems_spell_them(tmp_path: Path) -> None:

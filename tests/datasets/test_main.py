@@ -17,6 +17,7 @@ from sound_pipeline.datasets import DATASETS
 from sound_pipeline.datasets.__main__ import config_from_flags, guess_dataset
 from sound_pipeline.errors import UserError
 from tests.e2e import programs
+from tests.helpers.odd_names import UNREADABLE, write_odd_names
 
 PROGRAM = ("-m", "sound_pipeline.datasets")
 RATE_HZ = 8000
@@ -33,6 +34,18 @@ def write(path: Path, seed: int, subtype: str = "PCM_16", rate: int = RATE_HZ) -
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = np.random.default_rng(seed).uniform(-0.5, 0.5, rate)
     soundfile.write(path, samples, rate, subtype=subtype)
+
+
+def test_one_bad_file_is_one_bad_file(tmp_path: Path) -> None:
+    for number in range(4):
+        write(tmp_path / "ab"[number % 2] / f"{number}.wav", number)
+    write_odd_names(tmp_path / "a", tmp_path / "a" / "0.wav")
+    outcome = run("check", tmp_path, "--json=-")
+    assert outcome.status == 1
+    found = json.loads(outcome.out)
+    assert found["usable"] == 5 and found["missing"] == [str(tmp_path / "a" / "broken.wav")]
+    reasons = {Path(path).name: reason for path, reason in found["unreadable"].items()}
+    assert reasons.items() <= UNREADABLE.items() and len(reasons) == 2
 
 
 @pytest.fixture(scope="module")

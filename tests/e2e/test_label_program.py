@@ -119,8 +119,8 @@ def test_an_error_is_one_line(model: Path, folder: Path) -> None:
     ("redirected", "status", "said"),
     [
         ("<&- 2>&- >OUT", 0, ""),
-        (">&-", 1, "standard output is closed: give --output=FILE"),
-        (">/dev/full", 1, "standard output cannot be written: No space left on device"),
+        (">&-", 1, "standard output is closed: leave it open, or send it to a file"),
+        (">/dev/full", 1, "standard output: No space left on device; "),
         ("<&- >&- 2>&- --output=OUT", 0, ""),
     ],
 )

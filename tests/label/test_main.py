@@ -20,7 +20,9 @@ from sound_pipeline.label.__main__ import label as run_label
 from sound_pipeline.label.flags import define as define_flags
 from sound_pipeline.models.model import Model
 from sound_pipeline.models.window_scores import BatchAnswer
+from sound_pipeline.system.text import printable
 from tests.helpers.level_sounds import write_folder, write_levels
+from tests.helpers.odd_names import UNREADABLE, write_odd_names
 from tests.helpers.tiny_models import LOUD, QUIET
 
 pytestmark = pytest.mark.slow
@@ -55,6 +57,21 @@ Output = pytest.CaptureFixture[str]
 def messages(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     caplog.set_level(logging.INFO, "sound_pipeline")
     return caplog
+
+
+def test_one_bad_file_is_one_bad_file(
+    model: Path, folder: Path, tmp_path: Path, messages: pytest.LogCaptureFixture
+) -> None:
+    write_odd_names(tmp_path, folder / "b" / "loud.wav")
+    out = tmp_path / "out"
+    assert label(model, tmp_path, "--format=csv", f"--output_dir={out}") == 1
+    (written,) = out.glob("*.csv")
+    assert written.name.startswith("xxx") and ",event," in written.read_text()
+    said = [record.getMessage() for record in messages.records]
+    for name, reason in UNREADABLE.items():
+        assert sum(printable(name) in one and reason in one for one in said) == 1
+    assert label(model, tmp_path, "--format=csv", f"--output_dir={out}") == 1
+    assert any("1 of 4 recordings were labelled before" in r.getMessage() for r in messages.records)
 
 
 def test_a_pattern_as_json_lines_with_why_there_is_nothing(

@@ -14,12 +14,13 @@ from sound_pipeline.system import program as program_module
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = r"""
-import errno, logging, os, signal
+import errno, logging, os, signal, time
 from absl import flags
 from sound_pipeline.system import program
 from sound_pipeline.errors import UserError
 
-ENDS = ["well", "much", "three", "user", "interrupt", "defect", "full", "signal", "name", "path"]
+ENDS = ["well", "much", "three", "user", "interrupt", "defect", "full", "signal", "lost"]
+ENDS += ["name", "path"]
 flags.DEFINE_enum("end", "well", ENDS, "How to end.")
 flags.DEFINE_integer("number", 1, "A whole number.")
 flags.DEFINE_string("needed", None, "Needed.", required=True)
@@ -47,6 +48,13 @@ def main(arguments):
     if end == "name":
         logging.getLogger("sound_pipeline").warning("a\u202eb\x1b[2J\nc")
         print("\u30b5\u00fc")
+    if end == "lost":
+        class Interrupted:
+            def __del__(self):
+                os.kill(os.getpid(), flags.FLAGS.number)
+                for _ in range(1000): pass
+        Interrupted()
+        time.sleep(30)
     if end == "path":
         print(flags.FLAGS.needed)
     if end == "much":
@@ -90,6 +98,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
         ),
         (("--end=interrupt",), 130, "at work\nlisten.py: interrupted\n"),
         (("--end=signal", "--number=15"), 143, "at work\nlisten.py: ended by SIGTERM\n"),
+        (("--end=lost", "--number=2"), 130, "at work\nlisten.py: interrupted\n"),
+        (("--end=lost", "--number=15"), 143, "at work\nlisten.py: ended by SIGTERM\n"),
         (("--end=signal", "--number=1"), 129, "at work\nlisten.py: ended by SIGHUP\n"),
         (
             ("--end=full",),
@@ -168,7 +178,12 @@ def test_a_tilde_is_the_home_directory(program: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-def test_output_that_cannot_be_written_is_told_in_a_line(program: str) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_told_in_a_line(
+    program: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Buffers that can't be emptied, or none at all.
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
             [sys.executable, program, "--needed=x"],
@@ -181,7 +196,7 @@ def test_output_that_cannot_be_written_is_told_in_a_line(program: str) -> None:
         )
     assert ended.returncode == 1
     _, line = ended.stderr.splitlines()
-    assert line.startswith("listen.py: error: No space left on device")
+    assert line.startswith("listen.py: error: standard output: No space left on device; ")
 
 
 def test_a_defect_keeps_its_traceback(program: str) -> None:
