@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import logging
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -17,7 +19,10 @@ from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import top_scores
 from sound_pipeline.system.arrays import Floats
 
-_VERSION = 2
+logger = logging.getLogger(__name__)
+
+_VERSION = 3
+_SUM_BYTES = 8
 
 
 class EventRow(NamedTuple):
@@ -93,8 +98,8 @@ class Journal:
 
     The first line says what decides the results (the model, the flags). Of the others, lists hold
     the results of a group of recordings, and objects what the model has said so far of a group
-    that takes long: of each window its scores and its power. What a killed run
-    leaves behind of a line is dropped.
+    that takes long: of each window its scores and its power. Each begins with a check sum. What a
+    killed run leaves behind of a line is dropped, and so is all from the first damaged line on.
 
     Attributes:
       path: the file.
@@ -155,9 +160,9 @@ class Journal:
         Raises:
           UserError: it can't be written.
         """
-        line = json.dumps([[*known, *dataclasses.astuple(result)] for known, result in results])
+        records = [[*known, *dataclasses.astuple(result)] for known, result in results]
         try:
-            self._write(line.encode() + b"\n")
+            self._write(_line(records))
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -175,7 +180,7 @@ class Journal:
             [base64.b64encode(part.astype("<f4").tobytes()).decode(), len(part)] for part in answers
         ]
         try:
-            self._write(json.dumps({"group": group, "answers": parts}).encode() + b"\n")
+            self._write(_line({"group": group, "answers": parts}))
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -198,12 +203,12 @@ class Journal:
     def _load(self, contents: bytes) -> None:
         self._size = len(self._header)
         for line in contents[self._size :].splitlines(keepends=True):
-            try:
-                records = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
-                records = None
-            if records is None:
-                break  # cut off when a run was killed; nothing comes after it
+            if not _is_whole(line):
+                # One without an end was cut off when a run was killed, which happens.
+                if line.endswith(b"\n"):
+                    logger.warning("%s: damaged; what follows there is labelled again", self.path)
+                break
+            records = json.loads(line[_SUM_BYTES:])
             if isinstance(records, dict):
                 parts = [_parse_answers(*part) for part in records["answers"]]
                 self._answers.setdefault(records["group"], []).extend(parts)
@@ -213,6 +218,17 @@ class Journal:
                     known, result = _parse(record)
                     self._done[result.path] = known, result
             self._size += len(line)
+
+
+def _line(records: Any) -> bytes:
+    """What is written: a check sum in eight hexadecimal digits, JSON, a line break."""
+    content = json.dumps(records).encode() + b"\n"
+    return b"%08x" % zlib.crc32(content) + content
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line is as it was written: else anything might be in it."""
+    return line.endswith(b"\n") and line[:_SUM_BYTES] == b"%08x" % zlib.crc32(line[_SUM_BYTES:])
 
 
 def _parse(record: list[Any]) -> tuple[Identity, Result]:

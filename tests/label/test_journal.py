@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import random
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +128,30 @@ def test_nothing_is_left_of_what_was_cut_off(tmp_path: Path) -> None:
     whole = write(tmp_path / "j", [B])
     (tmp_path / "j").write_bytes(whole + b'[["half a line')
     assert write(tmp_path / "j") == whole
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_nothing_damaged_is_used(tmp_path: Path, seed: int) -> None:
+    path, rng = tmp_path / "j", random.Random(seed)
+    whole = write(path, [A, B], [C])
+    header = whole.index(b"\n") + 1
+    place = rng.randrange(header, len(whole))
+    damage = [b"[" * 50_000, b"null\n", b'{"group": 1}\n', bytes(8), rng.randbytes(3), b""]
+    path.write_bytes(whole[:place] + rng.choice(damage) + whole[place + rng.randrange(1, 9) :])
+    kept = Journal(path, "k")
+    assert kept.is_continued
+    for known, result in (A, B, C):
+        assert kept.result(result.path, known) in (result, None)
+    if place < whole.index(b"\n", header):
+        assert "a.wav" not in kept
+    # What goes on from here is as if nothing had been damaged.
+    left = [[A, B], [C]][("a.wav" in kept) + (C[1].path in kept) :]
+    assert write(path, *left) == whole
+
+
+def test_damage_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = write(tmp_path / "j", [A, B], [C])
+    (tmp_path / "j").write_bytes(whole.replace(b"0.9", b"0.8"))
+    with caplog.at_level(logging.WARNING):
+        assert "a.wav" not in Journal(tmp_path / "j", "k")
+    assert "j: damaged; what follows there is labelled again" in caplog.text
