@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import tempfile
 from collections.abc import Callable
@@ -28,6 +29,20 @@ _BATCH = tf.TensorSpec([None, None], tf.float32, "waveform")
 _ONE = tf.TensorSpec([None], tf.float32, "waveform")
 _RATE = tf.TensorSpec([], tf.int32, "sample_rate")
 _FILES = tf.TensorSpec([None], tf.string, "wav")
+# A loaded function takes the types it was traced with and no others: these are what audio
+# libraries and NumPy give. Each adds to the time that loading takes, so the rarer ones have fewer.
+# Of 32-bit integers nobody knows whether they hold 16 bits or 32.
+_RATE_TYPES = (tf.int32, None, tf.int64, tf.float32, tf.float64)
+_RATE_TYPES_OF = {
+    tf.float32: _RATE_TYPES,
+    tf.float64: _RATE_TYPES,
+    tf.float16: _RATE_TYPES[:2],
+    tf.int16: _RATE_TYPES[:2],
+}
+_INT16_FULL_SCALE = 2.0**15
+# No batch has so many recordings of so few samples, but a recording [samples, channels] has.
+_MOST_CHANNELS = 8
+_MOST_TINY_RECORDINGS = 1000
 
 
 # Everything is graph code already: AutoGraph would only make tracing it take twice as long.
@@ -82,12 +97,10 @@ class _Exported(tf.Module):
         self.labels_file = labels_file
         samples = int(log_mel.window_samples(classifier.config, classifier.sample_rate))
         self.window = _graph(tf.TensorSpec([1, samples], tf.float32, "waveform"))(self._window)
-        # A loaded function takes the dtypes it was traced with and no others: those that audio
-        # libraries and NumPy give are all welcome.
-        for samples in (tf.float32, tf.float64):
-            for rate in (tf.int32, tf.int64, None):
+        for shape, samples in itertools.product(([None, None], [None]), _RATE_TYPES_OF):
+            for rate in _RATE_TYPES_OF[samples]:
                 self.__call__.get_concrete_function(
-                    tf.TensorSpec([None, None], samples, "waveform"),
+                    tf.TensorSpec(shape, samples, "waveform"),
                     None if rate is None else tf.TensorSpec([], rate, "sample_rate"),
                 )
 
@@ -95,10 +108,20 @@ class _Exported(tf.Module):
     def __call__(
         self, waveform: tf.Tensor, sample_rate: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
-        """Waveforms [batch, samples] at a rate (the model's own if None) to named answers."""
-        # Checked before the cast, which would wrap a rate beyond 32 bits round into the range.
-        rate = self.sample_rate if sample_rate is None else _checked(sample_rate)
-        return self.with_rate(tf.cast(waveform, tf.float32), tf.cast(rate, tf.int32))
+        """Waveforms at a rate (the model's own if None) to named answers.
+
+        Args:
+          waveform: [batch, samples] or [samples], whose answers have no batch either; of one of the
+            types above: floats in -1..1, or 16-bit integers.
+          sample_rate: scalar, Hz.
+        """
+        rate = self.sample_rate if sample_rate is None else _whole(sample_rate)
+        sound = tf.cast(waveform, tf.float32)
+        if waveform.dtype.is_integer:
+            sound /= _INT16_FULL_SCALE
+        if waveform.shape.rank == 2:
+            return dict(self.with_rate(sound, rate))
+        return {name: value[0] for name, value in self.with_rate(sound[None], rate).items()}
 
     @_graph(_BATCH)
     def serving_default(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -107,7 +130,7 @@ class _Exported(tf.Module):
     # The others call this one, so that the graph holds the classifier once for all of them.
     @_graph(_BATCH, _RATE)
     def with_rate(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores, seconds = self.classifier.answer(waveform, _checked(sample_rate))
+        scores, seconds = self.classifier.answer(_recordings(waveform), _checked(sample_rate))
         # A constant: Keras 3 copies the variables that a layer reads, and can't save strings.
         names = tf.gather(tf.constant(self._names), tf.argmax(scores, axis=1))
         return {
@@ -158,13 +181,14 @@ class _Exported(tf.Module):
 
     @_graph(_BATCH, _RATE)
     def embedding(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"embedding": self.classifier.embedding(waveform, _checked(sample_rate))}
+        recordings = _recordings(waveform)
+        return {"embedding": self.classifier.embedding(recordings, _checked(sample_rate))}
 
     @_graph(_BATCH, _RATE)
     def spectrogram(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
         rate = _checked(sample_rate)
         config = self.classifier.config
-        first = split_windows(waveform, rate, config).waveform[:, 0]
+        first = split_windows(_recordings(waveform), rate, config).waveform[:, 0]
         return {"image": image.display_image(first, rate, config)}
 
     def _window(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -181,6 +205,24 @@ class _Exported(tf.Module):
             "spectrogram": self.spectrogram,
             WINDOW_SIGNATURE: self.window,
         }
+
+
+def _whole(sample_rate: tf.Tensor) -> tf.Tensor:
+    """Rate of any type as int32; one out of range stays so, where a cast alone would wrap it."""
+    if sample_rate.dtype == tf.int32:
+        return sample_rate
+    rate = tf.round(sample_rate) if sample_rate.dtype.is_floating else sample_rate
+    return tf.cast(tf.clip_by_value(rate, 0, 2 * MAX_SAMPLE_RATE_HZ), tf.int32)
+
+
+def _recordings(waveform: tf.Tensor) -> tf.Tensor:
+    """Batch [batch, samples], where it is one and no recording [samples, channels]."""
+    recordings, samples = tf.unstack(tf.shape(waveform))
+    is_batch = (samples == 0) | (samples > _MOST_CHANNELS) | (recordings <= _MOST_TINY_RECORDINGS)
+    message = "waveform must be [batch, samples] of one channel each, not [samples, channels]:"
+    refused = tf.debugging.Assert(is_batch, [message, recordings, samples])
+    with tf.control_dependencies([refused]):
+        return tf.identity(waveform)
 
 
 def _checked(sample_rate: tf.Tensor) -> tf.Tensor:

@@ -188,10 +188,20 @@ def test_without_a_rate_the_models_own_is_meant(exported: Exported) -> None:
 
 @pytest.mark.parametrize(
     "rate",
-    [16000, np.int32(16000), np.int64(16000), np.array(16000), tf.constant(16000)],
-    ids=["int", "int32", "int64", "array", "tensor"],
+    [
+        16000,
+        16000.0,
+        np.int32(16000),
+        np.int64(16000),
+        np.float32(16000.4),
+        np.float64(16000),
+        np.array(16000),
+        tf.constant(16000),
+        tf.constant(16000.0),
+    ],
+    ids=lambda rate: f"{type(rate).__name__}-{getattr(rate, 'dtype', '')}",
 )
-def test_a_rate_of_any_integer_type(exported: Exported, rate: Any) -> None:
+def test_a_rate_of_any_real_type(exported: Exported, rate: Any) -> None:
     waveform = sound(0.3, 16000)
     answer = exported.loaded(waveform, rate)
     np.testing.assert_allclose(answer["scores"], exported.scores(waveform, 16000), atol=SAME)
@@ -210,10 +220,34 @@ def test_a_waveform_of_any_float_type(exported: Exported, convert: Any) -> None:
     np.testing.assert_allclose(own, exported.scores(waveform, OWN_RATE), atol=SAME)
 
 
-def test_integer_samples_are_refused(exported: Exported) -> None:
-    """Their full scale is anybody's guess."""
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int16"])
+@pytest.mark.parametrize("rate", [16000, 16000.0, None])
+def test_a_recording_without_a_batch(exported: Exported, dtype: str, rate: float | None) -> None:
+    waveform = sound(0.6)[0]
+    given = (waveform * 32768).round() if dtype == "int16" else waveform
+    alone = exported.loaded(given.astype(dtype), rate)
+    batch = exported.loaded(given.astype(dtype)[None], rate)
+    assert alone["scores"].shape == (len(LABELS),) and alone["label"].shape == ()
+    for name, values in batch.items():
+        np.testing.assert_array_equal(alone[name], values[0])
+    expected = exported.scores(waveform[None], OWN_RATE if rate is None else 16000)[0]
+    np.testing.assert_allclose(alone["scores"], expected, atol=SAME if "32" in dtype else 0.01)
+
+
+def test_32_bit_integers_are_refused(exported: Exported) -> None:
+    """They may hold 16 bits."""
     with pytest.raises(ValueError, match="float32"):
-        exported.loaded((sound(0.1) * 32767).astype(np.int16), OWN_RATE)
+        exported.loaded((sound(0.1) * 32767).astype(np.int32), OWN_RATE)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_channels_are_no_batch(exported: Exported, channels: int) -> None:
+    recording = np.repeat(sound(0.2, batch=1)[0][:, None], channels, axis=1)
+    for name in ("with_rate", "embedding", "spectrogram"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"not \[samples, channels\]"):
+            exported.signature(name, waveform=recording, sample_rate=OWN_RATE)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"not \[samples, channels\]"):
+        exported.loaded(recording, OWN_RATE)
 
 
 def test_attributes_and_files(either: Exported) -> None:
