@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
-from sound_pipeline.errors import check
+from sound_pipeline.errors import UserError, check, first_line
 from sound_pipeline.system.arrays import Floats
 
 # Half the range of each integer type: what files and devices mean by full scale. There is no such
@@ -28,9 +28,18 @@ def mono_samples(waveform: npt.ArrayLike) -> Floats:
     Raises:
       UserError: it has another shape, or a type whose full scale nobody knows.
     """
-    samples: npt.NDArray[Any] = np.asarray(waveform)
+    try:
+        samples: npt.NDArray[Any] = np.asarray(waveform)
+    except ValueError as error:
+        raise UserError(f"the waveform is no array ({first_line(error)}): {_ONE_CHANNEL}") from None
     check(samples.ndim == 1, f"the waveform has shape {list(samples.shape)}: {_ONE_CHANNEL}")
-    if samples.dtype.kind == "f":
+    return scaled_samples(samples)
+
+
+def scaled_samples(samples: npt.NDArray[Any]) -> Floats:
+    """Samples of any shape, as `mono_samples` takes them: float32 of the same shape."""
+    # NumPy has no word of its own for TensorFlow's bfloat16.
+    if samples.dtype.kind == "f" or samples.dtype.name == "bfloat16":
         return np.asarray(samples, np.float32)
     scale = _FULL_SCALE.get(samples.dtype.name, 0.0)
     check(

@@ -37,7 +37,11 @@ class MinScores:
         for prefix, score in [("", self.default)] + [
             (f"{label}=", score) for label, score in self.by_label.items()
         ]:
-            check(0 <= score <= 1, f"--min_score={prefix}{score:g}: give a number from 0 to 1")
+            # From Python it may be anything.
+            check(
+                isinstance(score, int | float | np.number) and 0 <= score <= 1,
+                f"--min_score={prefix}{score}: give a number from 0 to 1",
+            )
 
     def of(self, labels: Sequence[str]) -> npt.NDArray[np.float64]:
         """Minimum score of each label, float64 [labels].

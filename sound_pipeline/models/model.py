@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from sound_pipeline.audio.reader import AudioReader
-from sound_pipeline.audio.samples import mono_samples, whole_rate_hz
+from sound_pipeline.audio.samples import mono_samples, scaled_samples, whole_rate_hz
 from sound_pipeline.errors import UserError, check, first_line
 from sound_pipeline.events.event import Event
 from sound_pipeline.events.find_events import LabelConfig, WindowScores, find_events
@@ -90,9 +90,11 @@ class Model:
         Raises:
           UserError: the recording can't be read, or an argument is out of range.
         """
-        by_label = min_score if isinstance(min_score, Mapping) else {}
-        default = min_score if isinstance(min_score, int | float) else self.info.min_score
-        config = LabelConfig(MinScores(default, by_label), report_unknown=unknown)
+        if isinstance(min_score, Mapping):
+            min_scores = MinScores(self.info.min_score, min_score)
+        else:
+            min_scores = MinScores(self.info.min_score if min_score is None else min_score)
+        config = LabelConfig(min_scores, report_unknown=unknown)
         windows = self.windows(sound, hop_seconds=hop_seconds)
         return find_events(windows, self.labels, config)[0]
 
@@ -133,7 +135,12 @@ class Model:
         return np.asarray(scores[0])
 
     def window_scores(self, windows: Floats | tf.Tensor, sample_rate_hz: int) -> BatchAnswer:
-        """Scores [batch, classes] of windows [batch, samples], each exactly one window long."""
+        """Scores [batch, classes] of windows [batch, samples], each exactly one window long.
+
+        Args:
+          windows: of a type that `mono_samples` takes.
+          sample_rate_hz: their rate.
+        """
         return self._each_window("scores", windows, sample_rate_hz)
 
     def window_embeddings(self, windows: Floats | tf.Tensor, sample_rate_hz: int) -> BatchAnswer:
@@ -153,6 +160,8 @@ class Model:
     def _each_window(
         self, name: str, windows: Floats | tf.Tensor, sample_rate_hz: int
     ) -> BatchAnswer:
+        if windows.dtype not in (tf.float32, np.float32):
+            windows = scaled_samples(np.asarray(windows))
         if WINDOWS_SIGNATURE in self._loaded.signatures:
             names = [name, "power"]
             return BatchAnswer(*self._call(WINDOWS_SIGNATURE, names, windows, sample_rate_hz))
@@ -183,8 +192,8 @@ class Model:
     def _ask(sound: Sound, features: FeatureConfig, answer: Answer) -> WindowAnswers:
         rows = WindowAnswers()
         with contextlib.ExitStack() as open_things:
-            if isinstance(sound, tuple):
-                blocks, rate = _checked(*sound)
+            if not isinstance(sound, str | os.PathLike):
+                blocks, rate = _checked(sound)
             else:
                 recording = open_things.enter_context(AudioReader(os.fspath(sound)))
                 blocks, rate = recording.blocks, recording.sample_rate_hz
@@ -195,8 +204,13 @@ class Model:
         return rows
 
 
-def _checked(waveform: npt.ArrayLike, sample_rate_hz: int) -> tuple[Iterator[Floats], int]:
+def _checked(sound: tuple[npt.ArrayLike, int]) -> tuple[Iterator[Floats], int]:
     """A waveform as one block, and its rate; raises UserError where they are none."""
+    check(
+        isinstance(sound, tuple) and len(sound) == 2,
+        f"a {type(sound).__name__} is no sound: give a path, or a tuple of a waveform and its rate",
+    )
+    waveform, sample_rate_hz = sound
     samples = mono_samples(waveform)
     check(samples.size > 0, "the waveform has shape [0]: give at least one sample")
     return iter([samples]), whole_rate_hz(sample_rate_hz)

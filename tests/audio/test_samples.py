@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sound_pipeline.audio.samples import mono_samples, whole_rate_hz
 from sound_pipeline.errors import UserError
@@ -20,6 +21,11 @@ def test_real_types_are_the_same_sound(dtype: str) -> None:
     found = mono_samples(scaled.astype(kind))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, SOUND, atol=2.0**-6 if kind.itemsize == 1 else 1e-3)
+
+
+def test_bfloat16_of_tensorflow() -> None:
+    kind = tf.bfloat16.as_numpy_dtype
+    np.testing.assert_allclose(mono_samples(SOUND.astype(kind)), SOUND, atol=0.01)
 
 
 def test_unsigned_bytes_have_their_zero_in_the_middle() -> None:
@@ -39,6 +45,7 @@ def test_unsigned_bytes_have_their_zero_in_the_middle() -> None:
         (np.zeros(3, bool), "bool"),
         (np.zeros(3, complex), "complex128"),
         (["a"], "str"),
+        ([[1.0], [1.0, 2.0]], "no array"),
     ],
 )
 def test_what_is_no_sound_is_refused_in_a_line(waveform: Any, words: str) -> None:

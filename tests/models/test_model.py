@@ -257,6 +257,11 @@ def test_events_of_files_and_waveforms(loudness_model: Path, tmp_path: Path) -> 
         ((np.zeros(100), RATE), {"hop_seconds": 0.6}, "--hop_seconds=0.6: give 0.025"),
         ((np.zeros(100), RATE), {"min_score": 2}, "--min_score=2"),
         ((np.zeros(100), RATE), {"min_score": {"cat": 0.2}}, "no label 'cat'"),
+        ((np.zeros(100), RATE), {"min_score": "a"}, "--min_score=a: give a number"),
+        ((np.zeros(100), RATE), {"min_score": {"quiet": [1]}}, r"--min_score=quiet=\[1\]"),
+        (np.zeros(100), {}, "a ndarray is no sound: give a path, or a tuple"),
+        ((np.zeros(100),), {}, "a tuple is no sound"),
+        (None, {}, "a NoneType is no sound"),
     ],
 )
 def test_what_cannot_be_labelled(
@@ -264,3 +269,21 @@ def test_what_cannot_be_labelled(
 ) -> None:
     with pytest.raises(UserError, match=words):
         Model(directory).label(source, **options)
+
+
+def test_integers_are_scaled_everywhere(directory: Path) -> None:
+    model, waveform = Model(directory), sound(0.5)
+    whole = (waveform * 32767).round().astype(np.int16)
+    exact = whole / np.float32(32768)
+    pairs = [
+        (
+            model.scores(each, RATE),
+            model.embed((each, RATE)),
+            model.image(each, RATE),
+            *model.window_scores(each[None], RATE),
+            *model.window_embeddings(each[None], RATE),
+        )
+        for each in (whole, exact)
+    ]
+    for found, expected in zip(*pairs, strict=True):
+        np.testing.assert_array_equal(found, expected)
