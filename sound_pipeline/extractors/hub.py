@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from sound_pipeline.errors import UserError, first_line
+
+logger = logging.getLogger(__name__)
 
 _SIGNATURES = ("image_feature_vector", "default", "serving_default")
 _DOWNLOAD_TIMEOUT_SECONDS = 60.0
@@ -100,6 +103,7 @@ def _resolve(handle: str) -> str:
         return str(path)
     import tensorflow_hub
 
+    _say_what_is_waited_for(handle)
     try:
         with _download_timeout():
             return str(tensorflow_hub.resolve(handle))
@@ -111,6 +115,22 @@ def _resolve(handle: str) -> str:
             "network, or set TFHUB_CACHE_DIR to a folder that holds it, or download it elsewhere "
             "and give its path, or use --extractor=gabor, which needs no download"
         ) from error
+
+
+def _say_what_is_waited_for(handle: str) -> None:
+    """Warns of the lock of another download, for which tensorflow_hub waits without a word."""
+    from tensorflow_hub import resolver
+
+    cache = Path(resolver.tfhub_cache_dir(use_temp=True))
+    module = cache / hashlib.sha1(handle.encode()).hexdigest()
+    lock = cache / f"{module.name}.lock"
+    if lock.is_file() and not module.is_dir():
+        logger.warning(
+            "--extractor=%s: waiting for another program that downloads it, up to 20 minutes after "
+            "its last sign of life; if there is none, delete %s",
+            handle,
+            lock,
+        )
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import http.client
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,23 @@ def test_a_module_whose_files_cannot_be_listed_is_refused(
     monkeypatch.setattr(tf.io.gfile, "walk", lambda path: iter([]))
     with pytest.raises(UserError, match=r"--extractor=.* its files can't be listed"):
         load_hub_module(str(modules[0]))
+
+
+def test_a_lock_says_what_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    handle = "https://example.invalid/module/1"
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    waited: list[str] = []
+
+    def wait(handle: str, lock: str, seconds: float) -> None:
+        waited.append(lock)
+        raise http.client.IncompleteRead(b"")
+
+    monkeypatch.setattr("tensorflow_hub.resolver._wait_for_lock_to_disappear", wait)
+    lock = tmp_path / (hashlib.sha1(handle.encode()).hexdigest() + ".lock")
+    lock.write_text("host.1.2")
+    with pytest.raises(UserError, match="can't be fetched"):
+        load_hub_module(handle)
+    assert waited == [str(lock)], "it is the file that tensorflow_hub waits for"
+    assert f"if there is none, delete {lock}" in caplog.text
