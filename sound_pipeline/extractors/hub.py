@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from sound_pipeline.errors import UserError, first_line
+from sound_pipeline.system.saved_models import load_saved_model
 
 logger = logging.getLogger(__name__)
 
@@ -78,15 +79,13 @@ def load_hub_module(handle: str) -> HubModule:
       UserError: it can't be reached or loaded.
     """
     path = _resolve(handle)
+    name = f"--extractor={handle}: the SavedModel {path}"
+    remedy = "delete that folder, if it is a cache's, and get the module anew"
     try:
         content = content_hash(path)
-        module = tf.saved_model.load(path)
-    # A damaged file raises whatever the code meets first: IndexError, KeyError, DecodeError.
-    except Exception as error:
-        raise UserError(
-            f"--extractor={handle}: {path} does not load as a SavedModel: {first_line(error)}; "
-            "delete that folder, if it is a cache's, and get the module anew"
-        ) from error
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise UserError(f"{name}: can't be read: {first_line(error)}; {remedy}") from error
+    module = load_saved_model(path, name, remedy)
     functions = tuple(_single_input_functions(module))
     return HubModule(handle, content, module, functions)
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from sound_pipeline.audio.reader import AudioReader
 from sound_pipeline.audio.samples import mono_samples, scaled_samples, whole_rate_hz
-from sound_pipeline.errors import UserError, check, first_line
+from sound_pipeline.errors import UserError, check
 from sound_pipeline.events.event import Event
 from sound_pipeline.events.find_events import LabelConfig, WindowScores, find_events
 from sound_pipeline.events.min_scores import MinScores
@@ -24,6 +24,7 @@ from sound_pipeline.models.info import WINDOWS_SIGNATURE, ModelInfo, check_label
 from sound_pipeline.models.window_scores import Answer, BatchAnswer, Batches, WindowAnswers
 from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.precision import choose_precision, computing_in, this_machine
+from sound_pipeline.system.saved_models import load_saved_model
 
 Sound = str | os.PathLike[str] | tuple[npt.ArrayLike, int]
 """A recording's path, or its waveform [samples] (see `mono_samples`) and sample rate in Hz."""
@@ -52,14 +53,15 @@ class Model:
         self.choice = choose_precision(
             precision, this_machine(), self.info.benefits_from_low_precision
         )
+        self._loaded = load_saved_model(
+            str(directory), f"model {directory}", "copy or export it again"
+        )
         try:
-            self._loaded = tf.saved_model.load(str(directory))
-        # A damaged file raises whatever the code meets first: IndexError, KeyError, DecodeError.
-        except Exception as error:
+            scores = self._loaded.signatures["with_rate"].structured_outputs["scores"]
+        except (AttributeError, KeyError) as error:
             raise UserError(
-                f"model {directory}: does not load: {first_line(error)}; copy or export it again"
+                f"model {directory}: its graph has no scores; copy or export it again"
             ) from error
-        scores = self._loaded.signatures["with_rate"].structured_outputs["scores"]
         check_labels(self.info, directory, scores.shape[-1])
 
     @property

@@ -12,6 +12,8 @@ from sound_pipeline.models.info import (
     LITE_SUFFIX,
     METADATA_FILE,
     WINDOW_SIGNATURE,
+    ModelInfo,
+    check_labels,
     read_info,
     read_metadata,
 )
@@ -70,7 +72,7 @@ def convert(saved_model: Path, formats: Sequence[str]) -> dict[str, bytes]:
     from sound_pipeline.tflite.weights import keep_spectrum_exact
 
     info, values = read_info(saved_model), read_metadata(saved_model)
-    _check_signature(saved_model)
+    _check_signature(saved_model, info)
     needed = {"float32", *formats} if "int8" in formats else set(formats)
     models = {kind: _converted(saved_model, kind) for kind in needed}
     if "int8" in formats:
@@ -80,10 +82,10 @@ def convert(saved_model: Path, formats: Sequence[str]) -> dict[str, bytes]:
             models[kind],
             description=(
                 f"Names sounds. Input: {info.window_seconds:g} s of sound at "
-                f"{values['sample_rate_hz']} Hz, mono; output: a score for each label of "
+                f"{info.sample_rate_hz} Hz, mono; output: a score for each label of "
                 "labels.txt."
             ),
-            sample_rate_hz=values["sample_rate_hz"],
+            sample_rate_hz=info.sample_rate_hz,
             min_score=info.min_score,
             labels=info.labels,
             files={METADATA_FILE.name: json.dumps(values, indent=2) + "\n"},
@@ -95,9 +97,15 @@ def convert(saved_model: Path, formats: Sequence[str]) -> dict[str, bytes]:
 def _converted(saved_model: Path, kind: str) -> bytes:
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(saved_model), signature_keys=[WINDOW_SIGNATURE]
-    )
+    try:
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            str(saved_model), signature_keys=[WINDOW_SIGNATURE]
+        )
+    # A damaged file raises whatever the code meets first.
+    except Exception as error:
+        raise UserError(
+            f"{saved_model}: does not load: {first_line(error)}; copy or export it again"
+        ) from error
     if kind != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "float16":
@@ -113,7 +121,7 @@ def _converted(saved_model: Path, kind: str) -> bytes:
         ) from error
 
 
-def _check_signature(saved_model: Path) -> None:
+def _check_signature(saved_model: Path, info: ModelInfo) -> None:
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -127,6 +135,8 @@ def _check_signature(saved_model: Path) -> None:
             f"{saved_model}: was exported by an older version; run train.py again, which finds its "
             "embeddings in the cache"
         )
+    scores = graph.signature_def[WINDOW_SIGNATURE].outputs["scores"].tensor_shape.dim
+    check_labels(info, saved_model, scores[-1].size if scores else 0)
 
 
 def _reason(error: Exception) -> str:

@@ -24,6 +24,7 @@ from sound_pipeline.models.model import Model
 from sound_pipeline.system.precision import Machine
 from tests.helpers import tiny_models
 from tests.helpers.tiny_models import CONFIG, LABELS
+from tests.helpers.user_errors import error_of
 
 pytestmark = pytest.mark.slow
 
@@ -121,6 +122,25 @@ def test_a_broken_model_is_refused(directory: Path, tmp_path: Path, keep: int) -
     with pytest.raises(UserError, match="does not load") as error:
         Model(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("file", ["fingerprint.pb", "variables/variables.index", "saved_model.pb"])
+def test_a_file_cut_in_two_is_refused_without_a_word_of_tensorflow(
+    directory: Path, tmp_path: Path, file: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = shutil.copytree(directory, tmp_path / "model")
+    content = (broken / file).read_bytes()
+    (broken / file).write_bytes(content[: len(content) // 2])
+    error_of(lambda: Model(broken), "does not load", "copy or export it again")
+    assert caplog.text == ""
+
+
+def test_a_graph_without_scores_is_refused(directory: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(directory, tmp_path / "model")
+    shutil.rmtree(broken / "variables")
+    (broken / "fingerprint.pb").unlink()
+    tf.saved_model.save(tf.Module(), str(broken))
+    error_of(lambda: Model(broken), "its graph has no scores")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", json.dumps({"labels": 3}), OTHER_VERSION])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,14 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.models.export import export_model
-from sound_pipeline.models.info import read_metadata
+from sound_pipeline.models.info import METADATA_FILE, read_metadata
 from sound_pipeline.models.model import Model
 from sound_pipeline.tflite.conversion import convert, export_tflite
 from sound_pipeline.tflite.formats import LITE_FORMATS
 from sound_pipeline.tflite.model import LiteModel
 from tests.helpers import tiny_models
 from tests.helpers.tiny_models import CONFIG, LABELS
+from tests.helpers.user_errors import error_of
 
 pytestmark = pytest.mark.slow
 
@@ -300,6 +302,20 @@ def test_a_damaged_graph_is_refused(gabor: Exported, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not load") as error:
         convert(tmp_path, ["float32"])
     assert "\n" not in str(error.value)
+
+
+def test_damaged_weights_are_refused(gabor: Exported, tmp_path: Path) -> None:
+    broken = shutil.copytree(gabor.saved_model, tmp_path / "model")
+    (broken / "variables" / "variables.index").write_bytes(b"damaged")
+    error_of(lambda: convert(broken, ["float32"]), "does not load", "copy or export it again")
+
+
+def test_labels_of_another_model_are_refused(gabor: Exported, tmp_path: Path) -> None:
+    other = shutil.copytree(gabor.saved_model, tmp_path / "model")
+    about = read_metadata(other)
+    about["labels"].pop()
+    (other / METADATA_FILE).write_text(json.dumps(about))
+    error_of(lambda: convert(other, ["float32"]), "scores for", "labels")
 
 
 def test_a_folder_that_can_not_be_written_is_named(gabor: Exported, tmp_path: Path) -> None:
