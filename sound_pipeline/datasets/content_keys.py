@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import time
-import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.errors import first_line
+from sound_pipeline.system.arrays import load_arrays
 from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 from sound_pipeline.system.filesystem import is_remote, open_binary, stamp
 
@@ -121,11 +121,11 @@ def _digest(path: str, stamped: npt.NDArray[np.int64]) -> tuple[bytes, bool]:
 def _remembered(memory: Path) -> tuple[Keys, npt.NDArray[np.int64], Keys]:
     """Names, ascending, with their stamps and keys."""
     try:
-        with np.load(memory) as columns:
-            return columns["names"], columns["stamps"], columns["keys"]
+        columns = load_arrays(memory)
+        return columns["names"], columns["stamps"], columns["keys"]
     except FileNotFoundError:
         pass
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError) as error:
         logger.warning(
             "%s: damaged (%s); all files are read again, and it is written anew",
             memory,

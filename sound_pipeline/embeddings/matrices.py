@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.system.arrays import Floats, Ints
+from sound_pipeline.system.arrays import Floats, Ints, map_array
 
 
 class Matrix(Protocol):
@@ -33,9 +33,10 @@ class MatrixFile:
         """Reads the file's header.
 
         Raises:
-          OSError, EOFError, ValueError: the file can't be read, or is no .npy file, or cut off.
+          OSError: the file can't be read.
+          ValueError: it is no .npy file, or damaged.
         """
-        rows = np.load(path, mmap_mode="r")
+        rows = map_array(path)
         # Parsing the header again takes longer than reading a few rows.
         self._where = {"dtype": rows.dtype, "shape": rows.shape, "offset": rows.offset}
         self._path = path

@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import uuid
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from sound_pipeline.datasets.content_keys import Keys
 from sound_pipeline.embeddings.matrices import MatrixFile, RowSelection
 from sound_pipeline.errors import UserError, first_line
-from sound_pipeline.system.arrays import Floats
+from sound_pipeline.system.arrays import Floats, load_arrays
 from sound_pipeline.system.atomic_files import written_aside
 
 MADE_BY_FILE = "made_by.json"
@@ -140,7 +139,7 @@ class EmbeddingStore:
             if index not in self._checked:
                 try:
                     self._checked[index] = _read_part(index)
-                except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+                except (OSError, KeyError, ValueError) as error:
                     _remove_damaged(index, error)
                     continue
             yield self._checked[index]
@@ -176,8 +175,8 @@ class EmbeddingStore:
 
 def _read_part(index: Path) -> _Part:
     """Reads the entry of a part, and all of its rows once: they must be those it was made for."""
-    with np.load(index) as columns:  # a zip file, which has check sums of its own
-        names, counts, digest = columns["keys"], columns["windows"], columns["digest"]
+    columns = load_arrays(index)  # a zip file, which has check sums of its own
+    names, counts, digest = columns["keys"], columns["windows"], columns["digest"]
     rows = MatrixFile(index.with_suffix(".npy"))
     if len(rows) != counts.sum():
         raise ValueError(f"{len(rows)} rows, {counts.sum()} expected")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sound_pipeline.errors import UserError, first_line
+from sound_pipeline.system.arrays import load_arrays
 from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 
 BACKUP = "backup"
@@ -82,9 +82,8 @@ def read_weights(directory: Path) -> list[npt.NDArray[Any]]:
 def _read(directory: Path) -> dict[str, npt.NDArray[Any]]:
     file = directory / _WEIGHTS_FILE
     try:
-        with np.load(file) as columns:
-            return dict(columns)
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        return load_arrays(file)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{file}: damaged ({first_line(error)}); delete it, the network is then tuned again"
         ) from error
