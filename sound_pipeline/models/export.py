@@ -17,6 +17,7 @@ from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RAT
 from sound_pipeline.audio.wav import decode_wav
 from sound_pipeline.features import image, log_mel
 from sound_pipeline.features.windows import split_windows
+from sound_pipeline.models.canonical import make_canonical
 from sound_pipeline.models.classifier import SoundClassifier
 from sound_pipeline.models.info import (
     LABELS_FILE,
@@ -69,6 +70,7 @@ def export_model(classifier: SoundClassifier, directory: Path, metadata: dict[st
         labels_file.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         module = _Exported(classifier, tf.saved_model.Asset(str(labels_file)))
         tf.saved_model.save(module, str(directory), signatures=module.signature_functions())
+    make_canonical(directory)
     extra = directory / METADATA_FILE
     extra.parent.mkdir()
     about = {
