@@ -18,6 +18,7 @@ from sound_pipeline.errors import UserError
 from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import top_scores
 from sound_pipeline.system.arrays import Floats
+from sound_pipeline.system.atomic_files import not_through_links
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,8 @@ class Journal:
             contents = path.read_bytes()
         except OSError:
             contents = b""
-        self.is_continued = contents.startswith(self._header)
+        # A link under this name, which others can guess, is not ours: it is replaced.
+        self.is_continued = contents.startswith(self._header) and not path.is_symlink()
         if self.is_continued:
             self._load(contents)
 
@@ -145,11 +147,12 @@ class Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.is_continued:
-                self._file = open(self.path, "r+b")  # noqa: SIM115
+                self._file = open(self.path, "r+b", opener=not_through_links)  # noqa: SIM115
                 self._file.truncate(self._size)
                 self._file.seek(self._size)
             else:
-                self._file = open(self.path, "wb")  # noqa: SIM115
+                self.path.unlink(missing_ok=True)
+                self._file = open(self.path, "xb", opener=not_through_links)  # noqa: SIM115
                 self._write(self._header)
         except OSError as error:
             raise self._unwritable(error) from error

@@ -52,7 +52,11 @@ def written_aside(path: Path, mode: Literal["w", "wb"]) -> Iterator[BinaryIO | T
     try:
         # Mode x: O_CREAT | O_EXCL.
         with open(
-            aside, mode.replace("w", "x"), encoding=encoding, newline=newline, opener=_open
+            aside,
+            mode.replace("w", "x"),
+            encoding=encoding,
+            newline=newline,
+            opener=not_through_links,
         ) as file:
             yield file  # type: ignore[misc]
             file.flush()
@@ -103,7 +107,8 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{name}.{uuid.uuid4().hex}{_SUFFIX}")
 
 
-def _open(path: str, flags: int) -> int:
+def not_through_links(path: str, flags: int) -> int:
+    """Opener, for `open`, of files whose names others can guess: a link is an error."""
     # Windows has no such flag; O_EXCL follows no link either, where the file system keeps to it.
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 

@@ -79,6 +79,20 @@ def test_a_later_result_replaces_an_earlier(tmp_path: Path) -> None:
     assert journal.result("a.wav", changed[0]) == changed[1]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links take rights there")
+@pytest.mark.parametrize("continues", [False, True])
+def test_a_link_is_replaced_and_not_written_through(tmp_path: Path, continues: bool) -> None:
+    other = tmp_path / "other file"
+    other.write_bytes(write(tmp_path / "j", [A]) if continues else b"of somebody else")
+    before = other.read_bytes()
+    (tmp_path / "j").unlink(missing_ok=True)
+    (tmp_path / "j").symlink_to(other)
+    write(tmp_path / "j", [B])
+    assert other.read_bytes() == before
+    assert not (tmp_path / "j").is_symlink()
+    assert "b.wav" in Journal(tmp_path / "j", "k")
+
+
 def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"file/j cannot be written"):
