@@ -37,10 +37,11 @@ class MinScores:
         for prefix, score in [("", self.default)] + [
             (f"{label}=", score) for label, score in self.by_label.items()
         ]:
-            # From Python it may be anything.
+            is_number = isinstance(score, int | float | np.number)  # from Python: anything
+            given = f"{score:g}" if is_number else repr(score)
             check(
-                isinstance(score, int | float | np.number) and 0 <= score <= 1,
-                f"--min_score={prefix}{score}: give a number from 0 to 1",
+                is_number and 0 <= score <= 1,
+                f"--min_score={prefix}{given}: give a number from 0 to 1",
             )
 
     def of(self, labels: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -146,7 +146,10 @@ def test_the_model_says_how_it_was_made(tiny_run: Run) -> None:
     model = tiny_run.output_dir / "saved_model"
     made = json.loads((model / "assets.extra" / "model.json").read_text())
     assert made["config"] == json.loads((tiny_run.output_dir / "config.json").read_text())
-    assert made["metrics"] == metrics(tiny_run.output_dir)
+    figures = metrics(tiny_run.output_dir)
+    # How long it took differs from run to run: equal runs write equal models.
+    del figures["seconds"]
+    assert made["metrics"] == figures
     assert made["labels"] == list(tiny_data.CLASSES)
     assert made["extractor"] == "gabor"
     assert "sounds" in made["data_set"]

@@ -124,7 +124,7 @@ def test_a_broken_model_is_refused(directory: Path, tmp_path: Path, keep: int) -
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("file", ["fingerprint.pb", "variables/variables.index", "saved_model.pb"])
+@pytest.mark.parametrize("file", ["variables/variables.index", "saved_model.pb"])
 def test_a_file_cut_in_two_is_refused_without_a_word_of_tensorflow(
     directory: Path, tmp_path: Path, file: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -135,10 +135,16 @@ def test_a_file_cut_in_two_is_refused_without_a_word_of_tensorflow(
     assert caplog.text == ""
 
 
+def test_a_damaged_fingerprint_is_refused(directory: Path, tmp_path: Path) -> None:
+    """Models of before had one of TensorFlow's."""
+    broken = shutil.copytree(directory, tmp_path / "model")
+    (broken / "fingerprint.pb").write_bytes(b"\xff" * 40)
+    error_of(lambda: Model(broken), "does not load", "copy or export it again")
+
+
 def test_a_graph_without_scores_is_refused(directory: Path, tmp_path: Path) -> None:
     broken = shutil.copytree(directory, tmp_path / "model")
     shutil.rmtree(broken / "variables")
-    (broken / "fingerprint.pb").unlink()
     tf.saved_model.save(tf.Module(), str(broken))
     error_of(lambda: Model(broken), "its graph has no scores")
 
