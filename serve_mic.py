@@ -129,6 +129,8 @@ class Session:
                     before = self._statistics.events
                     try:
                         with AudioReader(path, tensorflow=not self._is_lite) as recording:
+                            if recording.remark:
+                                output.notice(f"{path}: {recording.remark}")
                             source = Replay(
                                 path,
                                 recording.blocks,

@@ -42,6 +42,7 @@ from tqdm import tqdm
 from sound_pipeline.audio.reader import AudioReader
 from sound_pipeline.datasets import AUDIO_SUFFIXES
 from sound_pipeline.datasets.folders import files_below
+from sound_pipeline.datasets.passed_over import OTHER_AUDIO_SUFFIXES
 from sound_pipeline.errors import UnreadableError, UserError
 from sound_pipeline.system import program
 from sound_pipeline.system.arrays import Floats
@@ -52,12 +53,6 @@ logger = logging.getLogger("sound_pipeline.convert")
 
 BITS = (16, 24)
 
-# Audio that is not looked for in data sets, some of it in formats that libsndfile doesn't decode:
-# to be converted or named as impossible, never copied along.
-_OTHER_AUDIO_SUFFIXES = (
-    ".8svx", ".aac", ".amr", ".ape", ".avr", ".htk", ".ircam", ".m4a", ".mp2", ".nist", ".paf",
-    ".pvf", ".sph", ".svx", ".voc", ".webm", ".wma", ".wv", ".xi",
-)  # fmt: skip
 _MAX_WAV_BYTES = 2**32 - 2**10
 
 CONVERTED, COPIED, KEPT, FAILED = "converted", "copied", "there already", "not converted"
@@ -113,7 +108,8 @@ def _plan_folder(source: str, target: str) -> list[Conversion]:
     first: dict[str, str] = {}
     for path in sorted(files_below(source, ("",))):
         written = os.path.join(target, os.path.relpath(path, source))
-        is_audio = path.lower().endswith(AUDIO_SUFFIXES + _OTHER_AUDIO_SUFFIXES)
+        # What libsndfile doesn't decode is named as impossible, and never copied along.
+        is_audio = path.lower().endswith(AUDIO_SUFFIXES + OTHER_AUDIO_SUFFIXES)
         if is_audio:
             written = os.path.splitext(written)[0] + ".wav"
             # Names that differ in letter case alone are one file on some systems.
@@ -154,6 +150,7 @@ def write_wav(source: str, target: str, bits: int) -> None:
       UserError: `target` can't be written.
     """
     with AudioReader(source, mono=False) as recording:
+        recording.log_remark()
         first = next(recording.blocks)
         with _target(target) as file, wave.open(file, "wb") as wav:
             wav.setnchannels(first.shape[1])

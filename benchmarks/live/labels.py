@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
         random = np.random.default_rng(0)
         count = dict.fromkeys(("clips", "noticed", "first_window_right", "right", "events"), 0)
         for clip in clips:
-            waveform, rate, _ = decode_whole(clip.path)
+            waveform, rate, _, _ = decode_whole(clip.path)
             around = np.zeros(round(_QUIET_SECONDS * rate), np.float32)
             stream = np.concatenate([around, waveform, around])
             stream += random.normal(0, _NOISE, len(stream)).astype(np.float32)

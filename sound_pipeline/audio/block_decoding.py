@@ -10,18 +10,17 @@ import tensorflow as tf
 
 from sound_pipeline.audio import channel_ops, libsndfile, wav_header
 from sound_pipeline.audio.channels import MEAN, channel_to_hear
+from sound_pipeline.audio.libsndfile import DecodedBlock
 from sound_pipeline.audio.wav import (
     WavHeader,
-    decode_samples,
     decode_wav,
     is_wav,
+    joined,
     not_finite_reason,
     read_header,
 )
-from sound_pipeline.system.arrays import Floats
+from sound_pipeline.audio.wav_encodings import decode_samples
 
-# Op by op, the walk through a file's chunks would take several times as long.
-_decode_whole = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
 _decode_slice = tf.function(decode_samples)
 _SAMPLES, _COUNT = tf.TensorSpec([None]), tf.TensorSpec([], tf.int64)
 _mono = tf.function(
@@ -32,7 +31,7 @@ _sums = tf.function(
 )
 
 
-def decoded_blocks(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]]:
+def decoded_blocks(file: BinaryIO, length: int, block_bytes: int) -> Iterator[DecodedBlock]:
     """Decodes a recording to mono by whichever decoder can, in constant memory.
 
     Args:
@@ -41,8 +40,7 @@ def decoded_blocks(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tu
       block_bytes: how much of a WAV file is read at a time.
 
     Yields:
-      samples: float32 [n], the mean over the channels; -1..1 for integer encodings.
-      sample_rate_hz: the same for all; at least one block comes.
+      The next of the recording, one channel of it (see `channels`); at least one block comes.
 
     Raises:
       UndecodableError: it can't be decoded, or some sample was no number.
@@ -60,16 +58,17 @@ def decoded_blocks(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tu
     yield from in_graph
 
 
-def _whole(file: BinaryIO) -> Iterator[tuple[Floats, int]] | None:
+def _whole(file: BinaryIO) -> Iterator[DecodedBlock] | None:
     """A WAV file as one block; None where its encoding is not decoded in-graph."""
-    waveform, rate, reason, unsupported = _decode_whole(tf.constant(file.read()))
-    if unsupported.numpy():
+    decoded = decode_wav(tf.constant(file.read()))
+    if decoded.unsupported_encoding.numpy():
         return None
-    _check(reason)
-    return iter([(waveform.numpy(), int(rate))])
+    _check(decoded.reason)
+    samples, rate = decoded.waveform.numpy(), int(decoded.sample_rate_hz)
+    return iter([DecodedBlock(samples, rate, decoded.remark.numpy().decode())])
 
 
-def _sliced(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Floats, int]] | None:
+def _sliced(file: BinaryIO, length: int, block_bytes: int) -> Iterator[DecodedBlock] | None:
     """A WAV file as many blocks; None where its encoding is not decoded in-graph."""
     header = read_header(_reader(file), tf.constant(length, tf.int64))
     if header.unsupported_encoding.numpy():
@@ -78,15 +77,16 @@ def _sliced(file: BinaryIO, length: int, block_bytes: int) -> Iterator[tuple[Flo
     return _slices(file, header, block_bytes)
 
 
-def _slices(file: BinaryIO, header: WavHeader, block_bytes: int) -> Iterator[tuple[Floats, int]]:
+def _slices(file: BinaryIO, header: WavHeader, block_bytes: int) -> Iterator[DecodedBlock]:
     rate, channels = int(header.fmt.sample_rate_hz), header.fmt.channels
     channel = tf.constant(_channel_to_hear(file, header, block_bytes))
+    remark = joined(header.remark, channel_ops.remark(channel, channels)).numpy().decode()
     not_finite = 0
     for samples, bad in _samples(file, header, block_bytes):
         # They are counted to the end: the reason is that of the whole file.
         not_finite += bad
         if not not_finite:
-            yield _mono(samples, channels, channel).numpy(), rate
+            yield DecodedBlock(_mono(samples, channels, channel).numpy(), rate, remark)
     if not_finite:
         _check(not_finite_reason(tf.constant(not_finite)))
 

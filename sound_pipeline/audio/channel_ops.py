@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from sound_pipeline.audio.channels import ALIKE, LEAST_LEFT, LEAST_POWER, MEAN
+from sound_pipeline.audio.channels import ALIKE, LEAST_LEFT, LEAST_POWER, MEAN, REMARK
 
 # From so many frames on, a second or so, not all are looked at.
 _FEW_FRAMES, _STEP = 1 << 16, 7
@@ -76,24 +76,44 @@ def _step(total: tf.Tensor) -> tf.Tensor:
 
 
 @tf.autograph.experimental.do_not_convert
-def mono(samples: tf.Tensor, channels: tf.Tensor, channel: tf.Tensor | None = None) -> tf.Tensor:
+def channel_of_whole(samples: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
+    """The channel to take of a recording, or `channels.MEAN`: int32 scalar.
+
+    Args:
+        samples: float32 [frames * channels], all of it, as of `wav.decode_samples`.
+        channels: int64 scalar, how many there are.
+    """
+
+    def of_several() -> tf.Tensor:
+        total = tf.size(samples, tf.int64) // channels
+        sums = sums_of_channels(samples, channels, tf.constant(0, tf.int64), total)
+        return channel_to_hear(counted_frames(total), sums)
+
+    return tf.cond(tf.equal(channels, 1), lambda: tf.constant(MEAN), of_several)
+
+
+def remark(channel: tf.Tensor, channels: tf.Tensor) -> tf.Tensor:
+    """`channels.remark`: string scalar."""
+    return tf.cond(
+        tf.equal(channel, MEAN),
+        lambda: tf.constant(""),
+        lambda: tf.strings.format(REMARK, (channel + 1, channels)),
+    )
+
+
+@tf.autograph.experimental.do_not_convert
+def mono(samples: tf.Tensor, channels: tf.Tensor, channel: tf.Tensor) -> tf.Tensor:
     """One channel of a recording: float32 [frames].
 
     Args:
         samples: float32 [frames * channels], as of `wav.decode_samples`.
         channels: int64 scalar, how many there are.
-        channel: int32 scalar, the one to take, or `channels.MEAN`; None where the samples are all
-            of the recording, by which that is decided.
+        channel: int32 scalar, the one to take, or `channels.MEAN`.
     """
 
     def of_several(mean: tf.Tensor) -> tf.Tensor:
         frames = tf.reshape(samples, tf.stack([-1, channels]))
-        chosen = channel
-        if chosen is None:
-            total = tf.shape(frames, tf.int64)[0]
-            sums = sums_of_channels(samples, channels, tf.constant(0, tf.int64), total)
-            chosen = channel_to_hear(counted_frames(total), sums)
-        return one_channel(frames, mean, chosen)
+        return one_channel(frames, mean, channel)
 
     return tf.switch_case(
         tf.cast(tf.minimum(channels, 3) - 1, tf.int32),

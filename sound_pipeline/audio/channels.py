@@ -11,6 +11,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+REMARK = "its channels cancel each other out: channel {} of {} is heard alone"
+"""What to say of such a recording, with the number of the channel, from 1, and how many it has."""
+
 MEAN = -1
 """In place of a channel's number: the mean of all."""
 
@@ -43,6 +46,11 @@ def channel_to_hear(count: int, sums: npt.NDArray[np.float64]) -> int:
     is_heard = of_channels >= LEAST_POWER * of_channels.max()
     candidates = np.where(is_heard, of_channels, np.inf)
     return int(np.argmax(candidates <= ALIKE * candidates.min()))
+
+
+def remark(channel: int, channels: int) -> str:
+    """`REMARK`, or nothing where `channel` is `MEAN`."""
+    return "" if channel == MEAN else REMARK.format(channel + 1, channels)
 
 
 def channel_sums(frames: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -13,10 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from sound_pipeline.audio import libsndfile
+from sound_pipeline.audio.durations import MAX_WHOLE_BYTES, TOO_LONG
+from sound_pipeline.audio.libsndfile import Waveform
 from sound_pipeline.audio.vorbis_mp3 import decode_compressed, is_compressed
 from sound_pipeline.audio.wav import DecodedAudio, decode_wav, is_wav
 from sound_pipeline.system.arrays import Floats
-from sound_pipeline.system.filesystem import read_bytes
+from sound_pipeline.system.filesystem import read_bytes, stamp
 
 # Where only the graph runs, this is what a user can do about it.
 _CONVERT = "; python -m sound_pipeline.convert makes a plain WAV file of it"
@@ -88,34 +90,40 @@ def decode_file(path: tf.Tensor) -> DecodedAudio:
     return tf.cond(is_decoded, lambda: decoded, lambda: _decode_in_python(contents, unread))
 
 
-def decode_whole(recording: str | bytes) -> tuple[Floats, int, str]:
+def decode_whole(recording: str | bytes) -> Waveform:
     """Decodes one recording to mono by whichever decoder can.
 
     Args:
       recording: its path, or the whole contents of its file.
 
     Returns:
-      waveform: float32 [samples]; empty where there is a reason.
-      sample_rate_hz: 0 where there is a reason.
-      reason: why it can't be read or decoded, one line; empty where it could.
+      The waveform and its rate, or the reason why it can't be read or decoded.
     """
     if isinstance(recording, str):
         recording, unread = _read(recording.encode(errors="surrogateescape"))
         if unread:
-            return np.zeros(0, np.float32), 0, unread.decode()
+            return libsndfile.no_waveform(unread.decode())
     try:
-        waveform, rate, reason, unsupported = _decode_in_graph(tf.constant(recording))
+        decoded = _decode_in_graph(tf.constant(recording))
     except tf.errors.OpError:
         return libsndfile.decode(recording)
-    if unsupported:
+    if decoded.unsupported_encoding:
         return libsndfile.decode(recording)
-    return waveform.numpy(), int(rate), reason.numpy().decode()
+    return Waveform(
+        decoded.waveform.numpy(),
+        int(decoded.sample_rate_hz),
+        decoded.reason.numpy().decode(),
+        decoded.remark.numpy().decode(),
+    )
 
 
 def _read(path: bytes) -> tuple[bytes, bytes]:
     """Contents of a file, or, in one line, why there are none."""
+    name = path.decode(errors="surrogateescape")
     try:
-        return read_bytes(path.decode(errors="surrogateescape")), b""
+        if stamp(name)[0] > MAX_WHOLE_BYTES:
+            return b"", TOO_LONG.encode()
+        return read_bytes(name), b""
     except OSError as error:
         return b"", (error.strerror or str(error)).encode()
 
@@ -123,19 +131,22 @@ def _read(path: bytes) -> tuple[bytes, bytes]:
 def _decode_in_python(contents: tf.Tensor, unread: tf.Tensor) -> DecodedAudio:
     """Decodes contents, or returns nothing with the reason why they can't be read."""
 
-    def decode(contents: Any, unread: Any) -> tuple[Floats, np.int32, bytes]:
+    def decode(contents: Any, unread: Any) -> tuple[Floats, np.int32, bytes, bytes]:
         if _plain(unread):
-            return np.zeros(0, np.float32), np.int32(0), _plain(unread)
-        waveform, rate, reason = decode_whole(_plain(contents))
-        return waveform, np.int32(rate), reason.encode()
+            decoded = libsndfile.no_waveform(_plain(unread).decode())
+        else:
+            decoded = decode_whole(_plain(contents))
+        waveform, rate, reason, remark = decoded
+        return waveform, np.int32(rate), reason.encode(), remark.encode()
 
-    types = [tf.float32, tf.int32, tf.string]
-    waveform, rate, reason = tf.numpy_function(decode, [contents, unread], types)
+    types = [tf.float32, tf.int32, tf.string, tf.string]
+    waveform, rate, reason, remark = tf.numpy_function(decode, [contents, unread], types)
     return DecodedAudio(
         tf.ensure_shape(waveform, [None]),
         tf.ensure_shape(rate, []),
         tf.ensure_shape(reason, []),
         tf.constant(False),
+        tf.ensure_shape(remark, []),
     )
 
 
@@ -152,4 +163,5 @@ def _unknown(contents: tf.Tensor) -> DecodedAudio:
         sample_rate_hz=tf.constant(0),
         reason=tf.where(empty, "the file is empty", "the format is not decoded in-graph"),
         unsupported_encoding=~empty,
+        remark=tf.constant(""),
     )

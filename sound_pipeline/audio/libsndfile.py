@@ -7,16 +7,51 @@ import io
 import itertools
 import os
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
 
 from sound_pipeline.audio import channels
+from sound_pipeline.audio.durations import MAX_WHOLE_FRAMES, TOO_LONG
+from sound_pipeline.audio.formats import HEAD_BYTES, not_decoded_reason
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.audio.wav_length import WavLength, wav_length
 from sound_pipeline.system.arrays import Floats
 
 _BLOCK_SAMPLES = 1 << 20
+
+
+class DecodedBlock(NamedTuple):
+    """Part of a recording.
+
+    Attributes:
+      samples: float32 [n], one channel (see `channels`), or [n, channels]; -1..1 for integer
+        encodings.
+      sample_rate_hz: the same for all of a recording.
+      remark: one line for the user on how the recording was decoded that isn't as it should be, the
+        same for all; '' usually.
+    """
+
+    samples: Floats
+    sample_rate_hz: int
+    remark: str
+
+
+class Waveform(NamedTuple):
+    """A whole recording, or why there is none.
+
+    Attributes:
+      samples: float32 [n], one channel (see `channels`); empty where there is a reason.
+      sample_rate_hz: 0 where there is a reason.
+      reason: why it can't be decoded, one line; '' where it could.
+      remark: as of a `DecodedBlock`.
+    """
+
+    samples: Floats
+    sample_rate_hz: int
+    reason: str
+    remark: str
 
 
 class UndecodableError(ValueError):
@@ -43,79 +78,93 @@ class _Forgiving:
     itself that it isn't where it wanted to be.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, length: WavLength) -> None:
         self._file = file
-        self.read = file.read
+        self._size_at, self._size = length.size_at, length.size
         self.tell = file.tell
+        self.read = self._corrected if length.size else file.read
+
+    def _corrected(self, size: int = -1) -> bytes:
+        """Reads as if a WAV file's header had the true size."""
+        at = self.tell()
+        read = bytearray(self._file.read(size))
+        for place, byte in enumerate(self._size, self._size_at - at):
+            if 0 <= place < len(read):
+                read[place] = byte
+        return bytes(read)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> None:
         with contextlib.suppress(OSError, ValueError):
             self._file.seek(offset, whence)
 
 
-def blocks(file: BinaryIO) -> Iterator[tuple[Floats, int]]:
+def blocks(file: BinaryIO, max_frames: int | None = None) -> Iterator[DecodedBlock]:
     """Decodes a recording in any of libsndfile's formats, in constant memory.
 
     Args:
       file: open for reading, and stays so.
+      max_frames: of a longer recording nothing comes but an error; None for no limit.
 
     Yields:
-      samples: float32 [n, channels], the next of the recording; -1..1 for integer encodings.
-      sample_rate_hz: the same for all; at least one block comes.
+      The next of the recording, all channels; at least one block comes.
 
     Raises:
-      UndecodableError: libsndfile fails, or the samples are none or not finite.
+      UndecodableError: libsndfile fails, the samples are none or not finite, or too many.
     """
-    empty = True
+    frames_before = 0
+    length = wav_length(file)
     try:
-        with _Sequential(_Forgiving(file)) as recording:
+        with _Sequential(_Forgiving(file, length)) as recording:
             frames = max(1, _BLOCK_SAMPLES // recording.channels)
             while len(samples := recording.read(frames, dtype="float32", always_2d=True)):
+                frames_before += len(samples)
+                if max_frames is not None and frames_before > max_frames:
+                    raise UndecodableError(TOO_LONG)
                 if not np.isfinite(samples).all():
                     raise UndecodableError("the samples are not finite")
-                empty = False
-                yield samples, recording.samplerate
+                yield DecodedBlock(samples, recording.samplerate, length.remark)
     except soundfile.LibsndfileError as error:
-        raise UndecodableError(_reason(error)) from error
+        raise UndecodableError(_named(file) or _reason(error)) from error
     except TypeError as error:
         # Raw samples, which soundfile takes the file for, would need a format from the caller.
-        raise UndecodableError(
-            "libsndfile does not decode it: the format is not recognised"
-        ) from error
-    if empty:
+        unknown = "libsndfile does not decode it: the format is not recognised"
+        raise UndecodableError(_named(file) or unknown) from error
+    if not frames_before:
         raise UndecodableError("the file holds no samples")
 
 
-def mono_blocks(file: BinaryIO) -> Iterator[tuple[Floats, int]]:
+def mono_blocks(file: BinaryIO, max_frames: int | None = None) -> Iterator[DecodedBlock]:
     """Decodes a recording in any of libsndfile's formats to mono, in constant memory.
 
     Args:
       file: open for reading, and stays so.
+      max_frames: as of `blocks`.
 
     Yields:
-      samples: float32 [n], one channel of the next of the recording (see `channels`).
-      sample_rate_hz: the same for all; at least one block comes.
+      The next of the recording, one channel of it (see `channels`); at least one block comes.
 
     Raises:
       UndecodableError: as `blocks`, or the sample rate is out of range.
     """
-    decoded = blocks(file)
-    first, rate = next(decoded)
+    decoded = blocks(file, max_frames)
+    first = next(decoded)
+    rate, count = first.sample_rate_hz, first.samples.shape[1]
     if not MIN_SAMPLE_RATE_HZ <= rate <= MAX_SAMPLE_RATE_HZ:
         allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}"
         raise UndecodableError(f"a sample rate of {rate} Hz is not {allowed}")
-    decoded = itertools.chain([(first, rate)], decoded)
+    decoded = itertools.chain([first], decoded)
     channel = channels.MEAN
-    if first.shape[1] > 1:
+    if count > 1:
         # By all of the recording, which is decoded once more then; one of one channel is not.
-        channel = _channel_to_hear(samples for samples, _ in decoded)
+        channel = _channel_to_hear(block.samples for block in decoded)
         file.seek(0)
         decoded = blocks(file)
-    for samples, rate in decoded:
+    remark = "; ".join(filter(None, [first.remark, channels.remark(channel, count)]))
+    for samples, _, _ in decoded:
         if channel == channels.MEAN:
-            yield samples.mean(axis=1, dtype=np.float32), rate
+            yield DecodedBlock(samples.mean(axis=1, dtype=np.float32), rate, remark)
         else:
-            yield samples[:, channel].copy(), rate
+            yield DecodedBlock(samples[:, channel].copy(), rate, remark)
 
 
 def _channel_to_hear(parts: Iterable[Floats]) -> int:
@@ -125,22 +174,33 @@ def _channel_to_hear(parts: Iterable[Floats]) -> int:
     return channels.channel_to_hear(sum(counts), np.sum(sums, axis=0))
 
 
-def decode(contents: bytes) -> tuple[Floats, int, str]:
+def decode(contents: bytes) -> Waveform:
     """Decodes a recording in any of libsndfile's formats to mono.
 
     Args:
       contents: the whole file.
 
     Returns:
-      waveform: float32 [samples], one channel (see `channels`); empty where there is a reason.
-      sample_rate_hz: 0 where there is a reason.
-      reason: why it can't be decoded, one line; empty where it could.
+      The waveform and its rate, or the reason why it can't be decoded: more than
+      `MAX_WHOLE_FRAMES`, for one.
     """
     try:
-        waveforms, rates = zip(*mono_blocks(io.BytesIO(contents)), strict=True)
+        decoded = list(mono_blocks(io.BytesIO(contents), MAX_WHOLE_FRAMES))
     except UndecodableError as error:
-        return np.zeros(0, np.float32), 0, str(error)
-    return np.concatenate(waveforms), rates[0], ""
+        return no_waveform(str(error))
+    samples = np.concatenate([block.samples for block in decoded])
+    return Waveform(samples, decoded[0].sample_rate_hz, "", decoded[0].remark)
+
+
+def no_waveform(reason: str) -> Waveform:
+    """Says why there is none."""
+    return Waveform(np.zeros(0, np.float32), 0, reason, "")
+
+
+def _named(file: BinaryIO) -> str:
+    """Why a file isn't decoded whose format is known to be another; '' where it isn't known."""
+    file.seek(0)
+    return not_decoded_reason(file.read(HEAD_BYTES))
 
 
 def _reason(error: soundfile.LibsndfileError) -> str:

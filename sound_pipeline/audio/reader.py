@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 from collections.abc import Iterator
 from types import TracebackType
 
 from sound_pipeline.audio import libsndfile
+from sound_pipeline.audio.libsndfile import DecodedBlock
 from sound_pipeline.errors import UnreadableError
 from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.filesystem import open_binary, stamp
 from sound_pipeline.system.text import printable
+
+logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 22
 """Of a WAV file that are read at a time; a shorter one is a block of its own."""
@@ -25,6 +30,7 @@ class AudioReader:
       blocks: float32 [n] each, n > 0: the mean over the channels, -1..1 for integer encodings;
         or all channels, [n, channels]. Raises UnreadableError where the rest can't be decoded, or
         some sample was no number.
+      remark: one line on how it is decoded that isn't as it should be; '' usually.
     """
 
     def __init__(
@@ -55,16 +61,24 @@ class AudioReader:
         try:
             self.size_bytes = stamp(path)[0]
             decoded = self._reported(self._decoded(block_bytes, tensorflow, mono))
-            first, self.sample_rate_hz = next(decoded)
+            first = next(decoded)
         except BaseException:
             self._file.close()
             raise
-        self.blocks: Iterator[Floats] = self._blocks(first, decoded)
+        self.sample_rate_hz, self.remark = first.sample_rate_hz, first.remark
+        self.blocks: Iterator[Floats] = (
+            block.samples for block in itertools.chain([first], decoded)
+        )
 
     @property
     def position_bytes(self) -> int:
         """Position of the decoder in the file, in bytes."""
         return self._file.tell()
+
+    def log_remark(self) -> None:
+        """Logs the remark as a warning, if there is one."""
+        if self.remark:
+            logger.warning("%s: %s", self.path, self.remark)
 
     def __enter__(self) -> AudioReader:
         """Returns itself."""
@@ -83,9 +97,7 @@ class AudioReader:
         """Closes the file."""
         self._file.close()
 
-    def _decoded(
-        self, block_bytes: int, tensorflow: bool, mono: bool
-    ) -> Iterator[tuple[Floats, int]]:
+    def _decoded(self, block_bytes: int, tensorflow: bool, mono: bool) -> Iterator[DecodedBlock]:
         if not mono:
             return libsndfile.blocks(self._file)
         if not tensorflow:
@@ -95,16 +107,10 @@ class AudioReader:
 
         return decoded_blocks(self._file, self.size_bytes, block_bytes)
 
-    def _reported(self, decoded: Iterator[tuple[Floats, int]]) -> Iterator[tuple[Floats, int]]:
+    def _reported(self, decoded: Iterator[DecodedBlock]) -> Iterator[DecodedBlock]:
         try:
             yield from decoded
         except libsndfile.UndecodableError as error:
             raise UnreadableError(self.path, str(error)) from error
         except OSError as error:
             raise UnreadableError(self.path, error.strerror or str(error)) from error
-
-    @staticmethod
-    def _blocks(first: Floats, decoded: Iterator[tuple[Floats, int]]) -> Iterator[Floats]:
-        yield first
-        for samples, _ in decoded:
-            yield samples

@@ -16,10 +16,18 @@ import numpy as np
 import tensorflow as tf
 
 from sound_pipeline.audio import channel_ops
+from sound_pipeline.audio.channels import MEAN
+from sound_pipeline.audio.durations import MAX_WHOLE_FRAMES
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
 from sound_pipeline.audio.wav import DecodedAudio
 
 _MP3_RATES_HZ = (44100, 48000, 32000, 0)  # MPEG 1; halved in MPEG 2, quartered in MPEG 2.5
+# Of MPEG 1 and of the others, layer III; 0 where the frame's header says none.
+_MP3_KILOBITS = (
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0),
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0),
+)
+_MP3_FRAME_SAMPLES = 1152  # the most
 _MP3_MIN_FRAME_BYTES = 24  # 8 kbit/s at 24 kHz
 _VORBIS_MAX_PAGE_SAMPLES = 255 * 8192  # the most packets, the longest blocks
 
@@ -90,7 +98,7 @@ def _decode_vorbis(contents: tf.Tensor, ops: Any) -> DecodedAudio:
     limit = _VORBIS_MAX_PAGE_SAMPLES * tf.cast(tf.shape(pages)[0], tf.float64)
     rate = tf.reduce_sum(_bytes(contents, 40, 4) * [1, 1 << 8, 1 << 16, 1 << 24])
     return tf.cond(
-        tf.equal(streams, 1) & tf.reduce_all(positions <= limit),
+        tf.equal(streams, 1) & tf.reduce_all(positions <= tf.minimum(limit, MAX_WHOLE_FRAMES)),
         lambda: _mono(ops.decode_vorbis(contents), rate),
         lambda: _unsupported("Ogg other than one stream from its start is not decoded in-graph"),
     )
@@ -107,9 +115,19 @@ def _decode_mp3(contents: tf.Tensor, ops: Any) -> DecodedAudio:
     # Here, too, room is made for what the file says it has.
     counts = [_after_each(contents, mark, 8)[:, :3:-1] for mark in (b"Xing", b"Info")]
     frames = _unsigned(tf.concat(counts, axis=0))
-    limit = tf.cast(tf.strings.length(contents), tf.float64) / _MP3_MIN_FRAME_BYTES
+    length = tf.cast(tf.strings.length(contents), tf.float64)
+    # Where no frames are counted, they are as long as the first.
+    is_mpeg1 = tf.equal(divisor, 1)
+    kilobits = tf.where(is_mpeg1, _MP3_KILOBITS[0], _MP3_KILOBITS[1])[frame[2] // 16]
+    seconds = length * 8 / (1000 * tf.cast(tf.maximum(kilobits, 1), tf.float64))
+    samples = tf.where(
+        tf.size(frames) > 0,
+        tf.reduce_max(tf.concat([frames, [0.0]], axis=0)) * _MP3_FRAME_SAMPLES,
+        seconds * tf.cast(rate, tf.float64),
+    )
+    is_sound = tf.reduce_all(frames <= length / _MP3_MIN_FRAME_BYTES)
     return tf.cond(
-        synchronised & (rate > 0) & tf.reduce_all(frames <= limit),
+        synchronised & (rate > 0) & is_sound & (samples <= MAX_WHOLE_FRAMES),
         lambda: _mono(ops.decode_mp3(contents), rate),
         lambda: _unsupported("MP3 without a sound first frame is not decoded in-graph"),
     )
@@ -119,25 +137,24 @@ def _mono(samples: tf.Tensor, rate: tf.Tensor) -> DecodedAudio:
     """[samples, channels] -> one channel, at a rate that the headers tell the truth about."""
     in_range = (rate >= MIN_SAMPLE_RATE_HZ) & (rate <= MAX_SAMPLE_RATE_HZ)
     mean = tf.reduce_mean(samples, axis=1)
-    waveform = tf.cond(
-        (tf.shape(samples)[1] > 1) & (tf.size(mean) > 0),
-        lambda: channel_ops.one_channel(
-            samples,
-            mean,
-            channel_ops.channel_to_hear(tf.shape(samples)[0], channel_ops.channel_sums(samples)),
-        ),
-        lambda: mean,
+    frames, channels = tf.unstack(tf.shape(samples))
+    channel = tf.cond(
+        (channels > 1) & (frames > 0),
+        lambda: channel_ops.channel_to_hear(frames, channel_ops.channel_sums(samples)),
+        lambda: tf.constant(MEAN),
     )
-    waveform = tf.ensure_shape(waveform, [None])
+    waveform = tf.ensure_shape(channel_ops.one_channel(samples, mean, channel), [None])
+    remark = channel_ops.remark(channel, channels)
     return tf.cond(
         in_range & (tf.size(waveform) > 0),
-        lambda: DecodedAudio(waveform, rate, tf.constant(""), tf.constant(False)),
+        lambda: DecodedAudio(waveform, rate, tf.constant(""), tf.constant(False), remark),
         lambda: _unsupported("there are no samples, or the sample rate is out of range"),
     )
 
 
 def _unsupported(reason: str) -> DecodedAudio:
-    return DecodedAudio(tf.zeros([0]), tf.constant(0), tf.constant(reason), tf.constant(True))
+    nothing = tf.zeros([0]), tf.constant(0)
+    return DecodedAudio(*nothing, tf.constant(reason), tf.constant(True), tf.constant(""))
 
 
 def _head(contents: tf.Tensor, count: int) -> tf.Tensor:

@@ -14,45 +14,24 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sound_pipeline.audio import channel_ops, g711, wav_header
+from sound_pipeline.audio import channel_ops, wav_header
+from sound_pipeline.audio.durations import MAX_WHOLE_FRAMES, TOO_LONG
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from sound_pipeline.audio.wav_encodings import DECODERS, decode_samples, name_encoding
 from sound_pipeline.audio.wav_header import is_wav
 
 __all__ = [
     "MAX_CHANNELS",
     "DecodedAudio",
     "WavHeader",
-    "decode_samples",
     "decode_wav",
     "is_wav",
     "not_finite_reason",
     "read_header",
+    "read_whole_header",
 ]
 
 MAX_CHANNELS = 32
-
-_PCM, _FLOAT, _A_LAW, _MU_LAW = 0x0001, 0x0003, 0x0006, 0x0007
-
-_NAMES = {
-    _PCM: "PCM",
-    0x0002: "Microsoft ADPCM",
-    _FLOAT: "IEEE float",
-    _A_LAW: "A-law",
-    _MU_LAW: "mu-law",
-    0x0010: "OKI ADPCM",
-    0x0011: "IMA ADPCM",
-    0x0014: "G.723 ADPCM",
-    0x0031: "GSM 6.10",
-    0x0040: "G.721 ADPCM",
-    0x0050: "MPEG",
-    0x0055: "MP3",
-    0x0064: "G.726 ADPCM",
-    0x0092: "AC-3",
-    0x00FF: "AAC",
-    0x0161: "Windows Media Audio",
-    0x674F: "Vorbis",
-    0xF1AC: "FLAC",
-}
 
 
 class DecodedAudio(NamedTuple):
@@ -66,12 +45,15 @@ class DecodedAudio(NamedTuple):
         reason: string scalar, one line for the user; '' where the recording was decoded.
         unsupported_encoding: bool scalar, True where the reason is only that the samples are in
             an encoding that is not decoded in-graph, so that another decoder may read them.
+        remark: string scalar, one line for the user on how a recording was decoded that isn't as
+            it should be; '' usually.
     """
 
     waveform: tf.Tensor
     sample_rate_hz: tf.Tensor
     reason: tf.Tensor
     unsupported_encoding: tf.Tensor
+    remark: tf.Tensor
 
 
 class _Check(NamedTuple):
@@ -92,6 +74,7 @@ class WavHeader(NamedTuple):
         frames: int64 scalar, how many whole frames the file has.
         reason: string scalar, one line for the user; '' where they can be decoded.
         unsupported_encoding: bool scalar, as in `DecodedAudio`.
+        remark: string scalar, as in `DecodedAudio`, on the length in the header.
     """
 
     fmt: wav_header.WavFormat
@@ -100,6 +83,7 @@ class WavHeader(NamedTuple):
     frames: tf.Tensor
     reason: tf.Tensor
     unsupported_encoding: tf.Tensor
+    remark: tf.Tensor
 
 
 # Everything below is graph code already: AutoGraph could only slow its tracing down. This one is
@@ -110,9 +94,9 @@ def decode_wav(contents: tf.Tensor) -> DecodedAudio:
 
     Read are integer PCM of 8 (unsigned), 16, 24 and 32 bits, floats of 32 and 64 bits, A-law and
     mu-law, of 1 to 32 channels and 1 to 384 kHz, by format tag or by the sub-format GUID of
-    EXTENSIBLE, in RIFF, RF64 and BW64 files below 2 GiB. Samples of fewer bits than the bytes
-    that hold them are left-justified, as the specification has them. The sizes in the file are
-    never trusted: see `wav_header.find_data` for a truncated or streamed file.
+    EXTENSIBLE, in RIFF, RF64 and BW64 files, up to `MAX_WHOLE_FRAMES` and below 2 GiB. Samples of
+    fewer bits than the bytes that hold them are left-justified, as the specification has them. The
+    sizes in the file are never trusted: see `wav_header.find_data` for a cut-off or streamed file.
 
     Args:
         contents: string scalar, the whole file.
@@ -123,25 +107,23 @@ def decode_wav(contents: tf.Tensor) -> DecodedAudio:
     # The bytes are in host memory: where there is a GPU, no step of the walk should hop to it.
     with tf.name_scope("decode_wav"), tf.device("/device:CPU:0"):
         contents = tf.ensure_shape(tf.convert_to_tensor(contents, tf.string), [])
-        # tf.strings.length counts in int32 and wraps: there may be bytes beyond what it says.
-        length = tf.cast(tf.strings.length(contents), tf.int64)
-        is_short = tf.equal(tf.strings.substr(contents, tf.maximum(length, 0), 1), "")
-        known = tf.where(is_short, length, 0)
-        header = read_header(wav_header.bytes_of(contents), known)
-        too_long = tf.constant("WAV: files of 2 GiB or more are not decoded")
-        header = header._replace(reason=tf.where(is_short, header.reason, too_long))
+        header = read_whole_header(contents)
+        is_long = tf.equal(header.reason, "") & (header.frames > MAX_WHOLE_FRAMES)
+        header = header._replace(reason=tf.where(is_long, f"WAV: {TOO_LONG}", header.reason))
 
         def decode() -> DecodedAudio:
             size = header.frames * header.fmt.frame_bytes
             data = tf.strings.substr(contents, header.start, size)
             samples, not_finite = decode_samples(data, header.fmt, header.encoding)
-            waveform = channel_ops.mono(samples, header.fmt.channels)
+            channel = channel_ops.channel_of_whole(samples, header.fmt.channels)
+            waveform = channel_ops.mono(samples, header.fmt.channels, channel)
             is_fit = tf.equal(not_finite, 0)
             return DecodedAudio(
                 waveform=waveform[: tf.where(is_fit, tf.size(waveform), 0)],
                 sample_rate_hz=tf.where(is_fit, tf.cast(header.fmt.sample_rate_hz, tf.int32), 0),
                 reason=tf.where(is_fit, "", not_finite_reason(not_finite)),
                 unsupported_encoding=tf.constant(False),
+                remark=joined(header.remark, channel_ops.remark(channel, header.fmt.channels)),
             )
 
         def explain() -> DecodedAudio:
@@ -150,11 +132,23 @@ def decode_wav(contents: tf.Tensor) -> DecodedAudio:
                 sample_rate_hz=tf.constant(0),
                 reason=header.reason,
                 unsupported_encoding=header.unsupported_encoding,
+                remark=tf.constant(""),
             )
 
         decoded = DecodedAudio(*tf.cond(tf.equal(header.reason, ""), decode, explain))
         decoded.waveform.set_shape([None])
         return decoded
+
+
+@partial(tf.function, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+def read_whole_header(contents: tf.Tensor) -> WavHeader:
+    """Reads the header of a WAV file, string scalar, that is held whole."""
+    # tf.strings.length counts in int32 and wraps: there may be bytes beyond what it says.
+    length = tf.cast(tf.strings.length(contents), tf.int64)
+    is_short = tf.equal(tf.strings.substr(contents, tf.maximum(length, 0), 1), "")
+    header = read_header(wav_header.bytes_of(contents), tf.where(is_short, length, 0))
+    too_long = tf.constant("WAV: files of 2 GiB or more are not decoded")
+    return header._replace(reason=tf.where(is_short, header.reason, too_long))
 
 
 @tf.autograph.experimental.do_not_convert
@@ -167,10 +161,11 @@ def read_header(read: wav_header.Read, length: tf.Tensor) -> WavHeader:
     """
     chunks = wav_header.find_chunks(read, length)
     fmt = wav_header.read_format(read, length, chunks)
-    data = wav_header.find_data(read, length, chunks)
+    second_bytes = fmt.sample_rate_hz * fmt.frame_bytes
+    data = wav_header.find_data(read, length, chunks, second_bytes)
     frames = data.size // tf.maximum(fmt.frame_bytes, 1)
     is_decoder = tf.equal(
-        tf.constant([tag * 65536 + size for tag, size in _DECODERS], tf.int64),
+        tf.constant([tag * 65536 + size for tag, size in DECODERS], tf.int64),
         fmt.tag * 65536 + fmt.sample_bytes,
     )
     # In the order in which the messages make sense: the first that fails is the one told.
@@ -191,7 +186,14 @@ def read_header(read: wav_header.Read, length: tf.Tensor) -> WavHeader:
         tf.reduce_all(holds), lambda: (tf.constant(""), tf.constant(False)), explain
     )
     encoding = tf.argmax(tf.cast(is_decoder, tf.int32))
-    return WavHeader(fmt, encoding, data.start, frames, reason, unsupported)
+    remark = wav_header.length_remark(data, fmt.frame_bytes)
+    return WavHeader(fmt, encoding, data.start, frames, reason, unsupported, remark)
+
+
+def joined(*remarks: tf.Tensor) -> tf.Tensor:
+    """Remarks, some of them empty, as one: string scalar."""
+    both = tf.stack(remarks)
+    return tf.strings.reduce_join(tf.boolean_mask(both, tf.not_equal(both, "")), separator="; ")
 
 
 def not_finite_reason(count: tf.Tensor) -> tf.Tensor:
@@ -223,7 +225,7 @@ def _file_checks(
 def _format_checks(fmt: wav_header.WavFormat, has_decoder: tf.Tensor) -> list[_Check]:
     return [
         _Check(fmt.is_whole, lambda: tf.constant("the fmt chunk is truncated")),
-        _Check(has_decoder & fmt.is_tagged, lambda: _name_encoding(fmt), is_of_encoding=True),
+        _Check(has_decoder & fmt.is_tagged, lambda: name_encoding(fmt), is_of_encoding=True),
         _Check(
             (fmt.channels >= 1) & (fmt.channels <= MAX_CHANNELS),
             lambda: tf.strings.format(f"{{}} channels are not 1 to {MAX_CHANNELS}", fmt.channels),
@@ -243,109 +245,3 @@ def _format_checks(fmt: wav_header.WavFormat, has_decoder: tf.Tensor) -> list[_C
             ),
         ),
     ]
-
-
-def _name_encoding(fmt: wav_header.WavFormat) -> tf.Tensor:
-    """Says that the samples are in an encoding without a decoder, and in which."""
-    tag_names = tf.where(
-        tf.equal(tf.constant(list(_NAMES), tf.int64), fmt.tag),
-        [f" ({name})" for name in _NAMES.values()],
-        "",
-    )
-    tag = tf.strings.join(["format tag 0x", _hex(fmt.tag), tf.strings.reduce_join(tag_names)])
-    tags = tf.constant([tag for tag, _ in _DECODERS], tf.int64)
-    bits = tf.strings.format(" with {} bits", fmt.sample_bits)
-    tag = tf.strings.join([tag, tf.where(tf.reduce_any(tf.equal(tags, fmt.tag)), bits, "")])
-    # A GUID is written as one long and two short numbers, then eight bytes in their order.
-    swapped = fmt.guid_words % 256 * 256 + fmt.guid_words // 256
-    words = [fmt.guid_words[i] for i in (1, 0, 2, 3)] + [swapped[i] for i in (4, 5, 6, 7)]
-    guid = [
-        tf.strings.join([_hex(word), mark])
-        for word, mark in zip(words, ("", "-", "-", "-", "-", "", "", ""), strict=True)
-    ]
-    what = tf.where(fmt.is_tagged, tag, tf.strings.join(["sub-format ", *guid]))
-    return tf.strings.join([what, " is not decoded in-graph"])
-
-
-def _hex(word: tf.Tensor) -> tf.Tensor:
-    """Four hexadecimal digits of an int64 scalar of 16 bits."""
-    places = tf.constant([4096, 256, 16, 1], tf.int64)
-    return tf.strings.reduce_join(tf.gather(list("0123456789ABCDEF"), word // places % 16))
-
-
-@tf.autograph.experimental.do_not_convert
-def decode_samples(
-    data: tf.Tensor, fmt: wav_header.WavFormat, encoding: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes whole frames, all of a recording's or some.
-
-    Args:
-        data: string scalar, the bytes of the frames.
-        fmt: their format, which is consistent.
-        encoding: int64 scalar, the place of their decoder in `_DECODERS`.
-
-    Returns:
-        samples: float32 [frames * channels], the channels of a frame side by side.
-        not_finite: int64 scalar, how many samples of all channels are no numbers.
-    """
-    samples = tf.switch_case(
-        tf.cast(encoding, tf.int32), [partial(decode, data) for decode in _DECODERS.values()]
-    )
-    not_finite = tf.cond(
-        tf.equal(fmt.tag, _FLOAT),
-        lambda: tf.math.count_nonzero(~tf.math.is_finite(samples)),
-        lambda: tf.constant(0, tf.int64),
-    )
-    return samples, not_finite
-
-
-def _decode_8_bit(data: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.io.decode_raw(data, tf.uint8), tf.float32) * 2.0**-7 - 1.0
-
-
-def _decode_16_bit(data: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.io.decode_raw(data, tf.int16), tf.float32) * 2.0**-15
-
-
-def _decode_24_bit(data: tf.Tensor) -> tf.Tensor:
-    # Every sum of these is a multiple of 2**-23 below 1, so exact. Not a matrix product: that
-    # would be rounded to bfloat16 where automatic mixed precision is on.
-    low, middle, high = tf.unstack(tf.reshape(tf.io.decode_raw(data, tf.uint8), [-1, 3]), axis=1)
-    return (
-        tf.cast(low, tf.float32) * 2.0**-23
-        + tf.cast(middle, tf.float32) * 2.0**-15
-        + tf.cast(tf.bitcast(high, tf.int8), tf.float32) * 2.0**-7
-    )
-
-
-def _decode_32_bit(data: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.io.decode_raw(data, tf.int32), tf.float32) * 2.0**-31
-
-
-def _decode_float32(data: tf.Tensor) -> tf.Tensor:
-    return tf.io.decode_raw(data, tf.float32)
-
-
-def _decode_float64(data: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.io.decode_raw(data, tf.float64), tf.float32)
-
-
-def _decode_a_law(data: tf.Tensor) -> tf.Tensor:
-    return tf.gather(g711.a_law_table(), tf.cast(tf.io.decode_raw(data, tf.uint8), tf.int32))
-
-
-def _decode_mu_law(data: tf.Tensor) -> tf.Tensor:
-    return tf.gather(g711.mu_law_table(), tf.cast(tf.io.decode_raw(data, tf.uint8), tf.int32))
-
-
-# By format tag and bytes of a sample.
-_DECODERS: dict[tuple[int, int], Callable[[tf.Tensor], tf.Tensor]] = {
-    (_PCM, 1): _decode_8_bit,
-    (_PCM, 2): _decode_16_bit,
-    (_PCM, 3): _decode_24_bit,
-    (_PCM, 4): _decode_32_bit,
-    (_FLOAT, 4): _decode_float32,
-    (_FLOAT, 8): _decode_float64,
-    (_A_LAW, 1): _decode_a_law,
-    (_MU_LAW, 1): _decode_mu_law,
-}

@@ -12,19 +12,16 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from sound_pipeline.audio import wav_length
+from sound_pipeline.audio.wav_length import LEAST_PART_OF_A_SECOND, MAX_CHUNKS, NO_SIZE
+
 Read = Callable[[tf.Tensor | int, int], tf.Tensor]
 """Bytes of a file: from a position (0..length) on, so many, fewer at its end; string scalar."""
-
-MAX_CHUNKS = 4096
-"""Chunks looked at before the walk gives up: a file of nothing but tiny chunks must end too."""
 
 _EXTENSIBLE = 0xFFFE
 
 # A sub-format GUID is a format tag followed by these 14 bytes, here as little-endian words.
 _GUID_TAIL = (0x0000, 0x0000, 0x0010, 0x0080, 0xAA00, 0x3800, 0x719B)
-
-# The 32-bit size that means "see ds64" in RF64, and "not known yet" from a streaming writer.
-_NO_SIZE = 0xFFFFFFFF
 
 
 class Chunks(NamedTuple):
@@ -73,11 +70,15 @@ class WavData(NamedTuple):
     Attributes:
         start: int64 scalar, the byte at which the samples start.
         size: int64 scalar, bytes; at most those from there to the end of the file.
+        declared: int64 scalar, bytes as of the header.
+        is_open: bool scalar, whether they reach to the end of the file, whatever is declared.
         is_known: bool scalar, False where an RF64 file has no usable ds64 chunk.
     """
 
     start: tf.Tensor
     size: tf.Tensor
+    declared: tf.Tensor
+    is_open: tf.Tensor
     is_known: tf.Tensor
 
 
@@ -160,19 +161,22 @@ def read_format(read: Read, length: tf.Tensor, chunks: Chunks) -> WavFormat:
     )
 
 
-def find_data(read: Read, length: tf.Tensor, chunks: Chunks) -> WavData:
+def find_data(read: Read, length: tf.Tensor, chunks: Chunks, second_bytes: tf.Tensor) -> WavData:
     """Finds the `data` chunk; the result has no meaning where there is none.
 
     A declared size beyond the end of the file means what the file has. A declared size of 0 is
     what a writer leaves behind that streamed or was stopped, and then the samples reach to the
     end of the file; unless the RIFF size, which the same writer would fill in at the same time,
     ends in the file and after the header of the data chunk: then the chunk is truly empty, and
-    other chunks follow it.
+    other chunks follow it. They reach to the end, too, where the file goes on and what comes is
+    neither chunks nor tags: 32 bits can't count more than 4 GiB, and not every recorder that is
+    stopped leaves a 0.
 
     Args:
         read: reads the file.
         length: int64 scalar, its bytes.
         chunks: where its chunks are.
+        second_bytes: int64 scalar, bytes of a second of sound.
     """
     magic, riff_size, _, second_id, second_size = tf.unstack(_numbers(read, 0, tf.int32, 5))
     riff_size, second_size = _unsigned(riff_size), _unsigned(second_size)
@@ -183,20 +187,57 @@ def find_data(read: Read, length: tf.Tensor, chunks: Chunks) -> WavData:
     )
     start, declared = chunks.starts[1], chunks.sizes[1]
     is_riff = tf.equal(magic, _chunk_id(b"RIFF"))
-    asks_ds64 = ~is_riff & tf.equal(declared, _NO_SIZE)
+    asks_ds64 = ~is_riff & tf.equal(declared, NO_SIZE)
     declared = tf.where(asks_ds64, data_size_64, declared)
-    riff_size = tf.where(~is_riff & tf.equal(riff_size, _NO_SIZE), riff_size_64, riff_size)
+    riff_size = tf.where(~is_riff & tf.equal(riff_size, NO_SIZE), riff_size_64, riff_size)
 
     riff_end = 8 + riff_size
     # A padding byte at the end of the file is often missing though the RIFF size counts it.
     is_empty = tf.equal(declared, 0) & (riff_end > start) & (riff_end <= length + 1)
     available = length - start
-    is_open = tf.equal(declared, 0) & ~is_empty
+    # Less than a tenth of a second is what fills up a block of a disk, or nothing at all.
+    goes_on = (available - declared) * LEAST_PART_OF_A_SECOND >= second_bytes
+    is_open = (tf.equal(declared, 0) & ~is_empty) | (is_riff & tf.equal(declared, NO_SIZE))
+    end = start + tf.maximum(declared, 0)
+    is_open |= tf.cond(
+        goes_on & ~is_empty,
+        # The byte that makes an odd size even may be missing.
+        lambda: ~(_is_chunks(read, length, end) | _is_chunks(read, length, end + declared % 2)),
+        lambda: tf.constant(False),
+    )
     return WavData(
         start=start,
         size=tf.where(is_open, available, tf.minimum(declared, available)),
+        declared=declared,
+        is_open=is_open,
         is_known=~asks_ds64 | (has_ds64 & (data_size_64 >= 0)),
     )
+
+
+def length_remark(data: WavData, frame_bytes: tf.Tensor) -> tf.Tensor:
+    """What to say of a header that doesn't give the length: string scalar, '' if it does."""
+    is_cut = data.declared - data.size >= tf.maximum(frame_bytes, 2)
+    return tf.where(data.is_open, wav_length.OPEN, tf.where(is_cut, wav_length.CUT_OFF, ""))
+
+
+def _is_chunks(read: Read, length: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    """Whether all from a byte on is chunks, or starts as a tag does: bool scalar."""
+
+    def goes_on(at: tf.Tensor, is_chunks: tf.Tensor) -> tf.Tensor:
+        return is_chunks & (at + 8 <= length)
+
+    def look(at: tf.Tensor, is_chunks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        size = _unsigned(_numbers(read, at + 4, tf.int32, 1)[0])
+        after = at + 8 + size + size % 2
+        is_named = tf.strings.regex_full_match(read(at, 4), wav_length.CHUNK_NAME.decode())
+        return after, is_chunks & is_named & (after <= length + 1)
+
+    _, is_chunks = tf.while_loop(
+        goes_on, look, (start, tf.constant(True)), maximum_iterations=MAX_CHUNKS
+    )
+    tags = b"|".join(wav_length.TAGS).decode()
+    head = read(tf.minimum(start, length), 4)
+    return is_chunks | tf.strings.regex_full_match(head, rf"({tags})\C*")
 
 
 def _chunk_id(name: bytes) -> int:

@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
     end_at_once_while_importing()
 
+import importlib
 import json
 import logging
 import os
@@ -115,10 +116,10 @@ def main(arguments: list[str]) -> int:
         logger.info("%s: taken for --dataset=%s", path, dataset)
     manifest = load_manifest(config_from_flags(path, dataset, values), require_files=False)
 
-    from sound_pipeline.audio.decoding import decode_whole  # TensorFlow takes seconds to import
-
+    # Imports TensorFlow, which takes seconds: here, and not in the threads that need it.
+    importlib.import_module("sound_pipeline.audio.block_decoding")
     with tqdm(total=len(manifest.recordings), desc="check", unit="clip") as progress:
-        files = check_files(manifest, decode_whole, progress.update)
+        files = check_files(manifest, progress.update)
     findings = find(manifest, files)
     text = json.dumps(to_json(findings), indent=2) + "\n"
     output.write(text if values.json == "-" else to_text(findings))

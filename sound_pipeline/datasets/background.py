@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -11,11 +12,14 @@ from functools import partial
 from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below
 from sound_pipeline.datasets.listing import Listed, Listing
 from sound_pipeline.datasets.manifest import BACKGROUND, Manifest
+from sound_pipeline.datasets.passed_over import PassedOver
 from sound_pipeline.datasets.recordings import Recording
 from sound_pipeline.datasets.stratify import shuffled
 from sound_pipeline.errors import UserError
 from sound_pipeline.events.cut_names import source_of
 from sound_pipeline.system.filesystem import canonical, is_dir
+
+logger = logging.getLogger(__name__)
 
 _LAST = (math.inf, BACKGROUND)
 
@@ -38,14 +42,21 @@ def with_background(listing: Listing, folder: str) -> Listing:
     folder = os.path.expanduser(folder)
     if not is_dir(folder):
         raise UserError(f"{flag} is not a folder: name one that holds recordings of background")
+    passed_over = PassedOver()
     found = {
         os.path.relpath(path, folder).replace(os.sep, "/"): path
-        for path in files_below(folder, AUDIO_SUFFIXES)
+        for path in files_below(folder, AUDIO_SUFFIXES, passed_over)
     }
+    for remark in passed_over.remarks:
+        logger.warning("%s: %s", flag, remark)
     if len(found) < 2:
         held = "one recording" if found else "no recordings"
         raise UserError(f"{flag} holds {held}: give at least two, one to test on")
-    return dataclasses.replace(listing, stream=partial(_stream, listing, found, flag))
+    return dataclasses.replace(
+        listing,
+        stream=partial(_stream, listing, found, flag),
+        remarks=listing.remarks + passed_over.remarks,
+    )
 
 
 def _stream(listing: Listing, found: dict[str, str], flag: str) -> Iterator[Listed]:

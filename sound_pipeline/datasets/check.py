@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -12,56 +10,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
-import soundfile
 
+from sound_pipeline.datasets.checked_file import CheckedFile, check_file
 from sound_pipeline.datasets.manifest import Manifest
-from sound_pipeline.datasets.recordings import Recording
-from sound_pipeline.system.filesystem import open_binary
-
-Decode = Callable[[bytes], tuple[npt.NDArray[np.float32], int, str]]
-"""Contents to (waveform float32 [samples], sample rate in Hz, reason why there is none or '')."""
-
-UNKNOWN = "unknown"
 
 _Value = TypeVar("_Value", str, int)
-
-
-@dataclass(frozen=True)
-class CheckedFile:
-    """One recording, as it is on disk.
-
-    Attributes:
-      path: where it is, or was to be.
-      label: the name of its class.
-      fold: its cross-validation fold, or None.
-      group: its source recording.
-      missing: whether there is no such file.
-      reason: why training can't use it; '' if it can.
-      sha256: of its content, hexadecimal; '' where it can't be opened.
-      encoding: libsndfile's names of its format and of the encoding in it; UNKNOWN where
-        libsndfile doesn't know it (the package's own decoder may).
-      sample_rate_hz: 0 where it is not known.
-      channels: 0 where they are not known.
-      seconds: its duration as decoded; 0 where it can't be.
-    """
-
-    path: str
-    label: str
-    fold: int | None
-    group: str
-    missing: bool = False
-    reason: str = ""
-    sha256: str = ""
-    encoding: str = UNKNOWN
-    sample_rate_hz: int = 0
-    channels: int = 0
-    seconds: float = 0.0
-
-    @property
-    def usable(self) -> bool:
-        """Whether training can use it."""
-        return not self.reason
 
 
 @dataclass(frozen=True)
@@ -103,6 +56,7 @@ class DatasetReport:
       name: the manifest's.
       grouping: the manifest's: how source recordings are told apart.
       parts: the manifest's: what the folds are called.
+      listing_remarks: the manifest's: what was noticed while the recordings were listed.
       sources: how many source recordings there are.
       classes: how many recordings each class has, by label in the order of the class ids.
       folds: how many each fold has, by number; empty where there are no folds.
@@ -119,6 +73,7 @@ class DatasetReport:
     name: str
     grouping: str
     parts: tuple[str, ...]
+    listing_remarks: tuple[str, ...]
     sources: int
     classes: dict[str, int]
     folds: dict[int, int]
@@ -146,15 +101,17 @@ class DatasetReport:
         """Recordings whose file can't be used."""
         return tuple(file for file in self.files if not (file.missing or file.usable))
 
+    @property
+    def with_remarks(self) -> tuple[CheckedFile, ...]:
+        """Recordings that are decoded otherwise than as they are."""
+        return tuple(file for file in self.files if file.remark)
 
-def check_files(
-    manifest: Manifest, decode: Decode, progress: Callable[[], object]
-) -> list[CheckedFile]:
+
+def check_files(manifest: Manifest, progress: Callable[[], object]) -> list[CheckedFile]:
     """Reads every file of a data set, several at a time.
 
     Args:
       manifest: names them; they need not exist.
-      decode: the decoder that says which are usable; called from several threads.
       progress: is called after each file, from one thread.
 
     Returns:
@@ -162,43 +119,10 @@ def check_files(
     """
     checked = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for file in threads.map(lambda each: check_file(each, decode), manifest.recordings):
+        for file in threads.map(check_file, manifest.recordings):
             checked.append(file)
             progress()
     return checked
-
-
-def check_file(recording: Recording, decode: Decode) -> CheckedFile:
-    """Reads one file.
-
-    Args:
-      recording: names it; it need not exist.
-      decode: the decoder that says whether it is usable.
-    """
-    listed = recording.path, recording.label, recording.fold, recording.group
-    try:
-        with open_binary(recording.path) as file:
-            contents = file.read()
-    except FileNotFoundError:
-        return CheckedFile(*listed, missing=True, reason="the file is missing")
-    except OSError as error:
-        return CheckedFile(*listed, reason=error.strerror or str(error))
-    waveform, rate, reason = decode(contents)
-    try:
-        header = soundfile.info(io.BytesIO(contents))
-        encoding = f"{header.format} {header.subtype}"
-        rate, channels = rate or header.samplerate, header.channels
-    except soundfile.LibsndfileError:
-        encoding, channels = UNKNOWN, 0
-    return CheckedFile(
-        *listed,
-        reason=reason,
-        sha256=hashlib.sha256(contents).hexdigest(),
-        encoding=encoding,
-        sample_rate_hz=rate,
-        channels=channels,
-        seconds=len(waveform) / rate if rate else 0.0,
-    )
 
 
 def find(manifest: Manifest, files: Sequence[CheckedFile]) -> DatasetReport:
@@ -216,6 +140,7 @@ def find(manifest: Manifest, files: Sequence[CheckedFile]) -> DatasetReport:
         name=manifest.name,
         grouping=manifest.grouping,
         parts=manifest.parts,
+        listing_remarks=manifest.listing_remarks,
         sources=len({file.group for file in files}),
         classes={label: classes[label] for label in manifest.classes},
         folds={fold: folds[fold] for fold in manifest.folds},

@@ -22,6 +22,8 @@ def to_json(findings: DatasetReport) -> dict[str, Any]:
         "usable": len(findings.usable),
         "missing": [file.path for file in findings.missing],
         "unreadable": {file.path: file.reason for file in findings.unreadable},
+        "remarks": {file.path: file.remark for file in findings.with_remarks},
+        "listing_remarks": findings.listing_remarks,
         "source_recordings": findings.sources,
         "grouping": findings.grouping,
         "parts": findings.parts,
@@ -92,6 +94,11 @@ def _lines(findings: DatasetReport) -> Iterator[str]:
         yield f"total {lengths.total_hours:.2f} h"
     yield from _section("missing", [file.path for file in missing])
     yield from _section("unreadable", [f"{file.path}: {file.reason}" for file in unreadable])
+    # Few data sets have any.
+    if remarks := [f"{file.path}: {file.remark}" for file in findings.with_remarks]:
+        yield from _section("not decoded as they are", remarks)
+    if findings.listing_remarks:
+        yield from _section("left out", findings.listing_remarks)
     yield from _section(
         "files of equal content", [_duplicate(findings, alike) for alike in findings.duplicates]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import NamedTuple
 
 from sound_pipeline.datasets import AUDIO_SUFFIXES
 from sound_pipeline.datasets.folders import files_below
+from sound_pipeline.datasets.passed_over import PassedOver
 from sound_pipeline.errors import UserError
 from sound_pipeline.system.filesystem import no_such
+
+logger = logging.getLogger(__name__)
 
 
 class FoundRecording(NamedTuple):
@@ -50,7 +54,10 @@ def find_recordings(paths: Sequence[str], flag: str = "--input=") -> list[FoundR
 
 
 def _below(folder: str, flag: str) -> list[FoundRecording]:
-    below = sorted(files_below(folder, AUDIO_SUFFIXES))
+    passed_over = PassedOver()
+    below = sorted(files_below(folder, AUDIO_SUFFIXES, passed_over))
+    for remark in passed_over.remarks:
+        logger.warning("%s%s: %s", flag, folder, remark)
     if not below:
         raise UserError(f"{flag}{folder}: no audio file below this folder")
     return [FoundRecording(path, os.path.relpath(path, folder)) for path in below]

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from sound_pipeline.datasets.passed_over import PassedOver
 from sound_pipeline.datasets.texts import StringColumn
 from sound_pipeline.errors import UserError
 from sound_pipeline.system.entries import kind_of
@@ -38,7 +39,9 @@ _NOBODYS = {
 _FOLDERS_HELD = 4
 
 
-def files_below(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
+def files_below(
+    folder: str, suffixes: tuple[str, ...], passed_over: PassedOver | None = None
+) -> Iterator[str]:
     """Yields the files of a folder and all folders below it, sorted by path; no hidden ones.
 
     Folders in which systems keep what is theirs (see `is_nobodys`) are passed over too. Links that
@@ -50,6 +53,7 @@ def files_below(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
     Args:
       folder: where to look. Links to folders are followed, but none to where it was before.
       suffixes: the endings, in lower case, of the names to yield.
+      passed_over: is given the others.
 
     Raises:
       UserError: a folder can't be listed, or a pipe or a device has such a name.
@@ -61,7 +65,7 @@ def files_below(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
         if actual in visited:
             return
         visited.add(actual)
-        names = []
+        names, others = [], []
         for entry in scan_folder(current):
             if is_nobodys(entry.name):
                 continue
@@ -71,6 +75,11 @@ def files_below(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
                 if kind == "special":
                     raise UserError(f"{entry.path!r} is a pipe or a device: move it away")
                 names.append(entry.name)
+            elif kind == "file":
+                others.append(entry.path)
+        if passed_over is not None:
+            for path in others:
+                passed_over.add(path, names)
         names.sort()
         for name in names:
             if name.endswith("/"):

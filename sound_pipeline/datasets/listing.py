@@ -37,6 +37,7 @@ class Listing:
       advice: what to do where files are missing.
       grouping: how source recordings are told apart, to say after 'source recordings: 12, '.
       parts: the manifest's.
+      remarks: the manifest's `listing_remarks`.
       stream: reads the list, each time it is called, and yields all recordings in the manifest's
         order; none is held. Raises UserError where it comes to something unusable.
     """
@@ -49,3 +50,4 @@ class Listing:
     stream: Callable[[], Iterator[Listed]]
     grouping: str
     parts: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()

@@ -54,6 +54,7 @@ def load_manifest(config: DatasetConfig, require_files: bool = True) -> Manifest
         clip_seconds=listing.clip_seconds,
         grouping=listing.grouping,
         parts=listing.parts,
+        listing_remarks=listing.remarks,
     )
     _check_classes(manifest, listing.where, added=BACKGROUND if config.background_dir else "")
     if config.background_dir:

@@ -31,6 +31,7 @@ class Manifest:
       grouping: how source recordings are told apart, to say after 'source recordings: 12, '.
       parts: names of the folds 1, 2, ... where these are the parts that the data set comes divided
         into: the first is to train on, the last to test on, those between to validate on.
+      listing_remarks: what was noticed while they were listed, a line each: recordings left out.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Manifest:
     unknown_classes: tuple[str, ...] = ()
     grouping: str = ""
     parts: tuple[str, ...] = ()
+    listing_remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises UserError for a file name that TensorFlow can't be given."""

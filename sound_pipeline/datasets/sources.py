@@ -12,6 +12,7 @@ from sound_pipeline.datasets.config import DatasetConfig
 from sound_pipeline.datasets.folders import AUDIO_SUFFIXES, files_below, is_nobodys
 from sound_pipeline.datasets.layout import MOST_NAMED, Division, FolderLayout, find_layout
 from sound_pipeline.datasets.listing import Listed, Listing
+from sound_pipeline.datasets.passed_over import PassedOver
 from sound_pipeline.datasets.published import PUBLISHED, Published
 from sound_pipeline.datasets.recordings import Recording
 from sound_pipeline.datasets.tables import Row, Table, read_table
@@ -185,19 +186,21 @@ def _names(row: Row, column: str, folder: str) -> list[str]:
 def _folder(config: DatasetConfig) -> Listing:
     data_dir = os.path.expanduser(config.data_dir)
     _check_data_dir(data_dir, "name the folder that holds one folder of recordings a class")
-    found = _recordings_below(data_dir)
+    passed_over = PassedOver()
+    found = _recordings_below(data_dir, passed_over)
     try:
         layout = find_layout(_below(data_dir, path) for path in found)
     except UserError as error:
         raise UserError(f"--data_dir={data_dir}: {error}") from error
+    remarks = passed_over.remarks
     if layout.loose:
-        logger.warning(
-            "--data_dir=%s: %d recordings lie beside the folders of the classes and are left out "
-            "(%s): move them into the folder of their class",
-            data_dir,
-            layout.loose,
-            ", ".join(layout.loose_names) + (", ..." if layout.loose > MOST_NAMED else ""),
+        named = ", ".join(layout.loose_names) + (", ..." if layout.loose > MOST_NAMED else "")
+        remarks += (
+            f"{layout.loose} recordings lie beside the folders of the classes and are left out "
+            f"({named}): move them into the folder of their class",
         )
+    for remark in remarks:
+        logger.warning("--data_dir=%s: %s", data_dir, remark)
     return Listing(
         name=f"folder ({os.path.basename(os.path.abspath(data_dir))})",
         clip_seconds=_CUSTOM_CLIP_SECONDS,
@@ -207,6 +210,7 @@ def _folder(config: DatasetConfig) -> Listing:
         stream=partial(_of_folder, data_dir, layout),
         grouping=layout.grouping,
         parts=layout.division.parts,
+        remarks=remarks,
     )
 
 
@@ -226,15 +230,17 @@ def _of_folder(data_dir: str, layout: FolderLayout) -> Iterator[Listed]:
         )
 
 
-def _recordings_below(data_dir: str) -> Iterator[str]:
+def _recordings_below(data_dir: str, passed_over: PassedOver) -> Iterator[str]:
     """Recordings in a data set's folder, and those in each of its folders."""
     for entry in filesystem.list_folder(data_dir):
         if is_nobodys(entry.name):
             continue
         if kind_of(entry) == "folder":
-            yield from files_below(entry.path, AUDIO_SUFFIXES)
+            yield from files_below(entry.path, AUDIO_SUFFIXES, passed_over)
         elif entry.name.lower().endswith(AUDIO_SUFFIXES):
             yield entry.path
+        else:
+            passed_over.add(entry.path, ())
 
 
 def _class_folders(data_dir: str, division: Division) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -102,6 +103,7 @@ def embed_missing(
         job.store.directory,
     )
     unreadable: dict[int, str] = {}
+    remarks: dict[str, list[int]] = defaultdict(list)
     if not len(missing):
         return kept, unreadable
     chosen = [paths[position] for position in missing]
@@ -110,8 +112,10 @@ def embed_missing(
         tqdm.tqdm(total=len(missing), desc=job.name, unit="clip") as progress,
         _Writer(job.store) as writer,
     ):
-        for position, result in _embed(chosen, job._replace(plan=plan)):
+        for position, result, remark in _embed(chosen, job._replace(plan=plan)):
             progress.update()
+            if remark:
+                remarks[remark].append(int(missing[position]))
             key = keys[missing[position]]
             if not isinstance(result, str):
                 writer.add(key, result)
@@ -121,6 +125,9 @@ def embed_missing(
                 unreadable[same] = result
             if most_unreadable is not None and len(unreadable) > most_unreadable:
                 break
+    for remark, positions in remarks.items():
+        first_path = paths[min(positions)]
+        logger.warning("%d recordings, first %s: %s", len(positions), first_path, remark)
     return job.store.find(keys), unreadable
 
 
@@ -176,22 +183,23 @@ class _Writer:
         self._written = time.monotonic()
 
 
-def _embed(paths: Sequence[str], job: EmbeddingJob) -> Iterator[tuple[int, Floats | str]]:
-    """Yields (position, [windows, D] or the reason why not) as recordings are done."""
+def _embed(paths: Sequence[str], job: EmbeddingJob) -> Iterator[tuple[int, Floats | str, str]]:
+    """Yields (position, [windows, D] or the reason why not, remark) as recordings are done."""
     pending: dict[int, dict[int, Floats]] = {}
     for batch, values in _embed_batches(paths, job):
-        columns = (batch.recording, batch.window, batch.windows, batch.reason)
-        for position, window, windows, reason, value in zip(*columns, values, strict=True):
+        columns = (batch.recording, batch.window, batch.windows, batch.reason, batch.remark)
+        for position, window, windows, reason, remark, value in zip(*columns, values, strict=True):
             if position == FILLER:
                 continue
             if reason:
-                yield int(position), reason.decode()
+                yield int(position), reason.decode(), ""
                 continue
             rows = pending.setdefault(int(position), {})
             rows[int(window)] = value
             if len(rows) == windows:
                 del pending[int(position)]
-                yield int(position), np.stack([rows[number] for number in range(windows)])
+                embedded = np.stack([rows[number] for number in range(windows)])
+                yield int(position), embedded, remark.decode()
 
 
 def _embed_batches(paths: Sequence[str], job: EmbeddingJob) -> Iterator[tuple[Batch, Floats]]:

@@ -38,7 +38,7 @@ class MinScores:
             (f"{label}=", score) for label, score in self.by_label.items()
         ]:
             is_number = isinstance(score, int | float | np.number)  # from Python: anything
-            given = f"{score:g}" if is_number else repr(score)
+            given = f"{score:g}" if is_number else score
             check(
                 is_number and 0 <= score <= 1,
                 f"--min_score={prefix}{given}: give a number from 0 to 1",

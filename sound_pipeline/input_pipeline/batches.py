@@ -23,6 +23,7 @@ class Batch(NamedTuple):
       windows: int32 [batch], how many the recording has.
       reason: object [batch] of bytes, why the recording can't be read; empty where it can. Such a
         recording comes as one window of silence.
+      remark: object [batch] of bytes, how the recording is decoded if it isn't as it should be.
     """
 
     prepared: tf.Tensor
@@ -30,6 +31,7 @@ class Batch(NamedTuple):
     window: npt.NDArray[np.int32]
     windows: npt.NDArray[np.int32]
     reason: npt.NDArray[np.object_]
+    remark: npt.NDArray[np.object_]
 
 
 class DeliveryTracker:

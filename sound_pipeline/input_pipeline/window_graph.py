@@ -111,6 +111,7 @@ class _WindowGraph:
             "window": tf.range(count),
             "windows": tf.fill([count], count),
             "reason": tf.fill([count], decoded.reason),
+            "remark": tf.fill([count], decoded.remark),
             "unsupported": tf.fill([count], decoded.unsupported_encoding),
         }
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from sound_pipeline.audio.durations import MAX_REQUEST_SECONDS
 from sound_pipeline.audio.sample_rates import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
-from sound_pipeline.audio.wav import decode_wav
+from sound_pipeline.audio.wav import decode_wav, read_whole_header
 from sound_pipeline.features import image, log_mel
 from sound_pipeline.features.windows import split_windows
 from sound_pipeline.models.canonical import make_canonical
@@ -132,7 +133,8 @@ class _Exported(tf.Module):
     # The others call this one, so that the graph holds the classifier once for all of them.
     @_graph(_BATCH, _RATE)
     def with_rate(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores, seconds = self.classifier.answer(_recordings(waveform), _checked(sample_rate))
+        recordings, rate = _request(waveform, sample_rate)
+        scores, seconds = self.classifier.answer(recordings, rate)
         # A constant: Keras 3 copies the variables that a layer reads, and can't save strings.
         names = tf.gather(tf.constant(self._names), tf.argmax(scores, axis=1))
         return {
@@ -145,7 +147,8 @@ class _Exported(tf.Module):
 
     @_graph(_ONE, _RATE)
     def recording(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores, start_seconds = self.classifier.window_scores(waveform, _checked(sample_rate))
+        recordings, rate = _request(waveform[None], sample_rate)
+        scores, start_seconds = self.classifier.window_scores(recordings[0], rate)
         return {"scores": scores, "start_seconds": start_seconds}
 
     @_graph(_BATCH, _RATE)
@@ -170,9 +173,13 @@ class _Exported(tf.Module):
                 rate = tf.identity(decoded.sample_rate_hz)
             return {name: value[0] for name, value in self.with_rate(waveform[None], rate).items()}
 
+        # Of all files, before any is decoded.
+        lengths = tf.map_fn(_seconds, wav, fn_output_signature=tf.float32)
+        with tf.control_dependencies([_bounded(tf.reduce_sum(lengths))]):
+            files = tf.identity(wav)
         return tf.map_fn(
             answer,
-            wav,
+            files,
             fn_output_signature={
                 "scores": tf.TensorSpec([self.classifier.head.classes], tf.float32),
                 "label": tf.TensorSpec([], tf.string),
@@ -183,14 +190,13 @@ class _Exported(tf.Module):
 
     @_graph(_BATCH, _RATE)
     def embedding(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        recordings = _recordings(waveform)
-        return {"embedding": self.classifier.embedding(recordings, _checked(sample_rate))}
+        return {"embedding": self.classifier.embedding(*_request(waveform, sample_rate))}
 
     @_graph(_BATCH, _RATE)
     def spectrogram(self, waveform: tf.Tensor, sample_rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        rate = _checked(sample_rate)
+        recordings, rate = _request(waveform, sample_rate)
         config = self.classifier.config
-        first = split_windows(_recordings(waveform), rate, config).waveform[:, 0]
+        first = split_windows(recordings, rate, config).waveform[:, 0]
         return {"image": image.display_image(first, rate, config)}
 
     def _window(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -215,6 +221,27 @@ def _whole(sample_rate: tf.Tensor) -> tf.Tensor:
         return sample_rate
     rate = tf.round(sample_rate) if sample_rate.dtype.is_floating else sample_rate
     return tf.cast(tf.clip_by_value(rate, 0, 2 * MAX_SAMPLE_RATE_HZ), tf.int32)
+
+
+def _seconds(contents: tf.Tensor) -> tf.Tensor:
+    """Duration of a WAV file: float32 scalar."""
+    header = read_whole_header(contents)
+    frames, rate = (tf.cast(n, tf.float32) for n in (header.frames, header.fmt.sample_rate_hz))
+    return tf.where(tf.equal(header.reason, ""), frames / tf.maximum(rate, 1.0), 0.0)
+
+
+def _bounded(seconds: tf.Tensor) -> tf.Operation:
+    """Refuses a request of more sound than is held at once."""
+    message = f"a request may hold {MAX_REQUEST_SECONDS} seconds of sound in all, not"
+    return tf.debugging.Assert(seconds <= MAX_REQUEST_SECONDS, [message, seconds])
+
+
+def _request(waveform: tf.Tensor, sample_rate: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Batch and rate, where the batch is one and not too long."""
+    recordings, rate = _recordings(waveform), _checked(sample_rate)
+    seconds = tf.size(recordings, tf.int64) / tf.cast(rate, tf.int64)
+    with tf.control_dependencies([_bounded(seconds)]):
+        return tf.identity(recordings), rate
 
 
 def _recordings(waveform: tf.Tensor) -> tf.Tensor:

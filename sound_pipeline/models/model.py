@@ -198,6 +198,7 @@ class Model:
                 blocks, rate = _checked(sound)
             else:
                 recording = open_things.enter_context(AudioReader(os.fspath(sound)))
+                recording.log_remark()
                 blocks, rate = recording.blocks, recording.sample_rate_hz
             batches = open_things.enter_context(Batches(answer))
             for window in stream_windows(blocks, rate, features):

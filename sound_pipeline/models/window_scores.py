@@ -256,6 +256,7 @@ class _ReadAhead:
         """In a thread: puts the windows of a recording, then None."""
         try:
             with AudioReader(path) as recording:
+                recording.log_remark()
                 rate, before = recording.sample_rate_hz, 0
                 for window in stream_windows(recording.blocks, rate, self._features):
                     position = recording.position_bytes

@@ -66,7 +66,7 @@ def excerpts(predictions: Predictions, rows: Sequence[int], config: FeatureConfi
     found = []
     for row in rows:
         path = str(predictions.paths[row])
-        waveform, rate, reason = decode_whole(path)
+        waveform, rate, reason, _ = decode_whole(path)
         if reason:
             raise UnreadableError(path, reason)
         shown = waveform[: round(LONGEST_SECONDS * rate)]

@@ -94,7 +94,7 @@ def test_of_vorbis() -> None:
     file = io.BytesIO()
     sweep = sounds.chirp(20000, RATE, 4000)
     soundfile.write(file, np.stack([sweep, -sweep], axis=1), RATE, format="OGG")
-    heard, _, _ = decode_whole(file.getvalue())
+    heard, _, _, _ = decode_whole(file.getvalue())
     assert heard.std() == pytest.approx(sweep.std(), rel=0.1)
     in_graph = decode_audio(tf.constant(file.getvalue()))
     if in_graph.reason == b"":

@@ -53,12 +53,12 @@ def test_blocks_make_up_the_whole(kind: str, subtype: str, channels: int) -> Non
     whole, rate = soundfile.read(io.BytesIO(contents), dtype="float32", always_2d=True)
     parts = list(libsndfile.blocks(io.BytesIO(contents)))
     assert len(parts) > 5
-    assert {part_rate for _, part_rate in parts} == {rate}
+    assert {part.sample_rate_hz for part in parts} == {rate}
     # libmpg123's last bit depends on where its output is cut.
     tolerance = 2.0**-22 if kind == "MP3" else 0
-    joined = np.concatenate([samples for samples, _ in parts])
+    joined = np.concatenate([part.samples for part in parts])
     np.testing.assert_allclose(joined, whole, rtol=0, atol=tolerance)
-    waveform, decoded_rate, reason = libsndfile.decode(contents)
+    waveform, decoded_rate, reason, _ = libsndfile.decode(contents)
     assert (decoded_rate, reason) == (rate, "")
     assert waveform.dtype == np.float32
     np.testing.assert_allclose(waveform, whole.mean(axis=1), atol=1e-6)
@@ -77,7 +77,7 @@ def test_blocks_make_up_the_whole(kind: str, subtype: str, channels: int) -> Non
     ],
 )
 def test_encodings_that_cannot_be_sought_in(kind: str, subtype: str) -> None:
-    waveform, _, reason = libsndfile.decode(encoded(kind, subtype))
+    waveform, _, reason, _ = libsndfile.decode(encoded(kind, subtype))
     assert reason == ""
     tone = 0.4 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE_HZ) / RATE_HZ)
     assert len(tone) <= len(waveform) < len(tone) + 1000
@@ -88,7 +88,7 @@ def test_header_that_claims_too_much_is_not_believed() -> None:
     contents = bytearray(encoded("WAV", "PCM_16"))
     size_at = contents.index(b"data") + 4
     contents[size_at : size_at + 4] = struct.pack("<I", 0x7FFFFFF0)
-    waveform, _, reason = libsndfile.decode(bytes(contents))
+    waveform, _, reason, _ = libsndfile.decode(bytes(contents))
     assert reason == ""
     assert len(waveform) == 2 * RATE_HZ
 
@@ -113,7 +113,7 @@ def not_finite() -> bytes:
     ids=["empty", "no audio", "truncated", "no samples", "not finite", "rate"],
 )
 def test_what_cannot_be_decoded(contents: bytes, reason: str) -> None:
-    waveform, rate, said = libsndfile.decode(contents)
+    waveform, rate, said, _ = libsndfile.decode(contents)
     assert said.startswith(reason)
     assert len(said.splitlines()) == 1
     assert (len(waveform), rate) == (0, 0)
@@ -123,5 +123,5 @@ def test_file_stays_open(tmp_path: Path) -> None:
     path = tmp_path / "a.flac"
     path.write_bytes(encoded("FLAC", "PCM_16"))
     with path.open("rb") as file:
-        assert sum(len(samples) for samples, _ in libsndfile.blocks(file)) == 2 * RATE_HZ
+        assert sum(len(block.samples) for block in libsndfile.blocks(file)) == 2 * RATE_HZ
         assert not file.closed

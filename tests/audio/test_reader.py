@@ -43,7 +43,7 @@ def test_blocks_are_the_whole_file(name: str, tmp_path: Path) -> None:
     contents, _ = wav_matrix.FILES[name]
     path = tmp_path / "a.wav"
     path.write_bytes(contents)
-    whole, rate, reason = decode_whole(contents)
+    whole, rate, reason, _ = decode_whole(contents)
     assert (reason, len(whole) > 0) == ("", True)
     for size in SIZES:
         blocks, block_rate, reason = read(path, size)
@@ -58,7 +58,7 @@ def test_thousands_of_chunks_before_the_samples(tmp_path: Path) -> None:
     contents, _ = wav_matrix.FILES[LONG_WALKS[0]]
     (tmp_path / "a.wav").write_bytes(contents)
     blocks, rate, reason = read(tmp_path / "a.wav", 64)
-    whole, whole_rate, _ = decode_whole(contents)
+    whole, whole_rate, _, _ = decode_whole(contents)
     assert (rate, reason) == (whole_rate, "")
     np.testing.assert_array_equal(np.concatenate(blocks), whole)
 
@@ -67,7 +67,7 @@ def test_thousands_of_chunks_before_the_samples(tmp_path: Path) -> None:
 def test_reasons_are_those_of_the_whole_file(name: str, tmp_path: Path) -> None:
     contents, *_ = test_wav.REASONS[name]
     (tmp_path / "a.wav").write_bytes(contents)
-    whole, rate, reason = decode_whole(contents)
+    whole, rate, reason, _ = decode_whole(contents)
     for size in (16, 1 << 22):
         blocks, block_rate, block_reason = read(tmp_path / "a.wav", size)
         assert (block_rate, block_reason) == (rate, reason)
@@ -92,7 +92,7 @@ def test_other_formats_are_those_of_libsndfile(
     monkeypatch.setattr(libsndfile, "_BLOCK_SAMPLES", 1000)
     (tmp_path / "a").write_bytes(FORMATS[name])
     blocks, rate, reason = read(tmp_path / "a", 1 << 22)
-    whole, whole_rate, whole_reason = decode_whole(FORMATS[name])
+    whole, whole_rate, whole_reason, _ = decode_whole(FORMATS[name])
     assert (rate, reason) == (whole_rate, whole_reason)
     # tensorflow-io's MP3 decoder rounds differently.
     tolerance = 1e-5 if name.startswith("MP3") else 0

@@ -87,7 +87,7 @@ def decoded(request: pytest.FixtureRequest) -> dict[str, DecodedAudio]:
 @needs_tensorflow_io
 @pytest.mark.parametrize("name", COMPRESSED)
 def test_the_graph_decodes_as_libsndfile_does(name: str, decoded: dict[str, DecodedAudio]) -> None:
-    waveform, rate_hz, reason, unsupported = decoded[name]
+    waveform, rate_hz, reason, unsupported, _ = decoded[name]
     expected, expected_rate_hz = encoded.by_libsndfile(COMPRESSED[name])
     assert (reason, unsupported, rate_hz) == (b"", False, expected_rate_hz)
     assert waveform.dtype == tf.float32
@@ -97,13 +97,13 @@ def test_the_graph_decodes_as_libsndfile_does(name: str, decoded: dict[str, Deco
 
 @pytest.mark.parametrize("name", DANGEROUS)
 def test_dangerous_files_never_reach_the_ops(name: str, decoded: dict[str, DecodedAudio]) -> None:
-    waveform, rate_hz, reason, unsupported = decoded[name]
+    waveform, rate_hz, reason, unsupported, _ = decoded[name]
     assert waveform.shape == [0]
     assert rate_hz == 0
     assert b"not decoded in-graph" in reason.numpy()
     assert unsupported
     contents, sound = DANGEROUS[name]
-    waveform, rate_hz, reason = decoding.decode_whole(contents)
+    waveform, rate_hz, reason, _ = decoding.decode_whole(contents)
     expected, expected_rate_hz = encoded.by_libsndfile(sound)
     assert (reason, rate_hz) == ("", expected_rate_hz)
     # An encoder's padding may follow, where its end is not known.
@@ -126,7 +126,7 @@ def test_without_tensorflow_io_libsndfile_decodes_all(monkeypatch: pytest.Monkey
     assert not {op for op in encoded.ops(graph) if "IO>" in op}
     for name, contents in COMPRESSED.items():
         assert in_graph(tf.constant(contents)).unsupported_encoding, name
-        waveform, rate_hz, reason = decoding.decode_whole(contents)
+        waveform, rate_hz, reason, _ = decoding.decode_whole(contents)
         expected, expected_rate_hz = encoded.by_libsndfile(contents)
         assert (reason, rate_hz) == ("", expected_rate_hz)
         np.testing.assert_allclose(waveform, expected, rtol=0, atol=1e-6)
@@ -146,7 +146,7 @@ def fuzz(count: int) -> None:
     for _ in range(count):
         mutant = encoded.mutate(dice.choice(BASES), BASES, dice)
         started = time.perf_counter()
-        waveform, rate_hz, reason = decoding.decode_whole(mutant)
+        waveform, rate_hz, reason, _ = decoding.decode_whole(mutant)
         slowest = max(slowest, time.perf_counter() - started)
         assert waveform.dtype == np.float32
         if reason:

@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PUBLIC = {"decoding", "reader", "resampling", "resampling_ops", "sample_rates", "samples", "wav"}
+PUBLIC = {
+    "durations",
+    "formats",
+    "decoding",
+    "reader",
+    "resampling",
+    "resampling_ops",
+    "sample_rates",
+    "samples",
+    "wav",
+}
 
 
 def imported_of_audio(source: str) -> Iterator[str]:

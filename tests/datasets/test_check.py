@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import soundfile
 
-from sound_pipeline.audio.decoding import decode_whole
 from sound_pipeline.datasets import Manifest, Recording, load_manifest
 from sound_pipeline.datasets.check import (
-    UNKNOWN,
-    CheckedFile,
     Durations,
-    check_file,
     check_files,
     duplicates,
     durations,
@@ -26,14 +20,8 @@ from sound_pipeline.datasets.check import (
     straddling_groups,
 )
 from sound_pipeline.datasets.check_report import to_json, to_text
+from sound_pipeline.datasets.checked_file import CheckedFile
 from sound_pipeline.datasets.config import DatasetConfig
-
-
-def decode(contents: bytes) -> tuple[npt.NDArray[np.float32], int, str]:
-    """Stands in for training's decoder: 100 samples a second, one for each byte."""
-    if contents == b"broken":
-        return np.zeros(0, np.float32), 0, "it is broken"
-    return np.zeros(len(contents), np.float32), 100, ""
 
 
 def file(
@@ -42,75 +30,16 @@ def file(
     return CheckedFile(path, label, fold, group or path, **facts)  # type: ignore[arg-type]
 
 
-def write_tone(path: Path, rate: int = 8000, channels: int = 1, seconds: float = 0.5) -> str:
-    samples = np.full((round(rate * seconds), channels), 0.1 + len(path.name) / 100)
-    subtype = {".wav": "PCM_24", ".flac": "PCM_16", ".ogg": "VORBIS"}[path.suffix]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, samples, rate, subtype=subtype)
-    return str(path)
-
-
-# ---- One file --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "encoding"),
-    [("a.wav", "WAV PCM_24"), ("a.flac", "FLAC PCM_16"), ("a.ogg", "OGG VORBIS")],
-)
-def test_facts_of_a_file(tmp_path: Path, name: str, encoding: str) -> None:
-    path = write_tone(tmp_path / name, rate=16000, channels=2)
-    contents = Path(path).read_bytes()
-    checked = check_file(Recording(path, "dog", 3, "s"), decode)
-    assert checked == CheckedFile(
-        path,
-        "dog",
-        3,
-        "s",
-        sha256=hashlib.sha256(contents).hexdigest(),
-        encoding=encoding,
-        sample_rate_hz=100,
-        channels=2,
-        seconds=len(contents) / 100,
-    )
-    assert checked.usable
-
-
-def test_file_that_libsndfile_does_not_know(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(bytes(250))
-    checked = check_file(Recording(str(tmp_path / "a.wav"), "dog", None, "s"), decode)
-    assert checked.usable
-    assert (checked.encoding, checked.channels) == (UNKNOWN, 0)
-    assert (checked.sample_rate_hz, checked.seconds) == (100, 2.5)
-
-
-def test_missing_file(tmp_path: Path) -> None:
-    (tmp_path / "link.wav").symlink_to(tmp_path / "nowhere")
-    for name in ("absent.wav", "no/folder.wav", "link.wav"):
-        checked = check_file(Recording(str(tmp_path / name), "dog", 1, "s"), decode)
-        assert checked.missing
-        assert not checked.usable
-        assert checked.sha256 == ""
-
-
-def test_unreadable_file(tmp_path: Path) -> None:
-    (tmp_path / "broken.wav").write_bytes(b"broken")
-    broken = check_file(Recording(str(tmp_path / "broken.wav"), "dog", 1, "s"), decode)
-    folder = check_file(Recording(str(tmp_path), "dog", 1, "s"), decode)
-    assert (broken.missing, broken.usable, broken.reason) == (False, False, "it is broken")
-    assert (folder.missing, folder.usable, folder.reason) == (False, False, "Is a directory")
-    assert broken.seconds == 0
-
-
 def test_files_are_checked_in_order(tmp_path: Path) -> None:
     recordings = []
     for number in range(50):
-        (tmp_path / f"{number}.wav").write_bytes(bytes(number))
+        soundfile.write(tmp_path / f"{number}.wav", np.zeros(1 + number), 1000)
         recordings.append(Recording(str(tmp_path / f"{number}.wav"), "dog", None, str(number)))
     steps: list[None] = []
     manifest = Manifest("fifty", tuple(recordings), ("dog",), 4.0)
-    checked = check_files(manifest, decode, lambda: steps.append(None))
+    checked = check_files(manifest, lambda: steps.append(None))
     assert [each.group for each in checked] == [str(number) for number in range(50)]
-    assert [each.seconds for each in checked] == [number / 100 for number in range(50)]
+    assert [each.seconds for each in checked] == [(1 + number) / 1000 for number in range(50)]
     assert len(steps) == 50
 
 
@@ -221,6 +150,7 @@ def test_json() -> None:
         "group": "s2",
         "missing": False,
         "reason": "",
+        "remark": "",
         "sha256": "y",
         "encoding": "FLAC PCM_16",
         "sample_rate_hz": 44100,
@@ -329,7 +259,7 @@ def test_manifest_of_a_folder_with_broken_links(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_esc10(esc10: Path) -> None:
     manifest = load_manifest(DatasetConfig("esc50", str(esc10)), require_files=False)
-    findings = find(manifest, check_files(manifest, decode_whole, lambda: None))
+    findings = find(manifest, check_files(manifest, lambda: None))
     assert len(findings.usable) == 400
     assert set(findings.classes.values()) == {40}
     assert len(findings.classes) == 10

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import tensorflow as tf
 
+from sound_pipeline.audio.channels import REMARK
 from sound_pipeline.audio.decoding import decode_audio
+from sound_pipeline.audio.wav_length import CUT_OFF
 from sound_pipeline.augmentation.config import AugmentationConfig
 from sound_pipeline.augmentation.copies import Copies
 from sound_pipeline.augmentation.waveform import augment
@@ -104,11 +107,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def embed_stub(
         paths: Sequence[str], job: EmbeddingJob
-    ) -> Iterator[tuple[int, np.ndarray | str]]:
+    ) -> Iterator[tuple[int, np.ndarray | str, str]]:
         for position, path in enumerate(paths):
             paths_asked.append(path)
             broken = Path(path).read_text().startswith("broken")
-            yield position, "it is broken" if broken else rows(2, position)
+            yield position, "it is broken" if broken else rows(2, position), ""
 
     monkeypatch.setattr(jobs, "_embed", embed_stub)
     return paths_asked
@@ -315,7 +318,7 @@ def test_an_interrupt_keeps_what_was_done(
     paths = text_files(tmp_path, "a", "b", "c", "d")
     embed_all = jobs._embed
 
-    def interrupted(*arguments: object) -> Iterator[tuple[int, np.ndarray]]:
+    def interrupted(*arguments: object) -> Iterator[tuple[int, np.ndarray, str]]:
         done = embed_all(*arguments)
         yield next(done)
         yield next(done)
@@ -327,6 +330,24 @@ def test_an_interrupt_keeps_what_was_done(
     asked.clear()
     embed(paths, tmp_path / "cache")
     assert asked == paths[2:]
+
+
+# Recordings that aren't as they should be.
+
+
+@pytest.mark.slow
+def test_says_how_recordings_are_decoded_that_are_not_as_they_should_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = recordings(tmp_path / "sounds")
+    for number in (3, 5):
+        samples, rate = soundfile.read(paths[number])
+        soundfile.write(paths[number], np.stack([samples, -samples], axis=1), rate)
+    Path(paths[7]).write_bytes(Path(paths[7]).read_bytes()[:-100])
+    result = embed(paths, tmp_path / "cache")
+    assert not result.unreadable
+    assert f"2 recordings, first {paths[3]}: {REMARK.format(1, 2)}" in caplog.text
+    assert f"1 recordings, first {paths[7]}: {CUT_OFF}" in caplog.text
 
 
 # Recordings that can't be read.
@@ -448,7 +469,7 @@ def test_each_extractor_computes_in_its_own_format(
     def remember(paths: Sequence[str], job: EmbeddingJob) -> object:
         assert job.plan is None
         asked.append((type(job.extractor), job.precision))
-        return iter((number, rows(2, number)) for number in range(len(paths)))
+        return iter((number, rows(2, number), "") for number in range(len(paths)))
 
     monkeypatch.setattr(jobs, "_embed", remember)
     paths = text_files(tmp_path, "one", "two")
@@ -468,7 +489,7 @@ def test_a_recording_that_changes_meanwhile_is_noticed(
 
     def changing(paths: Sequence[str], *_: object) -> object:
         count = next(counts)
-        return iter((number, rows(count)) for number in range(len(paths)))
+        return iter((number, rows(count), "") for number in range(len(paths)))
 
     monkeypatch.setattr(jobs, "_embed", changing)
     both = [CountingExtractor(), LoudnessExtractor(SHORT)]
@@ -554,12 +575,13 @@ def test_each_extractor_has_copies_of_its_own(
 
     def embed_stub(
         paths: Sequence[str], job: EmbeddingJob
-    ) -> Iterator[tuple[int, np.ndarray | str]]:
+    ) -> Iterator[tuple[int, np.ndarray | str, str]]:
         if job.plan is not None:
             seeds.append(job.plan.seeds.tolist())
         for position, path in enumerate(paths):
             broken = Path(path).read_text() == "broken"
-            yield position, "it is" if broken else np.ones([2, job.extractor.embedding_size], "f4")
+            ones = np.ones([2, job.extractor.embedding_size], "f4")
+            yield position, "it is" if broken else ones, ""
 
     monkeypatch.setattr(jobs, "_embed", embed_stub)
     paths = text_files(tmp_path, "a", "broken", "b", "c")

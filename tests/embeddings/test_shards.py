@@ -42,16 +42,16 @@ def by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     What a file holds decides its rows; one in twenty has a number beyond float16.
     """
 
-    def embed_stub(paths: Sequence[str], *_: object) -> Iterator[tuple[int, np.ndarray | str]]:
+    def embed_stub(paths: Sequence[str], *_: object) -> Iterator[tuple[int, np.ndarray | str, str]]:
         for position in np.random.default_rng(len(paths)).permutation(len(paths)).tolist():
             content = Path(paths[position]).read_bytes()
             if content.startswith(b"broken"):
-                yield position, "it is broken"
+                yield position, "it is broken", ""
                 continue
             random = np.random.default_rng(list(content))
             rows = random.normal(size=(random.integers(1, 4), 5)).astype(np.float32)
             rows[0, 0] *= 1e6 if random.random() < 0.05 else 1
-            yield position, rows
+            yield position, rows, ""
 
     monkeypatch.setattr(jobs, "_embed", embed_stub)
 

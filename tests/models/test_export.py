@@ -17,6 +17,7 @@ import soundfile
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from sound_pipeline.audio.durations import MAX_REQUEST_SECONDS
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.extractors.loading import load_extractor
 from sound_pipeline.features import image as image_module
@@ -623,3 +624,28 @@ def test_the_module_folder_is_not_asked_for(exported: Exported) -> None:
     first = str(exported.directory.parents[1] / "module").encode()
     for path in exported.directory.rglob("*"):
         assert path.is_dir() or first not in path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["with_rate", "recording", "embedding"])
+def test_a_request_is_of_bounded_duration(exported: Exported, name: str) -> None:
+    """By what is in the batch together, at its rate; refused before anything is computed."""
+    rows = [None, slice(None)] if name != "recording" else [slice(None)]
+    long = np.zeros(MAX_REQUEST_SECONDS * 1000 + 1, np.float32)[tuple(rows)]
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="may hold 600 seconds of sound in all"
+    ):
+        exported.signature(name, waveform=long, sample_rate=1000)
+    exported.signature(name, waveform=long[..., ::4], sample_rate=1000)
+
+
+def test_wav_files_together_are_of_bounded_duration(exported: Exported) -> None:
+    def silence(seconds: float) -> bytes:
+        file = BytesIO()
+        soundfile.write(file, np.zeros(round(seconds * 1000)), 1000, format="WAV", subtype="PCM_U8")
+        return file.getvalue()
+
+    few = [silence(150)] * 2
+    exported.signature("wav", wav=few)
+    for many in ([silence(150)] * 5, [silence(MAX_REQUEST_SECONDS + 1)]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="may hold 600 seconds"):
+            exported.signature("wav", wav=many)
