@@ -33,6 +33,7 @@ from sound_pipeline.datasets.loading import load_manifest
 from sound_pipeline.datasets.published import PUBLISHED
 from sound_pipeline.errors import UserError
 from sound_pipeline.system import program
+from sound_pipeline.system.atomic_files import written_aside
 from sound_pipeline.system.filesystem import no_such
 
 logger = logging.getLogger("sound_pipeline.datasets")
@@ -125,7 +126,8 @@ def main(arguments: list[str]) -> int:
     output.write(text if values.json == "-" else to_text(findings))
     if to_file:
         try:
-            to_file.write_text(text, encoding="utf-8")
+            with written_aside(to_file, "w") as file:
+                file.write(text)
         except OSError as error:
             raise UserError(f"--json={values.json}: {error.strerror}: name another file") from error
     return 0 if len(findings.usable) == len(findings.files) else program.EXIT_ERROR

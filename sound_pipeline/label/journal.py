@@ -19,6 +19,7 @@ from sound_pipeline.events.event import Event
 from sound_pipeline.events.text import top_scores
 from sound_pipeline.system.arrays import Floats
 from sound_pipeline.system.atomic_files import not_through_links
+from sound_pipeline.system.locks import lock
 
 logger = logging.getLogger(__name__)
 
@@ -142,18 +143,25 @@ class Journal:
         """Makes the file ready to be added to: the old one if it is continued, else a new one.
 
         Raises:
-          UserError: it can't be written.
+          UserError: it can't be written, or another program is writing it.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.is_continued:
-                self._file = open(self.path, "r+b", opener=not_through_links)  # noqa: SIM115
-                self._file.truncate(self._size)
-                self._file.seek(self._size)
-            else:
-                self.path.unlink(missing_ok=True)
-                self._file = open(self.path, "xb", opener=not_through_links)  # noqa: SIM115
+            if self.path.is_symlink():
+                self.path.unlink()
+            file = open(self.path, "r+b", opener=_made_if_missing)  # noqa: SIM115
+            self._file = file
+            lock(file.fileno(), self.path)
+            file.truncate(self._size)
+            file.seek(self._size)
+            if not self.is_continued:
                 self._write(self._header)
+        except BlockingIOError as error:
+            self.close()
+            raise UserError(
+                f"{self.path}: another sound-label is writing to the same --output or "
+                "--output_dir: wait for it, or name another"
+            ) from error
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -221,6 +229,10 @@ class Journal:
                     known, result = _parse(record)
                     self._done[result.path] = known, result
             self._size += len(line)
+
+
+def _made_if_missing(path: str, flags: int) -> int:
+    return not_through_links(path, flags | os.O_CREAT)
 
 
 def _line(records: Any) -> bytes:

@@ -169,3 +169,17 @@ def test_damage_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.WARNING):
         assert "a.wav" not in Journal(tmp_path / "j", "k")
     assert "j: damaged; what follows there is labelled again" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["k", "other"])
+def test_two_programs_do_not_write_into_one(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "j"
+    first = Journal(path, "k")
+    first.open()
+    first.add([A])
+    with pytest.raises(UserError, match="another sound-label is writing to the same --output"):
+        Journal(path, key).open()
+    first.add([B])
+    first.close()
+    again = Journal(path, "k")
+    assert "a.wav" in again and "b.wav" in again
