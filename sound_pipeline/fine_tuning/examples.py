@@ -225,17 +225,17 @@ def _weighed(
     """A batch of windows as examples, without its fillers."""
     begun = BEGINNINGS_WEIGHT if recipe.config.beginnings else 0.0
     real = tf.not_equal(batch["recording"], FILLER)
-    prepared, recording, window, windows, reason = (
-        tf.boolean_mask(batch[name], real) for name in Batch._fields
-    )
-    whole = windows - len(recipe.config.beginnings)
+    rows = Batch(**{name: tf.boolean_mask(batch[name], real) for name in Batch._fields})
+    recording, window = rows.recording, rows.window
+    whole = rows.windows - len(recipe.config.beginnings)
     share = tf.where(
         window < whole,
         (1.0 - begun) / tf.cast(whole, tf.float32),
         begun / max(len(recipe.config.beginnings), 1),
     )
     weight = share * tf.gather(columns.weights, recording)
-    prepared = _asserted(tf.gather(columns.paths, recording), reason, prepared)
+    paths = tf.gather(columns.paths, recording)
+    prepared = _asserted(paths, rows.reason, rows.prepared)
     label = tf.one_hot(tf.gather(columns.labels, recording), recipe.classes)
     return prepared, label, weight
 
