@@ -140,9 +140,9 @@ def decode_wav(contents: tf.Tensor) -> DecodedAudio:
         return decoded
 
 
-@partial(tf.function, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def read_whole_header(contents: tf.Tensor) -> WavHeader:
     """Reads the header of a WAV file, string scalar, that is held whole."""
+    # Not a tf.function: in a multi-worker strategy, TensorFlow can't run one inside `decode_wav`.
     # tf.strings.length counts in int32 and wraps: there may be bytes beyond what it says.
     length = tf.cast(tf.strings.length(contents), tf.int64)
     is_short = tf.equal(tf.strings.substr(contents, tf.maximum(length, 0), 1), "")
