@@ -23,6 +23,9 @@ from sound_pipeline.augmentation import flags as augmentation_flags
 from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import flags as dataset_flags
 from sound_pipeline.datasets import load_manifest
+from sound_pipeline.datasets.content_keys import content_keys
+from sound_pipeline.datasets.copies import join_copies
+from sound_pipeline.datasets.leaks import is_leaky
 from sound_pipeline.datasets.splits import make_splits
 from sound_pipeline.embeddings import flags as embedding_flags
 from sound_pipeline.extractors import flags as extractor_flags
@@ -85,7 +88,9 @@ def main(arguments: list[str]) -> None:
     program.no_arguments(arguments)
     values = flags.FLAGS
     config = config_from_flags(values)
+    cache_dir = embedding_flags.cache_dir(values)
     manifest = load_manifest(config.dataset)
+    manifest = join_copies(manifest, content_keys(manifest.paths, cache_dir))
     splits = make_splits(manifest, config.split)
     # After all that can be wrong with flags and files: TensorFlow takes seconds to import.
     from sound_pipeline.input_pipeline.read import WindowReader
@@ -95,7 +100,6 @@ def main(arguments: list[str]) -> None:
     # Before anything else is done with TensorFlow: see make_devices.
     devices = make_devices(values.strategy)
     output_dir = Path(values.output_dir)
-    cache_dir = embedding_flags.cache_dir(values)
     reader = WindowReader(values.data_service)
     extraction = Extraction(config, manifest, splits, cache_dir, devices, reader)
     with devices.together():
@@ -107,7 +111,7 @@ def main(arguments: list[str]) -> None:
         return
     low, high = figures["accuracy_interval"]
     split = figures["split"]
-    if "leaked_fraction" in figures:
+    if is_leaky(split):
         split += f": {figures['leaked_fraction']:.1%} of tested recordings have a source trained on"
     program.say(
         f"accuracy {figures['accuracy']:.4f}, 95% interval {low:.3f}-{high:.3f} "

@@ -55,7 +55,8 @@ BITS = (16, 24)
 
 _MAX_WAV_BYTES = 2**32 - 2**10
 
-CONVERTED, COPIED, KEPT, FAILED = "converted", "copied", "there already", "not converted"
+CONVERTED, CLIPPED, COPIED = "converted", "converted and clipped", "copied"
+KEPT, FAILED = "there already", "not converted"
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def pcm(samples: Floats, bits: int) -> bytes:
     return four_bytes[:, : bits // 8].tobytes()
 
 
-def write_wav(source: str, target: str, bits: int) -> None:
+def write_wav(source: str, target: str, bits: int) -> int:
     """Converts one recording, in constant memory.
 
     Args:
@@ -145,12 +146,16 @@ def write_wav(source: str, target: str, bits: int) -> None:
       target: the WAV file to write; its folder is made. It appears when it is complete.
       bits: a sample, 16 or 24.
 
+    Returns:
+      How many samples were beyond -1..1, and clipped.
+
     Raises:
       UnreadableError: `source` can't be read or decoded, or is too long for WAV.
       UserError: `target` can't be written.
     """
     with AudioReader(source, mono=False) as recording:
         recording.log_remark()
+        clipped = 0
         first = next(recording.blocks)
         with _target(target) as file, wave.open(file, "wb") as wav:
             wav.setnchannels(first.shape[1])
@@ -164,6 +169,8 @@ def write_wav(source: str, target: str, bits: int) -> None:
                         "it is longer than the 4 GiB that a WAV file can hold: cut it in parts",
                     )
                 wav.writeframesraw(encoded)
+                clipped += int(np.count_nonzero(np.abs(samples) > 1.0))
+    return clipped
 
 
 def run(job: Conversion, bits: int) -> tuple[str, str]:
@@ -174,7 +181,7 @@ def run(job: Conversion, bits: int) -> tuple[str, str]:
       bits: a sample, 16 or 24.
 
     Returns:
-      CONVERTED, COPIED, KEPT or FAILED, and the reason for the last.
+      CONVERTED, CLIPPED, COPIED, KEPT or FAILED, and what is to be said about it.
 
     Raises:
       UserError: the target can't be written.
@@ -183,7 +190,9 @@ def run(job: Conversion, bits: int) -> tuple[str, str]:
         if _is_done(job, bits):
             return KEPT, ""
         if job.is_audio:
-            write_wav(job.source, job.target, bits)
+            clipped = write_wav(job.source, job.target, bits)
+            if clipped:
+                return CLIPPED, f"{clipped} samples are louder than full scale, and were clipped"
             return CONVERTED, ""
         with _opened(job.source) as source, _target(job.target) as target:
             shutil.copyfileobj(source, target)
@@ -193,14 +202,14 @@ def run(job: Conversion, bits: int) -> tuple[str, str]:
 
 
 def convert(jobs: Sequence[Conversion], bits: int) -> Counter[str]:
-    """Does all jobs, side by side, with a progress bar; names on the log what fails.
+    """Does all jobs, side by side, with a progress bar; names on the log what fails or is clipped.
 
     Args:
       jobs: what to do.
       bits: a sample, 16 or 24.
 
     Returns:
-      How many files were CONVERTED, COPIED, KEPT and FAILED.
+      How many files were CONVERTED, CLIPPED, COPIED, KEPT and FAILED.
 
     Raises:
       UserError: a target can't be written.
@@ -282,6 +291,8 @@ def main(arguments: list[str]) -> int:
     jobs = plan(*arguments[1:])
     outcomes = convert(jobs, int(flags.FLAGS.bits))
     done = [f"{outcomes[outcome]} {outcome}" for outcome in (CONVERTED, COPIED, KEPT)]
+    if outcomes[CLIPPED]:
+        done.insert(1, f"{outcomes[CLIPPED]} {CLIPPED}")
     program.say(f"{len(jobs)} files: {', '.join(done)}")
     if outcomes[FAILED]:
         logger.warning("%d of %d files can't be converted", outcomes[FAILED], len(jobs))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import wave
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,17 @@ import tensorflow as tf
 from sound_pipeline import convert
 from sound_pipeline.audio import libsndfile
 from sound_pipeline.audio.wav import decode_wav
-from sound_pipeline.convert import CONVERTED, COPIED, FAILED, KEPT, Conversion, pcm, plan, write_wav
+from sound_pipeline.convert import (
+    CLIPPED,
+    CONVERTED,
+    COPIED,
+    FAILED,
+    KEPT,
+    Conversion,
+    pcm,
+    plan,
+    write_wav,
+)
 from sound_pipeline.datasets import DatasetConfig, Manifest, load_manifest
 from sound_pipeline.errors import UnreadableError
 from tests.e2e import programs
@@ -52,8 +63,8 @@ def run(*arguments: object) -> programs.Outcome:
     return programs.run_here(*PROGRAM, *map(str, arguments), cache=Path(os.devnull))
 
 
-def convert_tree(source: Path, target: Path, bits: int = 16) -> dict[str, int]:
-    return dict(convert.convert(plan(str(source), str(target)), bits))
+def convert_tree(source: Path, target: Path, bits: int = 16) -> Counter[str]:
+    return convert.convert(plan(str(source), str(target)), bits)
 
 
 def files_in(folder: Path) -> set[str]:
@@ -134,10 +145,23 @@ def test_what_is_too_loud_is_clipped(bits: int) -> None:
 
 def test_too_loud_recording(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", [0.5, 1.5, -1.5, -0.5], RATE_HZ, subtype="FLOAT")
-    write_wav(str(tmp_path / "a.wav"), str(tmp_path / "b.wav"), 16)
+    assert write_wav(str(tmp_path / "a.wav"), str(tmp_path / "b.wav"), 16) == 2
+    assert write_wav(str(tmp_path / "b.wav"), str(tmp_path / "c.wav"), 16) == 0
     assert soundfile.read(tmp_path / "b.wav", dtype="int16")[0].tolist() == [
         16384, 32767, -32768, -16384,
     ]  # fmt: skip
+
+
+def test_clipped_samples_are_counted_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in/loud.wav", [0.5, 1.5, -1.5], RATE_HZ, subtype="FLOAT")
+    soundfile.write(tmp_path / "in/full.wav", [0.5, 1.0, -1.0], RATE_HZ, subtype="FLOAT")
+    outcomes = convert.convert(convert.plan(str(tmp_path / "in"), str(tmp_path / "out")), 16)
+    assert outcomes == {convert.CONVERTED: 1, convert.CLIPPED: 1}
+    (record,) = caplog.records
+    assert "loud.wav: 2 samples are louder than full scale" in record.getMessage()
 
 
 def test_too_long_for_wav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +183,9 @@ def test_folder_a_class(tmp_path: Path) -> None:
     write(source / "cat" / "d.v1.wav", "IMA_ADPCM")
     (source / "cat" / "notes.txt").write_text("purrs", encoding="utf-8")
     (source / ".hidden.flac").touch()
-    assert convert_tree(source, target) == {CONVERTED: 4, COPIED: 1}
+    done = convert_tree(source, target)
+    # What encoders make of loud sound may be beyond full scale.
+    assert done[CONVERTED] + done[CLIPPED] == 4 and done[COPIED] == 1 and done.total() == 5
     assert files_in(target) == {
         os.path.join("dog", "a.wav"),
         os.path.join("dog", "deep", "b.wav"),

@@ -92,7 +92,7 @@ def define_flags() -> None:
 def windows_of(seconds: float, config: FeatureConfig) -> int:
     """Windows and beginnings of a recording, all of it audible."""
     excess = max(0.0, seconds - config.windows.seconds)
-    return 1 + max(0, math.ceil(excess / config.windows.hop_seconds - 0.1)) + len(config.beginnings)
+    return 1 + math.ceil(excess / config.windows.hop_seconds) + len(config.beginnings)
 
 
 def processor_seconds(work: Callable[[], Any]) -> float:

@@ -24,7 +24,8 @@ from absl import app, flags
 from benchmarks.targets import Target, report
 from sound_pipeline.datasets.find_recordings import FoundRecording
 from sound_pipeline.events.find_events import LabelConfig
-from sound_pipeline.features.windows import WINDOWS_AT_ONCE, stream_windows
+from sound_pipeline.features.window_stream import WindowStream
+from sound_pipeline.features.windows import WINDOWS_AT_ONCE
 from sound_pipeline.label.batch import LabellingTask, label_with
 from sound_pipeline.label.destinations import make_destination
 from sound_pipeline.label.journal import Journal
@@ -69,7 +70,7 @@ def bare_cost(model: Model, paths: list[str]) -> tuple[Cost, int]:
     windows = [
         window.waveform
         for path in paths
-        for window in stream_windows(
+        for window in WindowStream(
             [soundfile.read(path, dtype="float32")[0]], _RATE_HZ, model.info.features
         )
     ]

@@ -9,17 +9,19 @@ The masks are those of SpecAugment (Park et al., Interspeech 2019), made by fadi
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
 from sound_pipeline.audio.resampling_ops import resample
 from sound_pipeline.augmentation.config import AugmentationConfig
+from sound_pipeline.features.levels import usable, without_offset
 from sound_pipeline.features.mel import hz_to_mel, mel_to_hz
-from sound_pipeline.features.windows import usable, without_offset
 from sound_pipeline.system.arrays import Floats
 
 # Raised whenever the same seed and configuration give another sound.
-AUGMENTATION_VERSION = 2
+AUGMENTATION_VERSION = 3
 
 # Gain curves are known at so many frequencies, evenly spaced on the mel scale, and straight between
 # them.
@@ -36,6 +38,19 @@ _STEEPEST_NOISE = 2.0
 _GENERATOR = "philox"  # the same numbers on every device
 
 
+class Augmented(NamedTuple):
+    """A changed recording.
+
+    Attributes:
+      sound: float32 [samples].
+      heard: float32 [samples], the same before noise was mixed in: where it is silent, the noise
+        must not be taught under the recording's name.
+    """
+
+    sound: tf.Tensor
+    heard: tf.Tensor
+
+
 # Nothing here is left to AutoGraph, which would take seconds to look for it.
 @tf.autograph.experimental.do_not_convert
 def augment(
@@ -44,7 +59,7 @@ def augment(
     seed: tf.Tensor,
     config: AugmentationConfig,
     background: tf.Tensor | None = None,
-) -> tf.Tensor:
+) -> Augmented:
     """A recording, changed at random in the ways that a configuration names.
 
     Args:
@@ -57,8 +72,8 @@ def augment(
         is none, or it is empty, coloured noise is made.
 
     Returns:
-      float32 [samples, about]: another speed changes the length, and a short recording is filled
-      up before it is shifted. Loud samples may lie beyond 1.
+      It, of about as many samples: another speed changes the length, and a short recording is
+      filled up before it is shifted. Loud samples may lie beyond 1.
     """
     sound = usable(waveform)
     sound = without_offset(tf.pad(sound, [[0, tf.maximum(1 - tf.size(sound), 0)]]))
@@ -73,10 +88,11 @@ def augment(
     if "shift" in config.kinds:
         seconds = _uniform(shift, 0.0, config.max_shift_share * config.stretch_seconds)
         sound = shift_time(sound, sample_rate_hz, seconds, config.stretch_seconds)
+    heard = sound
     if "noise" in config.kinds:
         beside = noise_beside(tf.size(sound), sample_rate_hz, noise, background)
         sound = mix(sound, beside, _uniform(ratio, config.min_snr_db, config.max_snr_db))
-    return sound
+    return Augmented(sound, heard)
 
 
 def change_speed(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, speed: tf.Tensor) -> tf.Tensor:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sound_pipeline.errors import first_line
+from sound_pipeline.errors import UserError, first_line
 from sound_pipeline.system.arrays import load_arrays
 from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 from sound_pipeline.system.filesystem import is_remote, open_binary, stamp
@@ -43,7 +43,10 @@ def content_keys(paths: Sequence[str], cache_dir: Path) -> Keys:
 
     Args:
       paths: files.
-      cache_dir: remembers the digests between runs.
+      cache_dir: remembers the digests between runs; made if it isn't there.
+
+    Raises:
+      UserError: they can't be written there.
     """
     if not paths:
         return np.zeros(0, f"S{_KEY_LETTERS}")
@@ -136,7 +139,13 @@ def _remembered(memory: Path) -> tuple[Keys, npt.NDArray[np.int64], Keys]:
 
 def _remember(memory: Path, names: Keys, stamps: npt.NDArray[np.int64], keys: Keys) -> None:
     names, first = np.unique(names, return_index=True)
-    memory.parent.mkdir(exist_ok=True)
-    with written_aside(memory, "wb") as file:
-        np.savez(file, names=names, stamps=stamps[first], keys=keys[first])
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(memory, "wb") as file:
+            np.savez(file, names=names, stamps=stamps[first], keys=keys[first])
+    except OSError as error:
+        raise UserError(
+            f"--cache_dir={memory.parent.parent}: {error.strerror}; give a directory that can be "
+            "written"
+        ) from error
     remove_abandoned(memory.parent)

@@ -100,6 +100,13 @@ class Recordings(Sequence[Recording]):
             for position, recording in enumerate(self)
         )
 
+    def with_groups(self, groups: Mapping[int, str]) -> Recordings:
+        """The same with other source recordings at some positions."""
+        return Recordings(
+            replace(recording, group=groups.get(position, recording.group))
+            for position, recording in enumerate(self)
+        )
+
     def __len__(self) -> int:
         """Number of entries."""
         return len(self.paths)

@@ -225,7 +225,7 @@ def random_folds(
 ) -> list[Split]:
     """Folds that share out every class evenly and IGNORE source recordings.
 
-    Many papers evaluate so. The scores are too high: see `leaked_fraction`.
+    Many papers evaluate so. The scores are too high: see `leaks`.
 
     Args:
       manifest: a data set with at least `folds` recordings.
@@ -332,17 +332,6 @@ def cut_validation(
       unknown classes on the training side.
     """
     return _cut(manifest, indices, fraction, f"{seed} validation")
-
-
-def leaked_fraction(manifest: Manifest, split: Split) -> float:
-    """Fraction of test recordings, 0..1, whose source was also trained or validated on.
-
-    Recordings of unknown classes don't count: nothing of their class is learned.
-    """
-    seen = set(manifest.groups[np.concatenate([split.train, split.validation])].tolist())
-    known = split.test[manifest.is_known[split.test]]
-    leaked = [group in seen for group in manifest.groups[known].tolist()]
-    return sum(leaked) / len(leaked) if leaked else 0.0
 
 
 def untested_classes(manifest: Manifest, split: Split) -> list[str]:

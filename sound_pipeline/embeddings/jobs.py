@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 # they take so much memory.
 _WRITE_EVERY_SECONDS = 5.0
 _WRITE_EVERY_BYTES = 16 << 20
+_NOT_FINITE = "the extractor makes of it what is no number: its network overflows, or is damaged"
 
 
 class EmbeddingJob(NamedTuple):
@@ -199,7 +200,10 @@ def _embed(paths: Sequence[str], job: EmbeddingJob) -> Iterator[tuple[int, Float
             if len(rows) == windows:
                 del pending[int(position)]
                 embedded = np.stack([rows[number] for number in range(windows)])
-                yield int(position), embedded, remark.decode()
+                if np.isfinite(embedded).all():
+                    yield int(position), embedded, remark.decode()
+                else:
+                    yield int(position), _NOT_FINITE, ""
 
 
 def _embed_batches(paths: Sequence[str], job: EmbeddingJob) -> Iterator[tuple[Batch, Floats]]:

@@ -38,8 +38,9 @@ class WindowScores:
       starts: int64 [windows], the sample each starts at; rising.
       ends: int64 [windows], the sample after the last of each, in the recording.
       power: float32 [windows], the mean of the squared samples.
-      is_audible: bool [windows], False for those that are quiet beside the loudest.
+      is_audible: bool [windows], False for those that are quiet beside the loudest around them.
       sample_rate_hz: of the recording.
+      samples: of the recording.
     """
 
     scores: Floats
@@ -48,11 +49,12 @@ class WindowScores:
     power: Floats
     is_audible: npt.NDArray[np.bool_]
     sample_rate_hz: int
+    samples: int
 
     @property
     def seconds(self) -> float:
-        """Recording's length, but for a remainder too short for a window."""
-        return float(self.ends[-1] / self.sample_rate_hz)
+        """Recording's length."""
+        return self.samples / self.sample_rate_hz
 
 
 def find_events(

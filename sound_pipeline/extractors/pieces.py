@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.levels import audible_windows
 from sound_pipeline.features.log_mel import window_samples
-from sound_pipeline.features.windows import audible_windows
 
 
 class PiecesExtractor(Extractor):

@@ -11,9 +11,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sound_pipeline.features.config import FeatureConfig
+from sound_pipeline.features.levels import usable, without_offset
 from sound_pipeline.features.log_mel import window_samples
 from sound_pipeline.features.mirroring import LEAD_SECONDS
-from sound_pipeline.features.windows import usable, without_offset
 
 BEGINNINGS_WEIGHT = 0.3
 """What the beginnings of a recording weigh beside its whole windows, of a total of 1.
@@ -28,7 +28,10 @@ _ONSET_DB = -25.0
 
 
 def split_beginnings(
-    waveform: tf.Tensor, sample_rate_hz: tf.Tensor, config: FeatureConfig
+    waveform: tf.Tensor,
+    sample_rate_hz: tf.Tensor,
+    config: FeatureConfig,
+    heard: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Beginnings of a recording's first sound, each mirrored until it fills a window.
 
@@ -37,22 +40,27 @@ def split_beginnings(
         as zero.
       sample_rate_hz: int32 scalar, Hz.
       config: gives the window's length and how much of the sound is in each.
+      heard: float32 [samples], what decides where the sound begins, if not the waveform itself.
 
     Returns:
       float32 [beginnings, samples of a window], one for each of `config.beginnings`.
     """
-    sound = tf.pad(usable(waveform), [[0, tf.maximum(1 - tf.size(waveform), 0)]])
-    # An offset would hide where a sound begins.
-    sound = without_offset(sound)
+    sound = _plain(waveform)
+    judged = sound if heard is None else _plain(heard)
     rate = tf.cast(sample_rate_hz, tf.float64)
     length = window_samples(config, sample_rate_hz)
-    onset = _onset(sound, _samples(_FRAME_SECONDS, rate))
+    onset = _onset(judged, _samples(_FRAME_SECONDS, rate))
     start = tf.maximum(onset - _samples(LEAD_SECONDS, rate), 0)
     cut = []
     for seconds in config.beginnings:
         end = tf.minimum(onset + _samples(seconds, rate), tf.size(sound))
         cut.append(_mirrored(sound[start:onset], sound[onset:end], length))
     return without_offset(tf.stack(cut)) if cut else tf.zeros([0, length])
+
+
+def _plain(waveform: tf.Tensor) -> tf.Tensor:
+    """At least one sample, without an offset, which would hide where a sound begins."""
+    return without_offset(tf.pad(usable(waveform), [[0, tf.maximum(1 - tf.size(waveform), 0)]]))
 
 
 def _mirrored(lead: tf.Tensor, sound: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

@@ -15,6 +15,9 @@ REFERENCE_FRAME_LENGTH = 2048
 REFERENCE_HOP_LENGTH = 512
 REFERENCE_SAMPLE_RATE_HZ = 22050
 
+# A bang at its start must not make an hour of speech quiet.
+_AROUND_SECONDS = 30.0
+
 
 @dataclasses.dataclass(frozen=True)
 class WindowConfig:
@@ -24,8 +27,8 @@ class WindowConfig:
       seconds: length of a window.
       overlap: fraction of a window that the next one shares with it, in recordings longer than a
         window.
-      quiet_db: windows this far below the loudest of their recording (mean power) are skipped in
-        training and inference. Negative.
+      quiet_db: windows this far below the loudest of the half minute around them (mean power) are
+        skipped in training and inference. Negative.
     """
 
     seconds: float = 4.0
@@ -48,6 +51,11 @@ class WindowConfig:
     def hop_seconds(self) -> float:
         """From the start of one window to the start of the next."""
         return self.seconds * (1 - self.overlap)
+
+    @property
+    def reach(self) -> int:
+        """Windows before and after each that its level is compared with: half a minute of them."""
+        return max(1, round(_AROUND_SECONDS / 2 / self.hop_seconds))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -181,9 +181,10 @@ class _Draw:
         path = columns.paths[position]
         decoded = recipe.reader.decode(path)
         sound = _asserted(path, decoded.reason, decoded.waveform)
+        heard = None
         if self.augmentation is not None:
-            sound = augment(sound, decoded.sample_rate_hz, change, self.augmentation)
-        waveform, rate = cut_windows(decoded._replace(waveform=sound), recipe.config)
+            sound, heard = augment(sound, decoded.sample_rate_hz, change, self.augmentation)
+        waveform, rate = cut_windows(decoded._replace(waveform=sound), recipe.config, heard)
         chosen = waveform[_drawn(waveform, draw, recipe.config)][None]
         label = tf.one_hot(columns.labels[position], recipe.classes)
         return recipe.prepare(chosen, rate)[0], label, columns.weights[position]
@@ -273,13 +274,16 @@ def _all_from_workers(
 
     of_windows = (tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([], tf.int32))
     prepared = tf.function(recipe.prepare).get_concrete_function(*of_windows).outputs[0]
-    numbers = tf.TensorSpec([None], tf.int32)
-    columns = (
-        tf.TensorSpec(prepared.shape, prepared.dtype),
-        *(numbers, numbers, numbers, tf.TensorSpec([None], tf.string)),
+    numbers, texts = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.string)
+    signature = Batch(
+        prepared=tf.TensorSpec(prepared.shape, prepared.dtype),
+        recording=numbers,
+        window=numbers,
+        windows=numbers,
+        reason=texts,
+        remark=texts,
     )
-    signature = dict(zip(Batch._fields, columns, strict=True))
-    return tf.data.Dataset.from_generator(read, output_signature=signature)
+    return tf.data.Dataset.from_generator(read, output_signature=signature._asdict())
 
 
 def _drawn(waveform: tf.Tensor, seed: tf.Tensor, config: FeatureConfig) -> tf.Tensor:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from sound_pipeline.audio.resampling_ops import resample
 from sound_pipeline.audio.wav import DecodedAudio
 from sound_pipeline.augmentation.copies import Plan
-from sound_pipeline.augmentation.waveform import augment
+from sound_pipeline.augmentation.waveform import Augmented, augment
 from sound_pipeline.datasets.texts import ERRORS
 from sound_pipeline.features.beginnings import split_beginnings
 from sound_pipeline.features.config import FeatureConfig
@@ -24,12 +24,15 @@ Prepare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 _graph_code = tf.autograph.experimental.do_not_convert
 
 
-def cut_windows(decoded: DecodedAudio, config: FeatureConfig) -> tuple[tf.Tensor, tf.Tensor]:
+def cut_windows(
+    decoded: DecodedAudio, config: FeatureConfig, heard: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Windows of one recording that a classifier is trained on.
 
     Args:
       decoded: the recording, or why there is none.
       config: gives the window's length and hop.
+      heard: float32 [samples], what decides which of its windows are audible, if not itself.
 
     Returns:
       waveform: float32 [windows, samples], the audible windows, then one for each of
@@ -38,9 +41,10 @@ def cut_windows(decoded: DecodedAudio, config: FeatureConfig) -> tuple[tf.Tensor
     """
     readable = tf.equal(decoded.reason, "")
     rate = tf.where(readable, decoded.sample_rate_hz, config.spectrogram.sample_rate_hz)
-    windows = split_windows(decoded.waveform[None], rate, config)
+    heard = decoded.waveform if heard is None else heard
+    windows = split_windows(decoded.waveform[None], rate, config, heard[None])
     audible = tf.boolean_mask(windows.waveform, windows.audible)
-    beginnings = split_beginnings(decoded.waveform, rate, config)[
+    beginnings = split_beginnings(decoded.waveform, rate, config, heard)[
         : tf.where(readable, len(config.beginnings), 0)
     ]
     return tf.concat([audible, beginnings], axis=0), rate
@@ -100,9 +104,10 @@ class _WindowGraph:
     def _cut(self, position: tf.Tensor, path: tf.Tensor) -> dict[str, tf.Tensor]:
         """Windows of one recording."""
         decoded = self.decode(path)
+        heard = None
         if self.plan is not None:
-            decoded = _augmented(decoded, position, path, self.plan, self.decode)
-        waveform, rate = cut_windows(decoded, self.config)
+            decoded, heard = _augmented(decoded, position, path, self.plan, self.decode)
+        waveform, rate = cut_windows(decoded, self.config, heard)
         count = tf.shape(waveform)[0]
         return {
             "waveform": waveform,
@@ -146,8 +151,11 @@ class _WindowGraph:
 
 def _augmented(
     decoded: DecodedAudio, position: tf.Tensor, path: tf.Tensor, plan: Plan, decode: Decode
-) -> DecodedAudio:
-    """A decoded recording as the plan wants the one at a position; an unreadable one as it is."""
+) -> tuple[DecodedAudio, tf.Tensor]:
+    """A decoded recording as the plan wants the one at a position, and what is `heard` of it.
+
+    An unreadable one stays as it is.
+    """
     rate, unsupported = decoded.sample_rate_hz, decoded.unsupported_encoding
     background = None
     if any(plan.backgrounds):
@@ -159,14 +167,12 @@ def _augmented(
         # Where this decoder doesn't read the background, the next will, and the recording too.
         unsupported |= beside.unsupported_encoding
     seed = tf.gather(tf.constant(plan.seeds), position)
-    return decoded._replace(
-        waveform=tf.cond(
-            tf.equal(decoded.reason, ""),
-            lambda: augment(decoded.waveform, rate, seed, plan.config, background),
-            lambda: decoded.waveform,
-        ),
-        unsupported_encoding=unsupported,
+    changed = tf.cond(
+        tf.equal(decoded.reason, ""),
+        lambda: augment(decoded.waveform, rate, seed, plan.config, background),
+        lambda: Augmented(decoded.waveform, decoded.waveform),
     )
+    return decoded._replace(waveform=changed.sound, unsupported_encoding=unsupported), changed.heard
 
 
 @tf.autograph.experimental.do_not_convert

@@ -225,6 +225,10 @@ def _result(task: LabellingTask, path: str, found: WindowScores | UnreadableErro
     if isinstance(found, UnreadableError):
         logger.warning("%s", found)
         return Result(path, error=found.reason)
+    if not np.isfinite(found.scores).all():
+        reason = "the model's scores of it are no numbers: it overflows, or is damaged"
+        logger.warning("%s: %s", path, reason)
+        return Result(path, error=reason)
     events, reason = find_events(found, task.labels, task.config)
     return Result(
         path,

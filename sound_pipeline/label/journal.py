@@ -23,7 +23,7 @@ from sound_pipeline.system.locks import lock
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 3
+_VERSION = 4
 _SUM_BYTES = 8
 
 

@@ -123,7 +123,7 @@ class EventTracker:
         )
         self._is_event = np.array([label != config.background for label in self._labels])
         # Of one label and with nothing between, spans are one event in any case.
-        self._merge = max(config.merge_seconds * sample_rate_hz, 1)
+        self._merge = config.merge_seconds * sample_rate_hz
         self._segment = -1
         self._open: _Open | None = None
         self._held: _Held | None = None

@@ -9,15 +9,13 @@ import tensorflow as tf
 
 from sound_pipeline.extractors.base import Extractor
 from sound_pipeline.features.config import FeatureConfig
-from sound_pipeline.features.windows import (
-    Windows,
-    audible_seconds,
+from sound_pipeline.features.levels import (
     mean_power,
-    split_windows,
     usable,
     usable_windows,
     without_offset_unbranched,
 )
+from sound_pipeline.features.windows import Windows, audible_seconds, split_windows
 from sound_pipeline.heads.combining import combine_windows
 from sound_pipeline.heads.head import AnyHead
 
@@ -61,6 +59,7 @@ class SoundClassifier(tf.Module):
         Args:
           waveform: float32 [batch, samples], -1..1. Shorter than a window: padded with silence.
             Longer: overlapping windows; the log-probabilities of the audible ones are averaged.
+            Zeros at its end are padding: a recording is answered as if it came without them.
           sample_rate_hz: int32 scalar, Hz.
 
         Returns:
@@ -77,7 +76,7 @@ class SoundClassifier(tf.Module):
         """
         windows = split_windows(waveform, sample_rate_hz, self.config)
         embeddings, recording = self._audible_embeddings(windows, sample_rate_hz)
-        seconds = audible_seconds(windows, tf.shape(waveform)[1], sample_rate_hz, self.config)
+        seconds = audible_seconds(windows, sample_rate_hz, self.config)
         return combine_windows(self.head(embeddings), recording), seconds
 
     def window_scores(
@@ -95,7 +94,7 @@ class SoundClassifier(tf.Module):
         """
         windows = split_windows(waveform[None], sample_rate_hz, self.config)
         scores = tf.nn.softmax(self.head(self._embed(windows.waveform[0], sample_rate_hz)))
-        return scores, tf.cast(windows.starts / sample_rate_hz, tf.float32)
+        return scores, tf.cast(windows.starts[0] / sample_rate_hz, tf.float32)
 
     def each_window(
         self, windows: tf.Tensor, sample_rate_hz: tf.Tensor

@@ -19,7 +19,8 @@ from sound_pipeline.events.event import Event
 from sound_pipeline.events.find_events import LabelConfig, WindowScores, find_events
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.features.config import FeatureConfig, with_window_hop
-from sound_pipeline.features.windows import mean_power, stream_windows, usable_windows
+from sound_pipeline.features.levels import mean_power, usable_windows
+from sound_pipeline.features.window_stream import WindowStream
 from sound_pipeline.models.info import WINDOWS_SIGNATURE, ModelInfo, check_labels, read_info
 from sound_pipeline.models.window_scores import Answer, BatchAnswer, Batches, WindowAnswers
 from sound_pipeline.system.arrays import Floats
@@ -201,8 +202,10 @@ class Model:
                 recording.log_remark()
                 blocks, rate = recording.blocks, recording.sample_rate_hz
             batches = open_things.enter_context(Batches(answer))
-            for window in stream_windows(blocks, rate, features):
+            stream = WindowStream(blocks, rate, features)
+            for window in stream:
                 batches.add(window, rate, rows)
+            rows.samples = stream.samples
             batches.finish()
         return rows
 

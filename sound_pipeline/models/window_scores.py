@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
 from collections import deque
@@ -19,12 +20,9 @@ from sound_pipeline.audio.reader import AudioReader
 from sound_pipeline.errors import UnreadableError
 from sound_pipeline.events.find_events import WindowScores
 from sound_pipeline.features.config import FeatureConfig
-from sound_pipeline.features.windows import (
-    WINDOWS_AT_ONCE,
-    StreamedWindow,
-    audible_windows,
-    stream_windows,
-)
+from sound_pipeline.features.levels import audible_windows
+from sound_pipeline.features.window_stream import StreamedWindow, WindowStream
+from sound_pipeline.features.windows import WINDOWS_AT_ONCE
 from sound_pipeline.system.arrays import Floats
 
 
@@ -52,16 +50,18 @@ _ALIGNMENT = 128
 
 
 class _Item(NamedTuple):
-    """A window on its way from the thread that read it.
+    """A window on its way from the thread that read it, or the end of a recording.
 
     Attributes:
-      window: it.
+      window: it; None behind the last.
       sample_rate_hz: its rate.
+      samples: of the recording so far.
       read_bytes: of the file, since the window before.
     """
 
-    window: StreamedWindow
+    window: StreamedWindow | None
     sample_rate_hz: int
+    samples: int
     read_bytes: int
 
 
@@ -71,6 +71,7 @@ class WindowAnswers:
 
     Attributes:
       sample_rate_hz: of the recording.
+      samples: of the recording, those beyond the last window included.
       starts: the sample each window starts at.
       ends: the sample after the last of each.
       power: the mean of the squared samples of each.
@@ -78,15 +79,16 @@ class WindowAnswers:
     """
 
     sample_rate_hz: int = 0
+    samples: int = 0
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     power: list[float] = field(default_factory=list)
     answers: list[Floats] = field(default_factory=list)
 
     def is_audible(self, features: FeatureConfig) -> npt.NDArray[np.bool_]:
-        """Whether windows are not quiet beside the loudest: bool [windows]."""
-        power = np.array(self.power, np.float32)
-        return np.asarray(audible_windows(power[np.newaxis], features.windows.quiet_db)[0])
+        """Whether windows are not quiet beside the loudest around them: bool [windows]."""
+        power, rule = np.array(self.power, np.float32)[np.newaxis], features.windows
+        return np.asarray(audible_windows(power, rule.quiet_db, rule.reach)[0])
 
     def as_scores(self, features: FeatureConfig) -> WindowScores:
         """The same, where the answers are scores."""
@@ -97,6 +99,7 @@ class WindowAnswers:
             np.array(self.power, np.float32),
             self.is_audible(features),
             self.sample_rate_hz,
+            self.samples,
         )
 
 
@@ -203,7 +206,9 @@ def answer_groups(
                     if isinstance(item, UnreadableError):
                         failure = item
                         break
-                    batches.add(item.window, item.sample_rate_hz, rows)
+                    if item.window:
+                        batches.add(item.window, item.sample_rate_hz, rows)
+                    rows.samples = item.samples
                     progress(item.read_bytes)
                 found.append(failure or rows)
             batches.finish()
@@ -258,9 +263,10 @@ class _ReadAhead:
             with AudioReader(path) as recording:
                 recording.log_remark()
                 rate, before = recording.sample_rate_hz, 0
-                for window in stream_windows(recording.blocks, rate, self._features):
+                stream = WindowStream(recording.blocks, rate, self._features)
+                for window in itertools.chain(stream, [None]):
                     position = recording.position_bytes
-                    item = _Item(window, rate, position - before)
+                    item = _Item(window, rate, stream.samples, position - before)
                     before = position
                     if not self._put(waiting, item):
                         return

@@ -4,8 +4,8 @@
 
 RUN is the output directory of train.py. Printed and written are a table of the runs with their
 figures, what differs in their configurations, and for each two of them how they did on the clips
-that both tested, with McNemar's test. Up to five runs are compared each with each; of more, the
-first with each other one.
+that both tested, with a test by source recording. Up to five runs are compared each with each; of
+more, the first with each other one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from pathlib import Path
 from absl import flags
 
 from sound_pipeline.errors import UserError
-from sound_pipeline.report.compare import compare_all, read_runs
-from sound_pipeline.report.compare_tables import to_csv, to_markdown
 from sound_pipeline.system import program
 from sound_pipeline.system.atomic_files import remove_abandoned, written_aside
 
@@ -55,6 +53,10 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"--output={output}: give a file that ends in {' or '.join(_SUFFIXES)}")
     if path and not path.parent.is_dir():
         raise UserError(f"--output={output}: there is no folder {path.parent}: make it")
+    # SciPy takes a while to import.
+    from sound_pipeline.report.compare import compare_all, read_runs
+    from sound_pipeline.report.compare_tables import to_csv, to_markdown
+
     runs = read_runs(arguments[2:])
     text = to_markdown(runs, compare_all(runs))
     printed.write(text)

@@ -32,8 +32,8 @@ class Run:
     Attributes:
       name: for people, another for every run of a comparison.
       config: of the run, by dotted name, such as 'head.l2'.
-      figures: those compared, by name; accuracy_interval as a pair, leaked_fraction None but for a
-        leaky split, clips how many were tested.
+      figures: those compared, by name; accuracy_interval as a pair, leaked_fraction None where an
+        earlier version didn't count, clips how many were tested.
       predictions: of the recordings of known classes.
     """
 
@@ -119,9 +119,9 @@ def compare(a: Run, b: Run) -> Pair:
     test = difference = interval = None
     if len(rows_a):
         right_a, right_b = a.predictions.right[rows_a], b.predictions.right[rows_b]
-        test = mcnemar(right_a, right_b)
-        difference = float(right_b.mean() - right_a.mean())
         groups = a.predictions.groups[rows_a]
+        test = mcnemar(right_a, right_b, groups)
+        difference = float(right_b.mean() - right_a.mean())
         interval = accuracy_difference_interval(right_b, right_a, groups)
     return Pair(
         a=a.name,

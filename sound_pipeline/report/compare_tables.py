@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sound_pipeline.datasets.leaks import is_leaky
 from sound_pipeline.report.compare import Pair, Run, differing
 from sound_pipeline.system.text import one_line, spreadsheet_row
 
 _LEGEND = (
-    "p (McNemar): how likely the clips that only one of the two got right would fall at least so "
-    "unevenly if both were equally good; the test takes clips for independent. The interval of "
-    "the difference is over source recordings: where it holds 0, these clips don't tell the two "
-    "runs apart."
+    "p: how likely a difference at least as large is if both were equally good, by exchanging "
+    "their answers source by source (McNemar's test, where every clip has a source of its own). "
+    "The interval of the difference is by source too: where it holds 0, these clips don't tell the "
+    "two runs apart."
 )
 
 
@@ -85,13 +86,13 @@ def _pairs_table(pairs: Sequence[Pair]) -> str:
                 f"{pair.difference:+.3f} [{low:+.3f}, {high:+.3f}]",
             ]
         rows.append(row)
-    header = ["A", "B", "clips", "only A right", "only B right", "p (McNemar)"]
+    header = ["A", "B", "clips", "only A right", "only B right", "p"]
     return _table([*header, "accuracy of B less A [95% interval]"], rows)
 
 
 def _warnings(runs: Sequence[Run], pairs: Sequence[Pair]) -> Iterator[str]:
     for run in runs:
-        if run.figures["leaked_fraction"] is not None:
+        if is_leaky(run.figures["split"]):
             yield (
                 f"{run.name}: {run.figures['split']}: {run.figures['leaked_fraction']:.1%} of its "
                 "tested clips have a source recording that it trained on, so its figures flatter"

@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from sound_pipeline.config import RunConfig
+from sound_pipeline.datasets.leaks import is_leaky, without_mark
 from sound_pipeline.report.charts import Plot, ticks
 from sound_pipeline.report.confusion import most_mistaken
 from sound_pipeline.report.data_uris import image_uri, sound_uri
@@ -36,7 +37,7 @@ _SPLITS = {
     ),
     "holdout": ("one part held out", "by whole folds or whole source recordings"),
     "own parts": ("the part that the data set has for it", "by a head trained on its others"),
-    "random split (leaky)": (
+    "random split": (
         "random folds",
         "which ignore that clips were cut from the same source recording",
     ),
@@ -58,8 +59,8 @@ def write_page(path: Path, run: RunResults, mistakes: Sequence[Excerpt]) -> None
     shown = most_mistaken(np.array(figures["confusion_matrix"])).tolist()
     text = _template().render(
         figures=figures,
-        split=_SPLITS[figures["split"]],
-        leaky="leaked_fraction" in figures,
+        split=_SPLITS[without_mark(figures["split"])],
+        leaky=is_leaky(figures["split"]),
         tested=sum(_clips(figures)),
         commonest=max(_clips(figures)) / sum(_clips(figures)),
         classes=_worst_first(figures["per_class"]),

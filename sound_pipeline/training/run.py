@@ -17,7 +17,8 @@ import tensorflow as tf
 import sound_pipeline
 from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import Manifest
-from sound_pipeline.datasets.splits import cut_validation, leaked_fraction, tests_own_part
+from sound_pipeline.datasets.leaks import leaked_fraction, protocol_name
+from sound_pipeline.datasets.splits import cut_validation
 from sound_pipeline.embeddings.embed import Embeddings
 from sound_pipeline.errors import check
 from sound_pipeline.evaluation.evaluate import FoldResult, evaluate, predictions_of
@@ -256,7 +257,6 @@ def _about(extraction: Extraction, final: Embedded) -> dict[str, Any]:
     config, manifest = extraction.config, extraction.manifest
     unreadable = final.embeddings.unreadable
     about = {
-        "split": config.split.evaluate,
         "clips": len(manifest.recordings) - len(unreadable),
         "classes": list(manifest.classes),
         "data_set": manifest.name,
@@ -267,10 +267,8 @@ def _about(extraction: Extraction, final: Embedded) -> dict[str, Any]:
             printable(manifest.paths[position]): why for position, why in unreadable.items()
         },
     }
-    if tests_own_part(manifest, config.split):
-        about["split"] = "own parts"
-    if config.split.evaluate == "random":
-        # Such a figure flatters: it never goes without saying so, and by how much.
-        shares = [leaked_fraction(manifest, split) for split in extraction.splits]
-        about |= {"split": "random split (leaky)", "leaked_fraction": float(np.mean(shares))}
-    return about
+    leaked = leaked_fraction(manifest, extraction.splits)
+    return about | {
+        "split": protocol_name(manifest, config.split, leaked),
+        "leaked_fraction": leaked,
+    }

@@ -143,6 +143,15 @@ UNSUPPORTED = {
     ),
     "GSM": (wf.riff(wf.fmt(0x31, bits=0), _DATA), f"format tag 0x0031 (GSM 6.10) {TAG}"),
     "MP3": (wf.riff(wf.fmt(0x55, bits=0), _DATA), f"format tag 0x0055 (MP3) {TAG}"),
+    # RFC 2361's registry, and what came after it.
+    "AAC": (wf.riff(wf.fmt(0xFF, bits=0), _DATA), f"format tag 0x00FF (AAC) {TAG}"),
+    "WMA": (
+        wf.riff(wf.fmt(0x161, bits=0), _DATA),
+        f"format tag 0x0161 (Windows Media Audio) {TAG}",
+    ),
+    "AC-3": (wf.riff(wf.fmt(0x92, bits=0), _DATA), f"format tag 0x0092 (AC-3) {TAG}"),
+    "Vorbis": (wf.riff(wf.fmt(0x674F, bits=0), _DATA), f"format tag 0x674F (Vorbis) {TAG}"),
+    "FLAC": (wf.riff(wf.fmt(0xF1AC, bits=0), _DATA), f"format tag 0xF1AC (FLAC) {TAG}"),
     "no name": (wf.riff(wf.fmt(0xABCD), _DATA), f"format tag 0xABCD {TAG}"),
     "tag 0": (wf.riff(wf.fmt(0), _DATA), f"format tag 0x0000 {TAG}"),
     "ADPCM in EXTENSIBLE": (

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sound_pipeline.datasets import DatasetConfig, Manifest, Recording, load_manifest
+from sound_pipeline.datasets.leaks import leaked_fraction
 from sound_pipeline.datasets.splits import (
     PROTOCOLS,
     Split,
@@ -20,7 +21,6 @@ from sound_pipeline.datasets.splits import (
     cut_validation,
     grouped_folds,
     holdout,
-    leaked_fraction,
     make_splits,
     official_folds,
     random_folds,
@@ -171,7 +171,7 @@ def test_grouped_folds(manifest: Manifest, folds: int, fraction: float, seed: in
     assert [split.name for split in splits] == [f"fold {fold + 1}" for fold in range(folds)]
     for split in splits:
         assert_sound(manifest, split)
-        assert leaked_fraction(manifest, split) == 0
+        assert leaked_fraction(manifest, [split]) == 0
     assert_partition([split.test for split in splits], range(len(manifest.recordings)))
     # Each source recording went to the fold with the least of its class.
     counts = np.array([class_counts(manifest, split.test) for split in splits])
@@ -205,7 +205,7 @@ def test_grouped_folds_with_groups_of_several_classes(manifest: Manifest, seed: 
         return
     for split in splits:
         assert_sound(manifest, split)
-        assert leaked_fraction(manifest, split) == 0
+        assert leaked_fraction(manifest, [split]) == 0
     assert_partition([split.test for split in splits], range(len(manifest.recordings)))
 
 
@@ -238,7 +238,7 @@ def test_holdout_of_groups(
     split = holdout(manifest, (), test_fraction, fraction, seed)
     assert split.name == "holdout"
     assert_sound(manifest, split)
-    assert leaked_fraction(manifest, split) == 0
+    assert leaked_fraction(manifest, [split]) == 0
     assert split.test.size
 
 
@@ -297,19 +297,11 @@ def test_splits_stay_the_same_from_version_to_version() -> None:
 # ---- Leakage ---------------------------------------------------------------------------------
 
 
-def test_leaked_share() -> None:
-    manifest = manifest_of([("a", group, None) for group in "pqrspqrt"])
-    sides = np.array([0, 1]), np.array([2]), np.array([3, 4, 5, 6, 7])
-    assert leaked_fraction(manifest, Split("x", *sides)) == pytest.approx(3 / 5)
-    nothing = np.array([], np.int64)
-    assert leaked_fraction(manifest, Split("x", sides[2], nothing, nothing)) == 0
-
-
 def test_random_folds_leak_and_grouped_folds_do_not() -> None:
     manifest = manifest_of([("ab"[i // 4 % 2], str(i // 4), None) for i in range(400)])
     for leaky, clean in zip(random_folds(manifest), grouped_folds(manifest), strict=True):
-        assert leaked_fraction(manifest, leaky) > 0.9
-        assert leaked_fraction(manifest, clean) == 0
+        assert leaked_fraction(manifest, [leaky]) > 0.9
+        assert leaked_fraction(manifest, [clean]) == 0
 
 
 def test_official_folds_are_kept_where_a_source_is_in_two() -> None:
@@ -318,7 +310,7 @@ def test_official_folds_are_kept_where_a_source_is_in_two() -> None:
     first, second = official_folds(manifest)
     assert 20 in first.test
     assert 21 in second.test
-    assert leaked_fraction(manifest, first) == pytest.approx(1 / 11)
+    assert leaked_fraction(manifest, [first]) == pytest.approx(1 / 11)
 
 
 def test_esc10_as_published(assets: Path) -> None:
@@ -327,16 +319,16 @@ def test_esc10_as_published(assets: Path) -> None:
     for split in make_splits(manifest, SplitConfig("folds")):
         assert_sound(manifest, split)
         assert class_counts(manifest, split.test).tolist() == [8] * 10
-        assert leaked_fraction(manifest, split) == 0
+        assert leaked_fraction(manifest, [split]) == 0
         # Off by less than half the largest source recording, which has seven clips.
         np.testing.assert_allclose(class_counts(manifest, split.validation), 0.15 * 32, atol=3.5)
     for split in make_splits(manifest, SplitConfig("grouped")):
         assert_sound(manifest, split)
-        assert leaked_fraction(manifest, split) == 0
+        assert leaked_fraction(manifest, [split]) == 0
         np.testing.assert_allclose(class_counts(manifest, split.test), 8, atol=1)
     for split in make_splits(manifest, SplitConfig("random")):
         assert class_counts(manifest, split.test).tolist() == [8] * 10
-        assert leaked_fraction(manifest, split) > 0.2
+        assert leaked_fraction(manifest, [split]) > 0.2
 
 
 # ---- Errors ----------------------------------------------------------------------------------

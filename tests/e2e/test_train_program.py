@@ -356,28 +356,52 @@ def test_background_and_unknown_classes(tiny_folders: Path, tiny_run: Run, tmp_p
     assert model(noise, tiny_data.RATE)["label"].numpy() == [b"background"]
 
 
-@pytest.mark.nightly
-def test_random_splits_never_go_without_saying_so(
-    tiny_run: Run, tiny_folders: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("evaluate", "name"), [("random", "random split (leaky)"), ("folds", "folds (leaky)")]
+)
+def test_leaks_never_go_without_saying_so(
+    tiny_run: Run, tiny_folders: Path, tmp_path: Path, evaluate: str, name: str
 ) -> None:
     rows = [
-        (path.relative_to(tiny_folders), path.parent.name, int(path.stem) // 4)
+        (path.relative_to(tiny_folders), path.parent.name, int(path.stem) // 4, int(path.stem) % 2)
         for path in sorted(tiny_folders.rglob("*.wav"))
     ]
-    table = tiny_data.write_table(tmp_path / "sounds.csv", ["path", "label", "group"], rows)
+    columns = ["path", "label", "group", "fold"]
+    table = tiny_data.write_table(tmp_path / "sounds.csv", columns, rows)
     outcome = programs.train(
         "--dataset=csv",
         f"--manifest={table}",
         f"--data_dir={tiny_folders}",
-        "--evaluate=random",
+        f"--evaluate={evaluate}",
         *tiny_data.FLAGS,
         f"--output_dir={tmp_path / 'run'}",
         cache=tiny_run.cache,
     )
     figures = metrics(tmp_path / "run")
-    assert figures["split"] == "random split (leaky)" and figures["leaked_fraction"] > 0.5
-    said = (
-        f"random split (leaky): {figures['leaked_fraction']:.1%} of tested recordings have a source"
-    )
+    assert figures["split"] == name and figures["leaked_fraction"] > 0.5
+    said = f"{name}: {figures['leaked_fraction']:.1%} of tested recordings have a source"
     assert said in outcome.out
     assert "leaky" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_copies_are_joined_with_a_warning(
+    tiny_run: Run, tiny_folders: Path, tmp_path: Path
+) -> None:
+    sounds = tmp_path / "sounds"
+    shutil.copytree(tiny_folders, sounds)
+    originals = sorted(sounds.rglob("*.wav"))
+    for path in originals:
+        shutil.copy(path, path.with_name(f"again {path.name}"))
+    outcome = programs.train(
+        "--dataset=folder",
+        f"--data_dir={sounds}",
+        "--evaluate=grouped",
+        *tiny_data.FLAGS,
+        f"--output_dir={tmp_path / 'run'}",
+        cache=tiny_run.cache,
+    )
+    assert f"{len(originals)} recordings are copies of others" in outcome.err
+    figures = metrics(tmp_path / "run")
+    assert figures["sources"]["count"] == len(originals) == figures["clips"] / 2
+    assert "those that share a content are one" in figures["sources"]["found"]
+    assert figures["leaked_fraction"] == 0

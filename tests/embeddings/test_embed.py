@@ -151,7 +151,7 @@ def test_equal_to_window_by_window_at_all_rates_and_lengths(tmp_path: Path) -> N
             result.values[result.recording == position], expected, rtol=1e-3, atol=1e-3
         )
     assert counts[0] == counts[3] == 1
-    assert 2 <= counts[1] < split_windows(with_a_pause[None], RATE_HZ, SHORT).starts.shape[0]
+    assert 2 <= counts[1] < split_windows(with_a_pause[None], RATE_HZ, SHORT).starts.shape[1]
 
 
 @pytest.mark.slow
@@ -373,6 +373,22 @@ def test_skips_what_cannot_be_read_and_says_why(
     np.testing.assert_array_equal(result.values, alone.values)
 
 
+def test_a_recording_whose_embedding_is_no_number_is_named(tmp_path: Path) -> None:
+    class Overflowing(CountingExtractor):
+        def __call__(self, prepared: tf.Tensor) -> tf.Tensor:
+            answer = super().__call__(prepared)
+            is_loudest = tf.equal(tf.range(tf.shape(answer)[0]), 3)[:, None]
+            return tf.where(is_loudest, np.nan, answer)
+
+    paths = recordings(tmp_path / "sounds", clips_a_class=2)
+    result = embed(paths, tmp_path / "cache", Overflowing(), max_bad_clips=0.2)
+    assert list(result.unreadable) == [3]
+    assert "no number" in result.unreadable[3]
+    assert np.isfinite(result.values[:]).all()
+    message = error_of(lambda: embed(paths, tmp_path / "other", Overflowing()), paths[3])
+    assert "no number" in message
+
+
 @pytest.mark.parametrize("limit", [0.0, 0.05, 0.0999])
 def test_too_many_that_cannot_be_read_stop_it(
     tmp_path: Path, asked: list[str], limit: float
@@ -558,11 +574,11 @@ def test_copies_are_what_the_extractor_makes_of_the_augmented_recording(tmp_path
     assert copy.beginning_of.tolist() == [0, 1]
     for position, path in enumerate(paths):
         sound = decode_audio(tf.io.read_file(path)).waveform
-        changed = augment(sound, rate, plan.seeds[position], CHANGES)
-        windows = split_windows(changed[None], rate, config)
+        changed, heard = augment(sound, rate, plan.seeds[position], CHANGES)
+        windows = split_windows(changed[None], rate, config, heard[None])
         for rows, owner, expected in (
             (copy.values, copy.recording, windows.waveform[windows.audible]),
-            (copy.beginnings, copy.beginning_of, split_beginnings(changed, rate, config)),
+            (copy.beginnings, copy.beginning_of, split_beginnings(changed, rate, config, heard)),
         ):
             made = extractor(extractor.prepare(expected, rate)).numpy()
             np.testing.assert_allclose(rows[owner == position], made, rtol=5e-3, atol=5e-3)

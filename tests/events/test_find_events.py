@@ -36,6 +36,7 @@ def windows(
         np.full(len(scores), power, np.float32),
         np.array([index not in quiet for index in range(len(scores))]),
         RATE,
+        ends[-1],
     )
 
 

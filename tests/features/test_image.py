@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sound_pipeline.errors import UserError
+from sound_pipeline.extractors import hub_image
 from sound_pipeline.features import image
 from sound_pipeline.features.config import FeatureConfig, WindowConfig
 from sound_pipeline.features.log_mel import log_mel
@@ -137,3 +138,10 @@ def test_an_unknown_colormap_names_the_flag(name: str, hint: str) -> None:
     assert message.startswith(f"--colormap={name}: ")
     assert hint in message
     assert "\n" not in message
+
+
+def test_images_are_of_the_size_that_inception_v3_takes() -> None:
+    waveform = sounds.noise(SAMPLES)[None]
+    found = image.display_image(tf.constant(waveform), tf.constant(RATE), CONFIG)
+    assert found.shape == (1, 299, 299, 3)
+    assert hub_image.DEFAULT_IMAGE_SIZE == image.IMAGE_SIZE == 299

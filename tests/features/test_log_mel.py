@@ -151,6 +151,18 @@ def test_odd_rates_give_the_same_shape(rate_hz: int) -> None:
     assert np.abs(spectrogram[steady].argmax(axis=1) - loudest).max() <= 1
 
 
+def test_bins_that_a_low_rate_lacks_are_silent() -> None:
+    spectrum = np.ones([1, 3, 101], np.complex64)
+    config = SpectrogramConfig()
+    power = log_mel_module.power_spectrum(spectrum, config).numpy()
+    assert power.shape == (1, 3, config.bins)
+    assert (power[..., :101] == 1).all() and not power[..., 101:].any()
+    found = log_mel(sounds.noise(8000, level=1.0), 2000)
+    above = librosa.mel_frequencies(130, fmin=0, fmax=config.max_hz)[:-2] > 1000
+    assert (found[:, above] == config.floor_db).all()
+    assert (found[:, ~above][:, :-1] > config.floor_db).all()
+
+
 def test_each_window_has_its_own_reference() -> None:
     loud = sounds.noise(SAMPLES)
     both = log_mel_module.log_mel(np.stack([loud, 0.05 * loud]), RATE, CONFIG).numpy()

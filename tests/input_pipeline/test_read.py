@@ -145,7 +145,7 @@ def test_every_audible_window_comes_once_and_whole(paths: list[str], rows: list[
 
 def test_quiet_windows_are_left_out(paths: list[str]) -> None:
     samples = round(2.3 * 44100)
-    everything = split_windows(tf.ones([1, samples]), tf.constant(44100), CONFIG)
+    everything = split_windows(sounds.noise(samples)[None], tf.constant(44100), CONFIG)
     assert len(expected_windows(paths[3])) - 1 < everything.waveform.shape[1]
 
 
@@ -366,9 +366,9 @@ def expected_copy(
         background, background_hz = encoded.by_libsndfile(Path(beside).read_bytes())
         background = resample(background, background_hz, rate_hz)
     rate = tf.constant(rate_hz)
-    changed = augment(tf.constant(waveform), rate, seed, config, background)
-    windows = split_windows(changed[None], rate, CONFIG)
-    beginnings = split_beginnings(changed, rate, CONFIG)
+    changed, heard = augment(tf.constant(waveform), rate, seed, config, background)
+    windows = split_windows(changed[None], rate, CONFIG, heard[None])
+    beginnings = split_beginnings(changed, rate, CONFIG, heard)
     audible = windows.waveform[0][windows.audible[0]]
     found: sounds.Floats = summary(tf.concat([audible, beginnings], 0), rate).numpy()
     return found

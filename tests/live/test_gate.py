@@ -320,6 +320,24 @@ def test_a_click_of_one_frame_is_enough() -> None:
     assert not active(states_of(samples, kind="energy", linger_seconds=0))[203:].any()
 
 
+@pytest.mark.parametrize("linger_seconds", [0.0, 0.02, 0.04, 0.1])
+def test_frames_stay_active_for_just_the_linger(linger_seconds: float) -> None:
+    samples = np.concatenate((noise(2, -60), sine(1000, 0.2, 0.1), noise(1, -60)))
+    found = np.flatnonzero(active(states_of(samples, kind="energy", linger_seconds=linger_seconds)))
+    # The last loud frame is that after the sound: it is measured beside it.
+    assert found[0] == 200
+    plain = np.flatnonzero(active(states_of(samples, kind="energy", linger_seconds=0)))
+    assert found[-1] - plain[-1] == round(linger_seconds * 100)
+
+
+def test_infinite_samples_are_of_full_scale() -> None:
+    samples = noise(1, -40)
+    for bad, limit in ((np.inf, 1.0), (-np.inf, -1.0)):
+        broken, loud = samples.copy(), samples.copy()
+        broken[5000:5300], loud[5000:5300] = bad, limit
+        assert states_of(broken) == states_of(loud)
+
+
 def test_quiet_rain_is_noticed_from_its_start() -> None:
     samples = np.concatenate((pink(3, -65), noise(4, -48)))
     rain = active(states_of(samples))[300:]

@@ -195,6 +195,14 @@ def test_preroll_stops_at_the_previous_segment_and_at_the_streams_start() -> Non
     assert next(window.onset for window in windows if window.segment == 1) == 1900
 
 
+def test_preroll_is_a_minute_at_the_most() -> None:
+    assert SegmentConfig(preroll_seconds=60).preroll_seconds == 60
+    assert SegmentConfig(preroll_seconds=0).preroll_seconds == 0
+    for seconds in (60.1, -0.1):
+        with pytest.raises(UserError, match=f"--preroll_seconds={seconds}: give a time from 0 to"):
+            SegmentConfig(preroll_seconds=seconds)
+
+
 def test_the_end_of_the_stream_closes() -> None:
     stream = sound((1.0, 0.0), (0.823, 0.9))
     windows, ends, _ = run(stream)

@@ -85,7 +85,7 @@ def test_a_long_recording_gets_the_mean_of_its_audible_windows(
     windows = split_windows(tf.constant(waveform[None]), tf.constant(RATE_HZ), SHORT)
     audible = windows.audible[0].numpy()
     assert 3 <= audible.sum() < len(audible) == len(by_window)
-    np.testing.assert_allclose(starts, windows.starts.numpy() / RATE_HZ, rtol=1e-6)
+    np.testing.assert_allclose(starts, windows.starts[0].numpy() / RATE_HZ, rtol=1e-6)
     assert starts.dtype == tf.float32
     np.testing.assert_allclose(
         scores_of(classifier, waveform[None])[0], combined(by_window.numpy()[audible]), atol=1e-4

@@ -434,6 +434,27 @@ def test_wav_says_why_a_file_is_broken(exported: Exported, content: bytes, reaso
             exported.signature("wav", wav=files)
 
 
+def test_a_padded_batch_answers_as_each_alone(either: Exported) -> None:
+    """Servers that batch requests of several lengths put zeros behind the shorter ones."""
+    rate = 22050
+    alone = [sound(seconds, rate, batch=1)[0] for seconds in (0.1, 0.52, 0.75, 1.3, 2.9)]
+    longest = len(alone[-1]) + rate
+    batch = np.stack([np.pad(row, (0, longest - len(row))) for row in alone])
+    for name in ("with_rate", "embedding"):
+        together = either.signature(name, waveform=batch, sample_rate=rate)
+        for place, row in enumerate(alone):
+            expected = either.signature(name, waveform=row[None], sample_rate=rate)
+            for output, value in expected.items():
+                if value.dtype == object:
+                    assert together[output][place] == value[0]
+                else:
+                    np.testing.assert_allclose(together[output][place], value[0], atol=1e-5)
+    padded = either.signature("recording", waveform=batch[1], sample_rate=rate)
+    assert len(padded["scores"]) == len(
+        either.signature("recording", waveform=alone[1], sample_rate=rate)["scores"]
+    )
+
+
 @pytest.mark.parametrize(("seconds", "rate"), [(0.3, 22050), (1.1, 44100)])
 def test_embedding_is_the_mean_over_the_windows(
     either: Exported, seconds: float, rate: int

@@ -273,6 +273,42 @@ def test_events_of_files_and_waveforms(loudness_model: Path, tmp_path: Path) -> 
     assert len(model.windows((waveform, RATE), hop_seconds=0.25).starts) == 15
 
 
+@pytest.fixture(scope="module")
+def loudness(loudness_model: Path) -> Model:
+    return Model(loudness_model)
+
+
+@pytest.mark.parametrize("seconds", [0.52, 1.03, 4.04, 4.15])
+def test_without_overlap_a_steady_sound_is_one_event(loudness: Model, seconds: float) -> None:
+    samples = round(seconds * RATE)
+    waveform = tiny_models.LOUD * np.sqrt(2) * np.sin(np.arange(samples)).astype(np.float32)
+    (event,) = loudness.label((waveform, RATE), hop_seconds=0.5)
+    assert (event.label, event.start_seconds) == ("loud", 0)
+    assert event.end_seconds == pytest.approx(seconds, abs=1e-3)
+
+
+def test_a_bang_at_its_start_hides_no_minute(loudness: Model) -> None:
+    waveform = tiny_models.QUIET / 10 * np.sin(np.arange(60 * RATE))
+    waveform[: RATE // 2] *= 10 / tiny_models.QUIET
+    events = loudness.label((waveform.astype(np.float32), RATE))
+    assert events[0].label == "loud"
+    assert events[-1].label == "quiet" and events[-1].end_seconds == 60
+    assert events[-1].start_seconds < 17
+
+
+def test_a_short_sound_at_the_end_is_heard_and_zeros_after_it_change_nothing(
+    loudness: Model,
+) -> None:
+    waveform = np.zeros(RATE // 2 + 300, np.float32)
+    waveform[-300:] = 1.0
+    waveform[-300::2] = -1.0
+    (event,) = loudness.label((waveform, RATE))
+    assert event.end_seconds == len(waveform) / RATE
+    padded = np.append(waveform, np.zeros(5 * RATE, np.float32))
+    assert loudness.label((padded, RATE)) == [event]
+    assert loudness.windows((padded, RATE)).seconds == len(padded) / RATE
+
+
 @pytest.mark.parametrize(
     ("source", "options", "words"),
     [

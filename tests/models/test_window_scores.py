@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from sound_pipeline.errors import UnreadableError
 from sound_pipeline.features.config import FeatureConfig, WindowConfig
-from sound_pipeline.features.windows import WINDOWS_AT_ONCE, stream_windows
+from sound_pipeline.features.window_stream import WindowStream
+from sound_pipeline.features.windows import WINDOWS_AT_ONCE
 from sound_pipeline.models.window_scores import BatchAnswer, WindowAnswers, answer_groups
 from tests.helpers import sounds
 
@@ -70,7 +71,7 @@ def test_every_window_gets_its_own_answer(
             assert isinstance(one, UnreadableError) and path in str(one)
             continue
         assert isinstance(one, WindowAnswers)
-        expected = list(stream_windows([waveform], one.sample_rate_hz, CONFIG))
+        expected = list(WindowStream([waveform], one.sample_rate_hz, CONFIG))
         assert one.starts == [window.start for window in expected]
         assert one.ends == [window.end for window in expected]
         np.testing.assert_allclose(
@@ -128,6 +129,6 @@ def test_what_goes_wrong_in_a_thread_is_raised(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("sound_pipeline.models.window_scores.stream_windows", broken)
+    monkeypatch.setattr("sound_pipeline.models.window_scores.WindowStream", broken)
     with pytest.raises(ZeroDivisionError, match="a defect"):
         answers([[path for path in recordings if "bad" not in path]])

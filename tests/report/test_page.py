@@ -138,7 +138,10 @@ def test_three_classes_have_no_top_three(tmp_path: Path) -> None:
         ("folds", "the data set's own folds"),
         ("grouped", "keep every source recording whole"),
         ("holdout", "one part held out"),
+        ("own parts", "the part that the data set has for it"),
         ("random split (leaky)", "random folds"),
+        ("folds (leaky)", "the data set's own folds"),
+        ("holdout (leaky)", "one part held out"),
     ],
 )
 def test_the_warning_is_there_exactly_for_leaky_splits(
@@ -146,9 +149,8 @@ def test_the_warning_is_there_exactly_for_leaky_splits(
 ) -> None:
     figures = example_runs.figures()
     figures["split"] = split
-    leaky = split == "random split (leaky)"
-    if leaky:
-        figures["leaked_fraction"] = 0.9731
+    leaky = "leaky" in split
+    figures["leaked_fraction"] = 0.9731 if leaky else 0.0
     root = written(tmp_path, figures)
     assert words in root.at("split").text
     assert root.has("leak-warning") == leaky == ("leaky" in root.all("title")[0].text)
