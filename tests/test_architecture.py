@@ -46,7 +46,9 @@ def module_name(path: Path) -> str:
 
 
 def stage(module: str) -> str:
-    """The longest of STAGES that a module is or lies in; empty for programs."""
+    """The longest of STAGES that a module is or lies in; empty for programs, which may use all."""
+    if module.endswith("__main__"):
+        return ""
     found = [name for name in STAGES if f"{module}.".startswith(f"{name}.")]
     return max(found, key=len, default="")
 

@@ -5,8 +5,8 @@
 DIR is the folder of a data set, or a CSV file that lists recordings. Every file is read and
 decoded, by the decoders that training uses. Printed are counts by class, fold, encoding, sample
 rate, channels and duration; files that are missing, can't be read or have the same content; and
-source recordings whose clips are in several folds. The exit status is 1 if files are missing or
-can't be read.
+source recordings whose clips are in several folds. With --similar, also recordings that are perhaps
+the same. The exit status is 1 if files are missing or can't be read.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 from tqdm import tqdm
 
-from sound_pipeline.datasets.check import check_files, find
+from sound_pipeline.datasets.check import SimilarFiles, check_files, find
 from sound_pipeline.datasets.check_report import to_json, to_text
+from sound_pipeline.datasets.checked_file import CheckedFile
 from sound_pipeline.datasets.config import DATASETS, DatasetConfig
 from sound_pipeline.datasets.loading import load_manifest
 from sound_pipeline.datasets.published import PUBLISHED
+from sound_pipeline.embeddings import flags as embedding_flags
 from sound_pipeline.errors import UserError
 from sound_pipeline.system import program
 from sound_pipeline.system.atomic_files import written_aside
@@ -96,9 +99,26 @@ def define_flags() -> None:
     )
     for column in ("path", "label", "fold", "group"):
         flags.DEFINE_string(f"{column}_column", column, f"Column of a CSV file with the {column}.")
+    flags.DEFINE_bool(
+        "similar",
+        False,
+        "Look too for recordings that are perhaps the same at another level or rate, in another "
+        "codec, or cut: each is embedded for that, about a second of sound in 20 ms.",
+    )
+    embedding_flags.define_cache_dir()
     flags.DEFINE_string(
         "json", "", "File to write everything to as JSON, or - for that alone on standard output."
     )
+
+
+def _similar(files: Sequence[CheckedFile], cache_dir: Path) -> list[SimilarFiles]:
+    """Usable files that are perhaps the same, without those of equal content."""
+    from sound_pipeline.embeddings.similar import similar_recordings
+
+    usable = [file for file in files if file.usable]
+    pairs = similar_recordings([file.path for file in usable], cache_dir)
+    alike = [SimilarFiles(usable[pair.first], usable[pair.second], pair.cosine) for pair in pairs]
+    return [pair for pair in alike if pair.first.sha256 != pair.second.sha256]
 
 
 def main(arguments: list[str]) -> int:
@@ -121,7 +141,8 @@ def main(arguments: list[str]) -> int:
     importlib.import_module("sound_pipeline.audio.block_decoding")
     with tqdm(total=len(manifest.recordings), desc="check", unit="clip") as progress:
         files = check_files(manifest, progress.update)
-    findings = find(manifest, files)
+    similar = _similar(files, embedding_flags.cache_dir(values)) if values.similar else None
+    findings = find(manifest, files, similar)
     text = json.dumps(to_json(findings), indent=2) + "\n"
     output.write(text if values.json == "-" else to_text(findings))
     if to_file:

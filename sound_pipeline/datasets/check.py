@@ -49,6 +49,21 @@ class Shared:
 
 
 @dataclass(frozen=True)
+class SimilarFiles:
+    """Two files that are perhaps the same recording.
+
+    Attributes:
+      first: one.
+      second: the other.
+      cosine: of their most alike windows, -1..1; see `embeddings.similar`.
+    """
+
+    first: CheckedFile
+    second: CheckedFile
+    cosine: float
+
+
+@dataclass(frozen=True)
 class DatasetReport:
     """Everything there is to say about a data set.
 
@@ -67,6 +82,7 @@ class DatasetReport:
       durations: of the usable recordings; None if there are none.
       duplicates: usable recordings of equal content.
       straddling_groups: source recordings with clips in several folds.
+      similar: usable recordings that are perhaps the same; None where nobody looked for any.
       files: all recordings.
     """
 
@@ -84,6 +100,7 @@ class DatasetReport:
     durations: Durations | None
     duplicates: tuple[Shared, ...]
     straddling_groups: tuple[Shared, ...]
+    similar: tuple[SimilarFiles, ...] | None
     files: tuple[CheckedFile, ...]
 
     @property
@@ -125,12 +142,17 @@ def check_files(manifest: Manifest, progress: Callable[[], object]) -> list[Chec
     return checked
 
 
-def find(manifest: Manifest, files: Sequence[CheckedFile]) -> DatasetReport:
+def find(
+    manifest: Manifest,
+    files: Sequence[CheckedFile],
+    similar: Sequence[SimilarFiles] | None = None,
+) -> DatasetReport:
     """Draws up the findings.
 
     Args:
       manifest: the data set.
       files: what its recordings are on disk, in the manifest's order.
+      similar: see `DatasetReport`.
     """
     usable = [file for file in files if file.usable]
     classes = Counter(file.label for file in files)
@@ -154,6 +176,7 @@ def find(manifest: Manifest, files: Sequence[CheckedFile]) -> DatasetReport:
         durations=durations([file.seconds for file in usable]),
         duplicates=duplicates(usable),
         straddling_groups=straddling_groups(files),
+        similar=None if similar is None else tuple(similar),
         files=tuple(files),
     )
 

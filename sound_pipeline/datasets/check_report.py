@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sound_pipeline.datasets.check import DatasetReport, Shared
+from sound_pipeline.datasets.check import DatasetReport, Shared, SimilarFiles
 from sound_pipeline.system.text import printable
 
 # More folds than this would make lines too long to read.
@@ -56,6 +56,16 @@ def to_json(findings: DatasetReport) -> dict[str, Any]:
             }
             for straddling in findings.straddling_groups
         ],
+        "similar": findings.similar
+        and [
+            {
+                "paths": [pair.first.path, pair.second.path],
+                "cosine": round(pair.cosine, 4),
+                "straddles_folds": pair.first.fold != pair.second.fold,
+                "different_groups": pair.first.group != pair.second.group,
+            }
+            for pair in findings.similar
+        ],
         "files": [dataclasses.asdict(file) for file in findings.files],
     }
 
@@ -102,6 +112,9 @@ def _lines(findings: DatasetReport) -> Iterator[str]:
     yield from _section(
         "files of equal content", [_duplicate(findings, alike) for alike in findings.duplicates]
     )
+    if findings.similar is not None:
+        pairs = [_similar(findings, pair) for pair in findings.similar]
+        yield from _section("perhaps the same recording", pairs)
     yield from _section(
         "source recordings in several folds",
         [
@@ -146,6 +159,18 @@ def _duplicate(findings: DatasetReport, alike: Shared) -> str:
         if len(values) > 1
     ]
     return " = ".join(alike.paths) + (f" ({'; '.join(marks)})" if marks else "")
+
+
+def _similar(findings: DatasetReport, pair: SimilarFiles) -> str:
+    first, second = pair.first, pair.second
+    marks = [f"cosine {pair.cosine:.3f}"]
+    if first.label != second.label:
+        marks.append(f"labels {first.label}, {second.label}")
+    if first.fold is not None and second.fold is not None and first.fold != second.fold:
+        marks.append(_folds(findings, sorted((first.fold, second.fold))))
+    if first.group != second.group:
+        marks.append(f"source recordings {first.group}, {second.group}")
+    return f"{first.path} ~ {second.path} ({'; '.join(marks)})"
 
 
 def _section(title: str, lines: Sequence[str]) -> Iterator[str]:

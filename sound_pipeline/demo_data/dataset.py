@@ -317,7 +317,7 @@ def write_demo_data(directory: Path, config: DemoConfig) -> bool:
         if _is_written(directory, config):
             return False
         raise UserError(
-            f"can't write the demo data set to {directory} ({error}): "
+            f"can't write the demo data set to {directory} ({error.strerror}): "
             "name a folder that can be written, on a disk with room"
         ) from error
     return True

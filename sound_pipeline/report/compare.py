@@ -99,6 +99,20 @@ def differing(runs: Sequence[Run]) -> dict[str, list[Any]]:
     return {field: shown for field, shown in values.items() if any(v != shown[0] for v in shown)}
 
 
+def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
+    """Groups of runs that differ in nothing but seeds: what training by chance makes of one setup.
+
+    The interval of a run is of the recordings it was tested on alone.
+    """
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        others = {
+            field: value for field, value in run.config.items() if not f".{field}".endswith(".seed")
+        }
+        alike.setdefault(json.dumps(others, sort_keys=True), []).append(run)
+    return [group for group in alike.values() if len(group) > 1]
+
+
 def compare_all(runs: Sequence[Run]) -> list[Pair]:
     """Every pair of a few runs; of many, the first with each other one."""
     if len(runs) <= MOST_RUNS_IN_PAIRS:

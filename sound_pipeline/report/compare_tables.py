@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sound_pipeline.datasets.leaks import is_leaky
-from sound_pipeline.report.compare import Pair, Run, differing
+from sound_pipeline.report.compare import Pair, Run, differing, over_seeds
 from sound_pipeline.system.text import one_line, spreadsheet_row
 
 _LEGEND = (
@@ -14,6 +15,12 @@ _LEGEND = (
     "their answers source by source (McNemar's test, where every clip has a source of its own). "
     "The interval of the difference is by source too: where it holds 0, these clips don't tell the "
     "two runs apart."
+)
+
+
+_SEEDS_LEGEND = (
+    "Runs that differ in their seeds alone. The standard deviation of their accuracies is what "
+    "chance in training makes; the interval of a run, of the recordings tested, is without it."
 )
 
 
@@ -26,6 +33,8 @@ def to_markdown(runs: Sequence[Run], pairs: Sequence[Pair]) -> str:
         parts.append(_table(["field", *(run.name for run in runs)], rows))
     else:
         parts.append("Nothing: the configurations are the same.")
+    if groups := over_seeds(runs):
+        parts += ["## Over seeds", _seeds_table(groups), _SEEDS_LEGEND]
     parts += ["## On the clips that both tested", _pairs_table(pairs), _LEGEND]
     warnings = [f"- Warning: {_escaped(text)}" for text in _warnings(runs, pairs)]
     if warnings:
@@ -71,6 +80,16 @@ def _runs_table(runs: Sequence[Run]) -> str:
         )
     header = ["run", "accuracy [95% interval]", "macro F1", "top-3 accuracy", "calibration error"]
     return _table([*header, "split", "clips tested", "seconds"], rows)
+
+
+def _seeds_table(groups: Sequence[Sequence[Run]]) -> str:
+    rows = []
+    for group in groups:
+        accuracies = [run.figures["accuracy"] for run in group]
+        names = ", ".join(run.name for run in group)
+        mean, deviation = statistics.mean(accuracies), statistics.stdev(accuracies)
+        rows.append([names, str(len(group)), f"{mean:.4f}", f"{deviation:.4f}"])
+    return _table(["runs", "seeds", "mean accuracy", "standard deviation"], rows)
 
 
 def _pairs_table(pairs: Sequence[Pair]) -> str:

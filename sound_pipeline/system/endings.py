@@ -38,6 +38,8 @@ _OTHERWISE = "mend that and run it again"
 _REASONS = {os.strerror(number): number for number in _ADVICE}
 # NumPy's, whatever the system's reason was.
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+# What TensorFlow puts before its messages: the name of an operation, which tells users nothing.
+_NODE = re.compile(r"^\{\{.*?\}\} ?")
 # Of Python's threads, and of the loader of libraries such as TensorFlow's.
 _LACKS_MEMORY = re.compile(r"^can't start new thread$|: failed to map segment from shared object")
 _OUT_OF_MEMORY = f"there is not enough memory; {_ADVICE[errno.ENOMEM]}"
@@ -156,5 +158,6 @@ def reason_of(error: Exception) -> str | None:
         return _OUT_OF_MEMORY
     for text, number in _REASONS.items():
         if text in error.message:
-            return f"{error.message.splitlines()[0]}; {_ADVICE[number]}"
+            message = _NODE.sub("", error.message.splitlines()[0])
+            return f"{message}; {_ADVICE[number]}"
     return None

@@ -6,6 +6,7 @@ import atexit
 import io
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
@@ -21,6 +22,8 @@ from sound_pipeline.system.endings import EXIT_INTERRUPTED, Ended, naming, reaso
 from sound_pipeline.system.filesystem import plugins_loaded
 from sound_pipeline.system.flag_groups import define_help_flags
 from sound_pipeline.system.text import one_line, printable
+
+_MISSING = re.compile(r"flag --(\w+)=None: Flag --\1 must have a value")
 
 T = TypeVar("T")
 
@@ -58,7 +61,7 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
             _expand_home(flags.FLAGS)
             return left
         except flags.Error as error:
-            sys.exit(_fail(program, f"{error}; --help lists the flags"))
+            sys.exit(_fail(program, f"{_of_flags(error)}; --help lists the flags"))
         except UserError as error:
             sys.exit(_fail(program, str(error)))
 
@@ -202,6 +205,12 @@ class _Messages(logging.Handler):
         tqdm.tqdm.write(one_line(self.format(record)), file=sys.stderr)
 
 
+def _of_flags(error: flags.Error) -> str:
+    """What is wrong with the flags; of one that is missing, absl says it three times over."""
+    missing = _MISSING.match(str(error))
+    return f"--{missing[1]} is needed" if missing else str(error)
+
+
 def _fail(program: str, message: str) -> int:
     print(f"{program}: error: {one_line(message)}", file=sys.stderr)
     return EXIT_ERROR
@@ -243,18 +252,28 @@ class _StandardOutput(io.FileIO):
 
 
 def _expand_home(values: flags.FlagValues) -> None:
-    """Puts the home directory in the place of a leading `~`, which a shell leaves in --flag=~/x."""
+    """Puts the home directory in the place of a leading `~`, which a shell leaves in --flag=~/x.
+
+    Defaults are left to those who use them: not every run does, nor has every user a home.
+    """
     for name in values:
         value = values[name].value
+        if values[name].using_default_value:
+            continue
         if isinstance(value, str):
-            values[name].value = _expanded(name, value)
+            values[name].value = expanded(name, value)
         elif isinstance(value, list):
             values[name].value = [
-                _expanded(name, word) if isinstance(word, str) else word for word in value
+                expanded(name, word) if isinstance(word, str) else word for word in value
             ]
 
 
-def _expanded(name: str, value: str) -> str:
+def expanded(name: str, value: str) -> str:
+    """A flag's path, with the home directory in the place of a leading `~`.
+
+    Raises:
+      UserError: there is none.
+    """
     path = os.path.expanduser(value)
     if path.startswith("~") and os.sep in path:
         raise UserError(f"--{name}={value}: there is no such home directory; give the path in full")

@@ -76,7 +76,7 @@ CSV = ("--dataset=csv", *SPLIT, *tiny_data.FLAGS)
         ((*GOOD, "--evaluate=holdout", "--test_folds=1,two"), ["--test_folds", "'two'"]),
         ((*GOOD, "--test_folds=1"), ["--test_folds", "--evaluate=holdout"]),
         ((*GOOD, "more"), ["'more'"]),
-        (("--data_dir=DATA/good",), ["--dataset must have a value"]),
+        (("--data_dir=DATA/good",), ["--dataset is needed"]),
         (CSV, ["--manifest"]),
         ((*GOOD, "--label_column=what"), ["--label_column", "--dataset=csv"]),
     ],

@@ -327,6 +327,18 @@ def test_small_p_values_and_signs() -> None:
     assert re.search(r"\| 30 +\| 0 +\| 30 +\| < 0.001 +\| \+1.000 \[\+0.\d+, \+1.000\] +\|", text)
 
 
+def test_runs_that_differ_in_seeds_alone_are_summed_up() -> None:
+    runs = [
+        run(table([True] * 4), "a", {"head.seed": 0, "split.seed": 0}, accuracy=0.875),
+        run(table([True] * 4), "b", {"head.seed": 1, "split.seed": 0}, accuracy=0.9),
+        run(table([True] * 4), "c", {"head.seed": 1, "split.seed": 1}, accuracy=0.85),
+        run(table([True] * 4), "d", {"head.seed": 1, "head.l2": 1.0}, accuracy=0.1),
+    ]
+    text = to_markdown(runs, [])
+    assert re.search(r"\| a, b, c +\| 3 +\| 0.8750 +\| 0.0250 +\|", text)
+    assert "Over seeds" not in to_markdown([runs[0], runs[3]], [])
+
+
 def test_csv_is_a_row_a_run() -> None:
     runs = [
         run(table([True]), "a, b", {"split.test_folds": []}),
