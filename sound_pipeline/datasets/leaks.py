@@ -30,6 +30,32 @@ def leaked_fraction(manifest: Manifest, splits: Sequence[Split]) -> float:
     return leaked / tested if tested else 0.0
 
 
+def on_both_sides(
+    splits: Sequence[Split], pairs: Sequence[tuple[int, int]], recordings: int
+) -> list[tuple[int, int]]:
+    """Pairs of recordings of which some split tests one and has learned from the other.
+
+    Args:
+      splits: those of one evaluation.
+      pairs: positions of recordings.
+      recordings: how many there are.
+
+    Returns:
+      Those pairs, each in an order (tested, learned from) in which a split has it.
+    """
+    sides = np.zeros([len(splits), recordings], np.int8)
+    for number, split in enumerate(splits):
+        sides[number, np.append(split.train, split.validation)] = 1
+        sides[number, split.test] = 2
+    found = []
+    for pair in pairs:
+        for tested, learned in (pair, pair[::-1]):
+            if ((sides[:, tested] == 2) & (sides[:, learned] == 1)).any():
+                found.append((tested, learned))
+                break
+    return found
+
+
 def protocol_name(manifest: Manifest, config: SplitConfig, leaked: float) -> str:
     """What figures of an evaluation say that they are of, such as 'folds'.
 

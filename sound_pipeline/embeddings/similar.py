@@ -12,8 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sound_pipeline.datasets.content_keys import content_keys
 from sound_pipeline.embeddings.embed import Embeddings, embed_recordings
+from sound_pipeline.embeddings.jobs import open_store
+from sound_pipeline.embeddings.made_by import made_by
 from sound_pipeline.embeddings.settings import EmbeddingSettings
+from sound_pipeline.embeddings.store import EmbeddingStore
 from sound_pipeline.extractors.gabor import GaborExtractor
 from sound_pipeline.features.config import FeatureConfig, SpectrogramConfig, WindowConfig
 from sound_pipeline.system.arrays import Floats
@@ -65,6 +69,15 @@ def similar_recordings(paths: Sequence[str], cache_dir: Path) -> list[Similar]:
     return find_similar(embed_recordings(paths, GaborExtractor(_FEATURES), settings), LEAST_COSINE)
 
 
+def known_similar(paths: Sequence[str], cache_dir: Path) -> list[Similar] | None:
+    """`similar_recordings` without embedding any; None where that has not been done for all."""
+    extractor = GaborExtractor(_FEATURES)
+    if not EmbeddingStore.is_there(cache_dir, made_by(extractor, "float32")):
+        return None
+    kept = open_store(cache_dir, extractor, "float32").find(content_keys(paths, cache_dir))
+    return similar_recordings(paths, cache_dir) if kept.is_kept.all() else None
+
+
 def find_similar(embeddings: Embeddings, least_cosine: float) -> list[Similar]:
     """Pairs of recordings with two windows that are so much alike; the most alike first.
 
@@ -94,19 +107,17 @@ def _blocks(embeddings: Embeddings) -> Iterator[tuple[np.ndarray, Floats]]:
     """Recordings of some windows, ascending, and these windows as vectors of length 1."""
     values, owners = embeddings.values, embeddings.recording
     starts = range(0, len(owners), _WINDOWS_AT_ONCE)
-    total = np.zeros(values.shape[1], np.float64)
-    squares = np.zeros_like(total)
-    for start in starts:
-        some = np.asarray(values[start : start + _WINDOWS_AT_ONCE], np.float64)
-        total += some.sum(axis=0)
-        squares += np.square(some).sum(axis=0)
-    mean = total / max(len(owners), 1)
-    deviation = np.sqrt(np.maximum(squares / max(len(owners), 1) - mean**2, 0))
+    blocks = [slice(start, start + _WINDOWS_AT_ONCE) for start in starts]
+    mean, variance = np.zeros([2, values.shape[1]])
+    for rows in blocks:
+        mean += np.asarray(values[rows], np.float64).sum(axis=0) / len(owners)
+    for rows in blocks:
+        variance += np.square(values[rows] - mean).sum(axis=0) / len(owners)
     # A number that is the same for all sounds tells none apart.
-    scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 1e-9)
-    for start in starts:
-        rows = slice(start, start + _WINDOWS_AT_ONCE)
-        apart = (np.asarray(values[rows], np.float64) - mean) * scale
+    tells = variance > np.square(1e-6 * mean)
+    scale = np.divide(1.0, np.sqrt(variance), out=np.zeros_like(mean), where=tells)
+    for rows in blocks:
+        apart = (values[rows] - mean) * scale
         lengths = np.linalg.norm(apart, axis=1, keepdims=True)
         yield owners[rows], (apart / np.maximum(lengths, 1e-12)).astype(np.float32)
 

@@ -103,7 +103,7 @@ class EmbeddingStore:
         """
         self._checked: dict[Path, _Part] = {}
         self.made_by = json.dumps(made_by, sort_keys=True, indent=2)
-        self.directory = directory / hashlib.sha256(self.made_by.encode()).hexdigest()[:24]
+        self.directory = _directory(directory, self.made_by)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             with written_aside(self.directory / MADE_BY_FILE, "w") as file:
@@ -112,6 +112,11 @@ class EmbeddingStore:
             raise UserError(
                 f"--cache_dir={directory}: {error.strerror}; give a directory that can be written"
             ) from error
+
+    @staticmethod
+    def is_there(directory: Path, made_by: Mapping[str, Any]) -> bool:
+        """Whether a store has been made; arguments as of `EmbeddingStore`."""
+        return _directory(directory, json.dumps(made_by, sort_keys=True, indent=2)).is_dir()
 
     def find(self, keys: Keys) -> RowLocations:
         """Finds the embeddings of some contents; a key may be asked for twice.
@@ -217,3 +222,7 @@ def compact(values: Floats) -> npt.NDArray[np.floating]:
     if fits and ((largest == 0) | (largest >= _SMALLEST_NORMAL)).all():
         return values.astype(np.float16)
     return values
+
+
+def _directory(directory: Path, made_by: str) -> Path:
+    return directory / hashlib.sha256(made_by.encode()).hexdigest()[:24]

@@ -17,7 +17,6 @@ import tensorflow as tf
 import sound_pipeline
 from sound_pipeline.config import RunConfig
 from sound_pipeline.datasets import Manifest
-from sound_pipeline.datasets.leaks import leaked_fraction, protocol_name
 from sound_pipeline.datasets.splits import cut_validation
 from sound_pipeline.embeddings.embed import Embeddings
 from sound_pipeline.errors import check
@@ -34,9 +33,9 @@ from sound_pipeline.models.export import export_model
 from sound_pipeline.report.run_report import write_report
 from sound_pipeline.report.run_results import RunResults
 from sound_pipeline.system.json_config import to_json
-from sound_pipeline.system.text import printable
 from sound_pipeline.tflite.conversion import export_tflite
 from sound_pipeline.tflite.formats import LITE_FOLDER
+from sound_pipeline.training.about import about
 from sound_pipeline.training.extraction import FINAL, Embedded, Extraction
 from sound_pipeline.training.run_directory import PICTURES, remove, staged
 
@@ -144,7 +143,7 @@ def _figures(
     calibration: Calibration,
 ) -> dict[str, Any]:
     """Contents of metrics.json, but for the seconds that the run took."""
-    figures = _about(extraction, evaluated.final) | summarise(
+    figures = about(extraction, evaluated.final) | summarise(
         predictions, {result.name: result.calibration for result in evaluated.results}
     )
     figures["min_score"] |= {"suggested": calibration.min_score, "why": calibration.why}
@@ -251,24 +250,3 @@ def _final_head(
         # The network has trained on what this head was held back from.
         return final.head, held_back
     return final.head, [final.validation, *held_back]
-
-
-def _about(extraction: Extraction, final: Embedded) -> dict[str, Any]:
-    config, manifest = extraction.config, extraction.manifest
-    unreadable = final.embeddings.unreadable
-    about = {
-        "clips": len(manifest.recordings) - len(unreadable),
-        "classes": list(manifest.classes),
-        "data_set": manifest.name,
-        "sources": {"count": len(np.unique(manifest.groups)), "found": manifest.grouping},
-        "extractor": config.extractor,
-        "precision": ", ".join(final.precisions),
-        "unreadable": {
-            printable(manifest.paths[position]): why for position, why in unreadable.items()
-        },
-    }
-    leaked = leaked_fraction(manifest, extraction.splits)
-    return about | {
-        "split": protocol_name(manifest, config.split, leaked),
-        "leaked_fraction": leaked,
-    }

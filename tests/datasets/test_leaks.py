@@ -7,7 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sound_pipeline.datasets.leaks import is_leaky, leaked_fraction, protocol_name, without_mark
+from sound_pipeline.datasets.leaks import (
+    is_leaky,
+    leaked_fraction,
+    on_both_sides,
+    protocol_name,
+    without_mark,
+)
 from sound_pipeline.datasets.manifest import Manifest
 from sound_pipeline.datasets.recordings import Recording
 from sound_pipeline.datasets.splits import Split, SplitConfig, make_splits
@@ -63,6 +69,16 @@ def test_every_protocol_says_what_it_leaks(
     assert protocol_name(manifest, config, leaked) == name
     assert is_leaky(name) == ("leaky" in name)
     assert without_mark(name) == name.removesuffix(" (leaky)")
+
+
+def test_pairs_on_both_sides() -> None:
+    splits = [
+        Split("one", np.array([0, 1]), np.array([2]), np.array([3, 4])),
+        Split("two", np.array([3]), NOTHING, np.array([0])),
+    ]
+    pairs = [(0, 3), (0, 1), (3, 4), (2, 4), (1, 5), (1, 4)]
+    assert on_both_sides(splits, pairs, 6) == [(0, 3), (4, 2), (4, 1)]
+    assert on_both_sides(splits[1:], pairs, 6) == [(0, 3)]
 
 
 def test_parts_of_a_data_set_that_share_sources_leak() -> None:

@@ -257,3 +257,25 @@ def test_a_folder_that_comes_divided_is_told_of(tmp_path: Path) -> None:
     assert "source recordings: 5, told apart by names of cuts" in outcome.out
     assert "\nclass  train  test  all\n" in outcome.out
     assert "  yard: parts train, test; dog; 4 clips\n" in outcome.out
+
+
+def test_recordings_that_are_perhaps_the_same(tmp_path: Path) -> None:
+    for number in range(6):
+        random = np.random.default_rng(number)
+        time = np.arange(5 * RATE_HZ) / RATE_HZ
+        pitch = random.uniform(200, 3000) * (1 + 0.3 * np.sin(random.uniform(1, 20) * time))
+        sound = 0.2 * np.sin(2 * np.pi * np.cumsum(pitch) / RATE_HZ) * np.sin(3 * number * time)
+        sound += random.normal(0, 10 ** random.uniform(-4, -1.5), len(time))
+        (tmp_path / "in" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        path = tmp_path / "in" / "ab"[number % 2] / f"{number}.wav"
+        soundfile.write(path, sound, RATE_HZ)
+        if number == 3:
+            soundfile.write(path.with_name("again.wav"), 0.3 * sound[2000:], RATE_HZ)
+    outcome = run("check", tmp_path / "in", "--similar", f"--cache_dir={tmp_path / 'cache'}")
+    assert outcome.status == 0
+    line = next(line for line in outcome.out.splitlines() if " ~ " in line)
+    assert "perhaps the same recording: 1" in outcome.out
+    assert "3.wav" in line and "again.wav" in line and "(cosine " in line
+    assert "source recordings" in line
+    plain = json.loads(run("check", tmp_path / "in", "--json=-").out)
+    assert plain["similar"] is None

@@ -60,8 +60,10 @@ def test_a_folder_as_csv_on_standard_output(model: Path, folder: Path) -> None:
     assert "4 recordings, 0:09 of sound: 3 events; 1 without any, 1 can't be read" in outcome.err
 
 
-@pytest.mark.nightly
-def test_killed_at_any_time_it_goes_on_to_the_same_result(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept_lines", [(3,), pytest.param((2, 4), marks=pytest.mark.nightly)])
+def test_killed_at_any_time_it_goes_on_to_the_same_result(
+    model: Path, tmp_path: Path, kept_lines: tuple[int, ...]
+) -> None:
     names = [tmp_path / "in" / f"{number:03}.wav" for number in range(256)]
     random = np.random.default_rng(0)
     for name in names[:20]:
@@ -84,7 +86,7 @@ def test_killed_at_any_time_it_goes_on_to_the_same_result(model: Path, tmp_path:
         )
 
     kills = 0
-    for lines in (2, 4):
+    for lines in kept_lines:
         process = start(parts)
         while process.poll() is None:
             if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
@@ -94,7 +96,7 @@ def test_killed_at_any_time_it_goes_on_to_the_same_result(model: Path, tmp_path:
         process.communicate(timeout=60)
         kills += process.returncode == -signal.SIGKILL
         assert not parts.exists()
-    assert kills == 2
+    assert kills == len(kept_lines)
     process = start(parts)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 1 and "recordings were labelled before" in err

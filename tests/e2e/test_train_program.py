@@ -207,7 +207,6 @@ def assert_equal_results(one: Path, other: Path) -> None:
     np.testing.assert_allclose(scores[0], scores[1], atol=1e-5)
 
 
-@pytest.mark.nightly
 def test_shuffled_labels_fall_to_chance(tiny_run: Run, tmp_path: Path) -> None:
     """Also the layout csv and the cache, which knows recordings by their content alone."""
     paths = [f"{label}/{number:02}.wav" for label in tiny_data.CLASSES for number in range(20)]
@@ -318,7 +317,6 @@ def test_esc50(cache: Path, tmp_path: Path) -> None:
     assert {row["fold"] for row in predictions(tmp_path / "run")} == {"fold 2"}
 
 
-@pytest.mark.nightly
 def test_background_and_unknown_classes(tiny_folders: Path, tiny_run: Run, tmp_path: Path) -> None:
     """Noise is a class of its own, whistles are never learned, and both are in the model."""
     for number in range(6):

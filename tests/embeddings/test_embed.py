@@ -289,7 +289,6 @@ def _killed_while_embedding(paths: list[str], cache_dir: Path) -> None:
     embed(paths, cache_dir, CountingExtractor(before=kill_before_the_third_batch))
 
 
-@pytest.mark.nightly
 @pytest.mark.slow
 def test_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     paths = recordings(tmp_path / "sounds", clips_a_class=16)

@@ -168,6 +168,17 @@ def test_a_random_split_without_known_sources_is_doubtful_too(tmp_path: Path) ->
     assert "may be too good" in warning and "%" not in warning
 
 
+def test_recordings_that_are_perhaps_on_both_sides_are_listed(tmp_path: Path) -> None:
+    pair = {"tested": "a/<1>.wav", "learned_from": "b/2.wav", "cosine": 0.9731}
+    figures = example_runs.figures()
+    assert not written(tmp_path, figures | {"perhaps_the_same": []}).has("perhaps-the-same")
+    assert not written(tmp_path, figures | {"perhaps_the_same": None}).has("perhaps-the-same")
+    listed = written(tmp_path, figures | {"perhaps_the_same": [pair] * 60}).at("perhaps-the-same")
+    assert "60 pairs of recordings are perhaps the same" in listed.text
+    assert "a/<1>.wav and b/2.wav (cosine 0.973)" in listed.text
+    assert len(listed.all("li")) == 50 and "metrics.json has all" in listed.text
+
+
 def test_classes_come_worst_first(tmp_path: Path) -> None:
     figures = example_runs.figures()
     figures["per_class"]["rain"] = {
