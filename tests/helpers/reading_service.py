@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -34,9 +36,12 @@ class Service:
         self._stack = stack
         self._port = free_port()
         self.address = f"grpc://localhost:{self._port}"
-        self.dispatcher = self.start_dispatcher()
         self._ports = [free_port(), free_port()]
-        self.workers = [self.start_worker(number) for number in range(2)]
+        # All at once: each takes seconds to import TensorFlow.
+        with ThreadPoolExecutor(3) as threads:
+            dispatcher = threads.submit(self.start_dispatcher)
+            workers = threads.map(self.start_worker, range(2))
+            self.dispatcher, self.workers = dispatcher.result(), list(workers)
 
     def start_dispatcher(self) -> subprocess.Popen[bytes]:
         return self._start(
@@ -72,7 +77,7 @@ class Service:
                 assert not thread.is_alive()
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
-        log = self._directory / f"{len(list(self._directory.glob('*.log')))}.log"
+        log = self._directory / f"{uuid.uuid4().hex}.log"
         process = subprocess.Popen(
             [sys.executable, "-m", "sound_pipeline.data_worker", *words],
             cwd=programs.ROOT,
