@@ -288,7 +288,8 @@ def compare_lite(run: Path, esc10: Path, within_1e4: float = 1.0, every: int = 1
             within = np.mean(difference <= 1e-4)
             print(f"scores differ by {np.median(difference):.1e}, at most {difference.max():.1e};")
             print(f"by 1e-4 or less: {within:.4f} of the windows")
-            assert same >= least
+            # Of a few, one may be another.
+            assert (1 - same) * len(windows) <= max(1, (1 - least) * len(windows)) + 1e-6
             if kind == "float32" and rate == 22050:
                 assert np.median(difference) < 1e-5
                 assert within >= within_1e4

@@ -118,10 +118,12 @@ def test_writes_all_results(first_run: tuple[Path, dict[str, Any]]) -> None:
         "confusion_matrix",
         "data_set",
         "extractor",
+        "leaked_fraction",
         "macro_f1",
         "min_score",
         "per_class",
         "per_fold",
+        "perhaps_the_same",
         "precision",
         "seconds",
         "sources",
@@ -131,6 +133,7 @@ def test_writes_all_results(first_run: tuple[Path, dict[str, Any]]) -> None:
         "wrong_below",
     }
     assert figures["split"] == "grouped" and figures["extractor"] == "gabor"
+    assert figures["leaked_fraction"] == 0 and figures["perhaps_the_same"] is None
     assert figures["classes"] == list(CLASSES)
     assert figures["data_set"] == "folder (sounds)"
     assert list(figures["per_fold"]) == ["fold 1", "fold 2"]
