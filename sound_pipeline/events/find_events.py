@@ -13,6 +13,9 @@ from sound_pipeline.events.min_scores import NO_LABEL, UNKNOWN, MinScores, leade
 from sound_pipeline.events.silence import SILENCE_DB, SILENT_POWER
 from sound_pipeline.system.arrays import Floats
 
+NOT_NUMBERS = "the model's scores of it are no numbers: its network overflows, or is damaged"
+"""Why a recording gets no label whose scores are not `are_numbers`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LabelConfig:
@@ -50,6 +53,11 @@ class WindowScores:
     is_audible: npt.NDArray[np.bool_]
     sample_rate_hz: int
     samples: int
+
+    @property
+    def are_numbers(self) -> bool:
+        """Whether all scores are; a network that overflows, or is damaged, answers otherwise."""
+        return bool(np.isfinite(self.scores).all())
 
     @property
     def seconds(self) -> float:

@@ -41,8 +41,9 @@ def cut_windows(
     """
     readable = tf.equal(decoded.reason, "")
     rate = tf.where(readable, decoded.sample_rate_hz, config.spectrogram.sample_rate_hz)
-    heard = decoded.waveform if heard is None else heard
-    windows = split_windows(decoded.waveform[None], rate, config, heard[None])
+    # Not the waveform itself where nothing was mixed in: its windows would be cut twice.
+    batch_heard = None if heard is None else heard[None]
+    windows = split_windows(decoded.waveform[None], rate, config, batch_heard)
     audible = tf.boolean_mask(windows.waveform, windows.audible)
     beginnings = split_beginnings(decoded.waveform, rate, config, heard)[
         : tf.where(readable, len(config.beginnings), 0)

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sound_pipeline.errors import UnreadableError
-from sound_pipeline.events.find_events import LabelConfig, WindowScores, find_events
+from sound_pipeline.events.find_events import NOT_NUMBERS, LabelConfig, WindowScores, find_events
 from sound_pipeline.events.text import clock_text
 from sound_pipeline.features.config import FeatureConfig
 from sound_pipeline.label.destinations import Destination
@@ -225,10 +225,9 @@ def _result(task: LabellingTask, path: str, found: WindowScores | UnreadableErro
     if isinstance(found, UnreadableError):
         logger.warning("%s", found)
         return Result(path, error=found.reason)
-    if not np.isfinite(found.scores).all():
-        reason = "the model's scores of it are no numbers: it overflows, or is damaged"
-        logger.warning("%s: %s", path, reason)
-        return Result(path, error=reason)
+    if not found.are_numbers:
+        logger.warning("%s: %s", path, NOT_NUMBERS)
+        return Result(path, error=NOT_NUMBERS)
     events, reason = find_events(found, task.labels, task.config)
     return Result(
         path,

@@ -16,7 +16,7 @@ from sound_pipeline.audio.reader import AudioReader
 from sound_pipeline.audio.samples import mono_samples, scaled_samples, whole_rate_hz
 from sound_pipeline.errors import UserError, check
 from sound_pipeline.events.event import Event
-from sound_pipeline.events.find_events import LabelConfig, WindowScores, find_events
+from sound_pipeline.events.find_events import NOT_NUMBERS, LabelConfig, WindowScores, find_events
 from sound_pipeline.events.min_scores import MinScores
 from sound_pipeline.features.config import FeatureConfig, with_window_hop
 from sound_pipeline.features.levels import mean_power, usable_windows
@@ -99,6 +99,7 @@ class Model:
             min_scores = MinScores(self.info.min_score if min_score is None else min_score)
         config = LabelConfig(min_scores, report_unknown=unknown)
         windows = self.windows(sound, hop_seconds=hop_seconds)
+        check(windows.are_numbers, NOT_NUMBERS)
         return find_events(windows, self.labels, config)[0]
 
     def windows(self, sound: Sound, *, hop_seconds: float | None = None) -> WindowScores:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,24 +38,31 @@ def about(extraction: Extraction, final: Embedded) -> dict[str, Any]:
     return facts | {
         "split": protocol,
         "leaked_fraction": leaked,
-        "perhaps_the_same": _perhaps_the_same(extraction),
+        "perhaps_the_same": _perhaps_the_same(extraction, list(unreadable)),
     }
 
 
-def _perhaps_the_same(extraction: Extraction) -> list[dict[str, Any]] | None:
+def _perhaps_the_same(
+    extraction: Extraction, unreadable: Sequence[int]
+) -> list[dict[str, Any]] | None:
     """Tested recordings that are perhaps others that were learned from; None if nobody looked.
 
     Sources that are known to be one are counted in the leaked fraction.
     """
     manifest = extraction.manifest
-    similar = known_similar(manifest.paths, extraction.cache_dir)
+    readable = np.setdiff1d(np.arange(len(manifest.paths)), unreadable)
+    paths = [manifest.paths[position] for position in readable]
+    similar = known_similar(paths, extraction.cache_dir)
     if similar is None:
         return None
     groups = manifest.groups
+    found = {
+        (int(readable[pair.first]), int(readable[pair.second])): pair.cosine for pair in similar
+    }
     cosines = {
-        (pair.first, pair.second): pair.cosine
-        for pair in similar
-        if groups[pair.first] != groups[pair.second]
+        (first, second): cosine
+        for (first, second), cosine in found.items()
+        if groups[first] != groups[second]
     }
     pairs = on_both_sides(extraction.splits, list(cosines), len(groups))
     return [
